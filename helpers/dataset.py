@@ -1,0 +1,100 @@
+"""Read, write and check training files: JSONL, one example a line."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROLES = ("system", "user", "assistant", "tool", "function")  # of a training message, OpenAI's chat format
+MIN_EXAMPLES = 10  # OpenAI supervised fine-tuning guide
+
+
+def read(path: Path | str) -> list[dict]:
+    """All examples of a JSONL file. Raises ValueError with the line number if a line is not JSON."""
+    return [example for _, example in read_lines(path)]
+
+
+def read_lines(path: Path | str) -> Iterator[tuple[int, dict]]:
+    """Line number (from 1) and example, one after the other: a large file is never held in memory."""
+    with open(path, encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, _parse(line, number)
+
+
+def _parse(line: str, number: int) -> dict:
+    try:
+        return json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"Line {number} is not valid JSON: {error}") from None
+
+
+def write(examples: Iterable[dict], path: Path | str) -> None:
+    """Writes examples as JSONL, one a line, in UTF-8."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(example, ensure_ascii=False) + "\n" for example in examples)
+
+
+def format_of(example) -> str | None:
+    """Which training format a row has: "chat", "preference" (for DPO), "completion", or None."""
+    if not isinstance(example, dict):
+        return None
+    if "messages" in example:
+        return "chat"
+    if "input" in example:
+        return "preference"
+    if {"prompt", "completion"} <= example.keys():
+        return "completion"
+    return None
+
+
+def problem(example) -> str | None:
+    """Why this row would make a fine-tuning job fail, or None. Rules: OpenAI's chat and DPO formats."""
+    kind = format_of(example)
+    if kind == "chat":
+        return _problem_in_messages(example["messages"], needs_assistant=True)
+    if kind == "preference":
+        return _problem_in_preference(example)
+    if kind == "completion":
+        return None
+    return "Unexpected file format, expected either prompt/completion pairs or chat messages."
+
+
+def _problem_in_messages(messages, needs_assistant: bool) -> str | None:
+    if not isinstance(messages, list) or not messages:
+        return "'messages' must be a list with at least one message."
+    for number, message in enumerate(messages, start=1):
+        if found := _problem_in_message(message):
+            return f"message {number} {found}"
+    if needs_assistant and not any(message["role"] == "assistant" for message in messages):
+        return "There is no message with the role 'assistant': nothing to learn."
+    return None
+
+
+def _problem_in_message(message) -> str | None:
+    if not isinstance(message, dict):
+        return "is not a JSON object"
+    if "role" not in message:
+        return "Discriminator 'role' is missing in value"
+    if message["role"] not in ROLES:
+        return f"has the unknown role {message['role']!r}; known are {', '.join(ROLES)}"
+    calls = message.get("tool_calls") or message.get("function_call")
+    content = message.get("content")
+    if not isinstance(content, str | list) and not (content is None and calls):
+        return "has no 'content', or it is not text"
+    if isinstance(content, list) and not all(isinstance(part, dict) for part in content):
+        return "has 'content' parts that are not JSON objects"
+    if "weight" in message and (message["role"] != "assistant" or message["weight"] not in (0, 1)):
+        return "has a 'weight'; only assistant messages may have one, and it is 0 or 1"
+    return None
+
+
+def _problem_in_preference(example: dict) -> str | None:
+    given = example["input"]
+    if not isinstance(given, dict):
+        return "'input' is not a JSON object"
+    if found := _problem_in_messages(given.get("messages"), needs_assistant=False):
+        return f"input: {found}"
+    for key in ("preferred_output", "non_preferred_output"):
+        if found := _problem_in_messages(example.get(key), needs_assistant=True):
+            return f"{key}: {found}"
+    return None

@@ -1,0 +1,444 @@
+"""The routes. Each reads a request, calls one function of the room that owns the subject, and returns JSON."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+
+from . import (
+    chat,
+    embeddings,
+    files,
+    graders,
+    jobs,
+    models,
+    permissions,
+    scenarios,
+    validate,
+)
+from .errors import APIError, bad_request, not_found, not_simulated
+from .history import Worker
+from .queries import Query
+from .scenarios import Caller
+from .store import Store, new_id
+
+MAX_JSON = 20 * 1024 * 1024  # bytes of a request that is not an upload
+FORM_EXTRA = 64 * 1024  # bytes of a multipart body beside the file itself
+CHUNK = 1024 * 1024  # bytes
+MAX_LIST = 100
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "testserver")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How strict the server is. A lesson's server knows one key; one started by hand also takes ``sk-local``."""
+
+    by_hand: bool = False
+    any_key: bool = False
+    lenient: bool = False
+
+
+@dataclass
+class Service:
+    """What every request needs: the state, the background worker, the stage and the mode."""
+
+    store: Store
+    mode: Mode
+    stage: scenarios.Stage = field(default_factory=scenarios.Stage)
+
+    def __post_init__(self):
+        self.worker = Worker(self.store)
+        self.own_key = f"sk-local-{self.store.token()}"
+
+    def caller(self, request: Request) -> Caller:
+        """Who asks. 401 without a key that is known here."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        key = key.strip() if scheme.lower() == "bearer" else request.headers.get("api-key", "")
+        if not key:
+            raise scenarios.missing_key()
+        if self.mode.any_key:
+            return Caller("anybody")
+        return scenarios.caller(key, self._may_enter)
+
+    def _may_enter(self, owner: str) -> bool:
+        return owner == self.own_key or self.mode.by_hand
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, read and checked."""
+
+    service: Service
+    caller: Caller
+    path: dict[str, str]
+    query: Query
+    body: dict
+
+    @property
+    def who(self) -> tuple[Store, Caller]:
+        return self.service.store, self.caller
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+async def upload(request: Request) -> Response:
+    """POST /files: the body goes to disk as it comes, and never into memory as a whole."""
+    service: Service = request.app.state.service
+    caller = await _enter(request, service)
+    limit = files.MAX_BYTES + FORM_EXTRA
+    if int(request.headers.get("content-length", "0")) > limit:
+        raise files.too_large()
+    request = Request(request.scope, partial(_receive, request.receive, _Meter(limit)))
+    async with request.form(max_files=1, max_fields=20) as form:
+        file = form.get("file")
+        if file is None or isinstance(file, str):
+            raise bad_request("Missing required parameter: 'file'.", "file", "missing_required_parameter")
+        if file.size > files.MAX_BYTES:
+            raise files.too_large()
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        chunks = iter(partial(file.file.read, CHUNK), b"")
+        name = file.filename or "upload"
+        return JSONResponse(
+            await run_in_threadpool(files.create, service.store, caller, fields, name, chunks)
+        )
+
+
+class _Meter:
+    """Counts the bytes of a body and raises once they are too many."""
+
+    def __init__(self, limit: int):
+        self.left = limit
+
+    def count(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise files.too_large()
+
+
+async def _receive(receive: Callable, meter: _Meter) -> dict:
+    message = await receive()
+    meter.count(len(message.get("body", b"")))
+    return message
+
+
+def _files(call: Call) -> dict:
+    query = call.query
+    page = files.list_all(
+        *call.who,
+        purpose=query.text("purpose"),
+        after=query.text("after"),
+        limit=query.limit(10_000, 10_000),
+        order=query.order("desc"),
+    )
+    return query.listing(page, lambda row: row.body)
+
+
+def _content(call: Call) -> Response:
+    path, _ = files.content(*call.who, call.path["id"])
+    if not path.exists():
+        raise not_found("File object", call.path["id"])
+    return FileResponse(path, media_type="application/octet-stream")
+
+
+# --- fine-tuning -------------------------------------------------------------------------------------------
+
+
+def _create_job(call: Call) -> dict:
+    job = jobs.create(*call.who, call.body, lenient=call.service.mode.lenient)
+    call.service.worker.submit(job["id"], call.caller.owner)
+    return job
+
+
+def _job(call: Call) -> dict:
+    job = jobs.retrieve(*call.who, call.path["id"])
+    if job["status"] not in jobs.TERMINAL:  # another process may have begun it and been killed
+        call.service.worker.submit(job["id"], call.caller.owner)
+    return job
+
+
+def _jobs(call: Call) -> dict:
+    query, store = call.query, call.service.store
+    page = jobs.list_all(
+        *call.who, after=query.text("after"), limit=query.limit(20, MAX_LIST), metadata=query.metadata()
+    )
+    return query.listing(page, lambda row: jobs.view(store, row))
+
+
+def _events(call: Call) -> dict:
+    query = call.query
+    page = jobs.events(*call.who, call.path["id"], after=query.text("after"), limit=query.limit(20, MAX_LIST))
+    return query.listing(page, jobs.event_view)
+
+
+def _checkpoints(call: Call) -> dict:
+    query = call.query
+    page = jobs.checkpoints(
+        *call.who, call.path["id"], after=query.text("after"), limit=query.limit(10, MAX_LIST)
+    )
+    return query.listing(page, jobs.checkpoint_view)
+
+
+def _create_permission(call: Call) -> dict:
+    made = permissions.create(*call.who, call.path["model"], call.body)
+    first, last = (made[0]["id"], made[-1]["id"]) if made else (None, None)
+    return {"object": "list", "data": made, "first_id": first, "last_id": last, "has_more": False}
+
+
+def _permissions(call: Call) -> dict:
+    query = call.query
+    page = permissions.list_all(
+        *call.who,
+        call.path["model"],
+        project=query.text("project_id"),
+        after=query.text("after"),
+        limit=query.limit(10, MAX_LIST),
+        newest_first=query.order("descending", ("ascending", "descending")) == "descending",
+    )
+    return query.listing(page, permissions.view)
+
+
+# --- chat --------------------------------------------------------------------------------------------------
+
+
+def _chat(call: Call) -> dict | Response:
+    lenient = call.service.mode.lenient
+    if call.body.get("stream"):
+        events = chat.stream(*call.who, call.body, lenient=lenient)
+        return StreamingResponse(
+            events, media_type="text/event-stream", headers={"cache-control": "no-store"}
+        )
+    return chat.create(*call.who, call.body, lenient=lenient)
+
+
+def _completions(call: Call) -> dict:
+    query = call.query
+    page = chat.list_all(
+        *call.who,
+        model=query.text("model"),
+        metadata=query.metadata(),
+        after=query.text("after"),
+        limit=query.limit(20, MAX_LIST),
+        order=query.order("asc"),
+    )
+    return query.listing(page, chat.view)
+
+
+def _messages(call: Call) -> dict:
+    data = chat.messages(*call.who, call.path["id"])
+    ids = [item["id"] for item in data]
+    return {"object": "list", "data": data, "first_id": ids[0], "last_id": ids[-1], "has_more": False}
+
+
+# --- the table of routes -----------------------------------------------------------------------------------
+
+
+def _routes() -> list[Route]:
+    job = "/fine_tuning/jobs/{id}"
+    checkpoint = "/fine_tuning/checkpoints/{model}/permissions"
+    completion = "/chat/completions/{id}"
+    return [
+        Route("/files", upload, methods=["POST"]),
+        _route("GET", "/files", _files),
+        _route("GET", "/files/{id}", lambda call: files.retrieve(*call.who, call.path["id"])),
+        _route("GET", "/files/{id}/content", _content),
+        _route("DELETE", "/files/{id}", lambda call: files.delete(*call.who, call.path["id"])),
+        _route("POST", "/fine_tuning/jobs", _create_job, body="job"),
+        _route("GET", "/fine_tuning/jobs", _jobs),
+        _route("GET", job, _job),
+        _route("POST", job + "/cancel", lambda call: jobs.cancel(*call.who, call.path["id"])),
+        _route("POST", job + "/pause", lambda call: jobs.pause(*call.who, call.path["id"])),
+        _route("POST", job + "/resume", lambda call: jobs.resume(*call.who, call.path["id"])),
+        _route("GET", job + "/events", _events),
+        _route("GET", job + "/checkpoints", _checkpoints),
+        _route("POST", checkpoint, _create_permission, body="permission"),
+        _route("GET", checkpoint, _permissions),
+        _route(
+            "DELETE",
+            checkpoint + "/{id}",
+            lambda call: permissions.delete(*call.who, call.path["model"], call.path["id"]),
+        ),
+        _route(
+            "POST",
+            "/fine_tuning/alpha/graders/validate",
+            lambda call: graders.validate(call.body["grader"]),
+            body="grader_validate",
+        ),
+        _route(
+            "POST", "/fine_tuning/alpha/graders/run", lambda call: graders.run(call.body), body="grader_run"
+        ),
+        _route("GET", "/models", lambda call: models.list_all(*call.who)),
+        _route("GET", "/models/{model:path}", lambda call: models.retrieve(*call.who, call.path["model"])),
+        _route("DELETE", "/models/{model:path}", lambda call: models.delete(*call.who, call.path["model"])),
+        _route("POST", "/chat/completions", _chat, body="chat"),
+        _route("GET", "/chat/completions", _completions),
+        _route("GET", completion, lambda call: chat.retrieve(*call.who, call.path["id"])),
+        _route(
+            "POST",
+            completion,
+            lambda call: chat.update(*call.who, call.path["id"], call.body),
+            body="chat_update",
+        ),
+        _route("DELETE", completion, lambda call: chat.delete(*call.who, call.path["id"])),
+        _route("GET", completion + "/messages", _messages),
+        _route(
+            "POST", "/embeddings", lambda call: embeddings.create(*call.who, call.body), body="embeddings"
+        ),
+        *(
+            Route(path, partial(_not_simulated, what), methods=["GET", "POST", "DELETE"])
+            for path, what in (
+                ("/uploads{rest:path}", "Uploading in parts"),
+                ("/moderations", "Moderation"),
+                ("/completions", "The legacy completions endpoint"),
+                ("/responses{rest:path}", "The Responses API"),
+            )
+        ),
+    ]
+
+
+def _route(
+    method: str, path: str, handler: Callable[[Call], dict | Response], body: str | None = None
+) -> Route:
+    """A route whose handler runs in a thread, with its JSON body checked against ``validate.BODIES[body]``."""
+
+    async def endpoint(request: Request) -> Response:
+        service: Service = request.app.state.service
+        caller = await _enter(request, service)
+        checked = validate.check(body, await _read_json(request)) if body else {}
+        query = Query(request.query_params, service.mode.lenient)
+        call = Call(service, caller, dict(request.path_params), query, checked)
+        answer = await run_in_threadpool(handler, call)
+        return answer if isinstance(answer, Response) else JSONResponse(answer)
+
+    return Route(path, endpoint, methods=[method])
+
+
+async def _enter(request: Request, service: Service) -> Caller:
+    """The caller, after what the scene does to the call."""
+    caller = service.caller(request)
+    await anyio.sleep(service.stage.delay(caller))
+    service.stage.enter(caller, request.method, request.url.path)
+    return caller
+
+
+async def _not_simulated(what: str, request: Request) -> Response:
+    raise not_simulated(what)
+
+
+async def _read_json(request: Request) -> dict:
+    """The JSON body. 400 for anything that is not JSON, 413 for too much of it."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_JSON:
+            raise APIError(413, f"The request is larger than {MAX_JSON // (1024 * 1024)} MB.")
+    try:
+        body = json.loads(raw, parse_constant=_no_constant)
+        json.dumps(body, ensure_ascii=False).encode()  # an unpaired surrogate is JSON, but it is not text
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"We could not parse the JSON body of your request. {error}") from None
+    return body
+
+
+def _no_constant(name: str):
+    raise ValueError(f"{name} is not JSON.")
+
+
+# --- around every answer -----------------------------------------------------------------------------------
+
+
+class Frame:
+    """Refuses foreign hosts and adds the headers that every OpenAI answer carries."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+
+        async def send_with_headers(message):
+            if message["type"] == "http.response.start":
+                milliseconds = round(1000 * (time.perf_counter() - started))
+                message["headers"] = [*message["headers"], *_headers(milliseconds, message["headers"])]
+            await send(message)
+
+        app = self.app if _is_loopback(scope) else _foreign_host()
+        await app(scope, receive, send_with_headers)
+
+
+def _headers(milliseconds: int, present: list) -> list[tuple[bytes, bytes]]:
+    names = {name for name, _ in present}
+    headers = {
+        "x-request-id": new_id("req_", 32),
+        "openai-processing-ms": str(milliseconds),
+        "openai-version": "2020-10-01",
+        "openai-organization": jobs.ORGANIZATION,
+        **scenarios.rate_limit_headers(),
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items() if name.encode() not in names]
+
+
+def _is_loopback(scope) -> bool:
+    """A page on the web can point a name of its own at this machine (DNS rebinding): only loopback names may ask."""
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name.strip("[]") in LOOPBACK
+
+
+def _foreign_host() -> Response:
+    error = APIError(403, "This server answers only on 127.0.0.1 and localhost.", code="host_not_allowed")
+    return JSONResponse(error.envelope, error.status)
+
+
+async def _on_api_error(request: Request, error: APIError) -> Response:
+    return JSONResponse(error.envelope, error.status, error.headers)
+
+
+async def _on_http_error(request: Request, error: HTTPException) -> Response:
+    method, path = request.method, request.url.path
+    if error.status_code == 404:
+        message = f"Invalid URL ({method} {path})"
+        mended = APIError(404, message, code="unknown_url")
+    elif error.status_code == 405:
+        message = f"Not allowed to {method} on {path}."
+        mended = APIError(405, message, code="method_not_supported", headers=dict(error.headers or {}))
+    else:
+        mended = APIError(error.status_code, f"The request could not be read. {error.detail}")
+    return await _on_api_error(request, mended)
+
+
+async def _on_mistake(request: Request, error: Exception) -> Response:
+    mended = APIError(500, "The local API made a mistake. Its log says more.", type="server_error")
+    mended.headers["x-should-retry"] = "false"
+    return await _on_api_error(request, mended)
+
+
+async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:
+    return await _on_api_error(request, bad_request("The connection ended before the request was complete."))
+
+
+def create_app(store: Store, mode: Mode = Mode(), extra_routes: list[Route] | None = None) -> Starlette:
+    """The API as an ASGI application, usable in-process or served by ``server``."""
+    app = Starlette(
+        routes=[*(extra_routes or []), Mount("/v1", routes=_routes())],
+        exception_handlers={
+            APIError: _on_api_error,
+            HTTPException: _on_http_error,
+            ClientDisconnect: _on_disconnect,
+            Exception: _on_mistake,
+        },
+    )
+    app.add_middleware(Frame)
+    app.state.service = Service(store, mode)
+    return app

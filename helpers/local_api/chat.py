@@ -1,0 +1,199 @@
+"""Chat completions, answered by the simulated engine; streamed, cut and counted as OpenAI does.
+
+Real here: which answer the tiny model finds likeliest, temperature and seed (they choose among its candidate
+answers), stop, max_tokens, n, token counts. Accepted without effect: tools, response_format, logprobs,
+penalties, top_p and everything else that the types allow.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from .. import tokens
+from . import models, validate
+from .engines import simulated
+from .errors import bad_request, not_found
+from .jobs import check_metadata
+from .scenarios import Caller
+from .store import Row, Store, new_id
+from .validate import model_dump
+
+FINGERPRINT = "fp_simulated"  # every answer says where it comes from
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One choice: its text and why it ended there."""
+
+    text: str
+    finish_reason: str
+
+
+def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> dict:
+    """POST /chat/completions without ``stream``. ``lenient`` accepts max_tokens 0 (conformance only)."""
+    model, answers = _answers(store, caller, body, lenient)
+    completion = _head(store, model, "chat.completion") | {
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []},
+                "finish_reason": answer.finish_reason,
+                "logprobs": None,
+            }
+            for index, answer in enumerate(answers)
+        ],
+        "usage": _usage(body["messages"], answers, model),
+        "service_tier": "default",
+    }
+    if body.get("store"):
+        kept = {"completion": completion | {"metadata": body.get("metadata")}, "messages": body["messages"]}
+        store.add("completion", completion["id"], caller.owner, kept)
+    return model_dump(ChatCompletion, completion)
+
+
+def stream(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> Iterator[str]:
+    """POST /chat/completions with ``stream``: server-sent events. Errors are raised before the first one."""
+    model, answers = _answers(store, caller, body, lenient)
+    wants_usage = (body.get("stream_options") or {}).get("include_usage")
+    return _events(
+        _head(store, model, "chat.completion.chunk"), answers, wants_usage, body["messages"], model
+    )
+
+
+def _events(head: dict, answers: list[Answer], wants_usage: bool, messages: list, model) -> Iterator[str]:
+    usage = {"usage": None} if wants_usage else {}
+    for index, answer in enumerate(answers):
+        deltas = [{"role": "assistant", "content": "", "refusal": None}]
+        deltas += [{"content": piece} for piece in re.findall(r"\s*\S+|\s+$", answer.text)]
+        for delta in deltas:
+            yield _event(head, usage, [_choice(index, delta, None)])
+        yield _event(head, usage, [_choice(index, {}, answer.finish_reason)])
+    if wants_usage:
+        yield _event(head, {"usage": _usage(messages, answers, model)}, [])
+    yield "data: [DONE]\n\n"
+
+
+def _choice(index: int, delta: dict, finish_reason: str | None) -> dict:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+
+
+def _event(head: dict, usage: dict, choices: list) -> str:
+    chunk = ChatCompletionChunk(**head, choices=choices, **usage)
+    return f"data: {chunk.to_json(indent=None)}\n\n"
+
+
+def _head(store: Store, model: models.Chosen, kind: str) -> dict:
+    return {
+        "id": new_id("chatcmpl-", 29),
+        "object": kind,
+        "created": int(store.clock()),
+        "model": model.name,
+        "system_fingerprint": FINGERPRINT,
+    }
+
+
+def _answers(store: Store, caller: Caller, body: dict, lenient: bool) -> tuple[models.Chosen, list[Answer]]:
+    if not lenient:
+        validate.check_ranges(body, validate.CHAT_RANGES)
+        if not body["messages"]:
+            raise bad_request("Invalid 'messages': at least one message is needed.", "messages")
+    check_metadata(body.get("metadata") or {})
+    model = models.choose(store, caller, body["model"])
+    models.refuse_unless_chat(model)
+    temperature = 1.0 if body.get("temperature") is None else body["temperature"]
+    texts = simulated.answers(
+        model.weights or simulated.base_weights(store.folder),
+        body["messages"],
+        n=body.get("n") or 1,
+        temperature=temperature,
+        seed=body.get("seed"),
+    )
+    limit = body.get("max_completion_tokens", body.get("max_tokens"))
+    return model, [_cut(text, body.get("stop"), limit, model.base) for text in texts]
+
+
+def _cut(text: str, stop, limit: int | None, model: str) -> Answer:
+    """Ends the text before the first stop sequence, or after so many tokens."""
+    stops = [stop] if isinstance(stop, str) else stop or []
+    ends = [text.find(mark) for mark in stops if mark and mark in text]
+    if ends:
+        text = text[: min(ends)]
+    if limit is not None and tokens.count(text, model) > limit:
+        return Answer(tokens.first(text, limit, model), "length")
+    return Answer(text, "stop")
+
+
+def _usage(messages: list, answers: list[Answer], model: models.Chosen) -> dict:
+    prompt = tokens.count_messages(messages, model.base)
+    completion = sum(tokens.count(answer.text, model.base) for answer in answers)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+# --- stored completions: created with store=True -----------------------------------------------------------
+
+
+def retrieve(store: Store, caller: Caller, completion_id: str) -> dict:
+    """GET /chat/completions/{id}."""
+    return view(_own(store, caller, completion_id))
+
+
+def update(store: Store, caller: Caller, completion_id: str, body: dict) -> dict:
+    """POST /chat/completions/{id}: replaces the metadata."""
+    row = _own(store, caller, completion_id)
+    check_metadata(body.get("metadata") or {})
+    row.body["completion"]["metadata"] = body.get("metadata")
+    store.update("completion", row.id, row.body)
+    return view(row)
+
+
+def delete(store: Store, caller: Caller, completion_id: str) -> dict:
+    """DELETE /chat/completions/{id}."""
+    _own(store, caller, completion_id)
+    store.remove("completion", completion_id, caller.owner)
+    return {"id": completion_id, "object": "chat.completion.deleted", "deleted": True}
+
+
+def list_all(store: Store, caller: Caller, *, model, metadata, after, limit: int, order: str):
+    """GET /chat/completions: rows, whether there are more."""
+
+    def keep(row: Row) -> bool:
+        completion = row.body["completion"]
+        return (
+            model in (None, completion["model"])
+            and metadata.items() <= (completion["metadata"] or {}).items()
+        )
+
+    metadata = metadata or {}
+    return store.page(
+        "completion", caller.owner, after=after, limit=limit, newest_first=order == "desc", keep=keep
+    )
+
+
+def messages(store: Store, caller: Caller, completion_id: str) -> list[dict]:
+    """GET /chat/completions/{id}/messages: what was asked, oldest first."""
+    row = _own(store, caller, completion_id)
+    return [
+        {
+            "id": f"{completion_id}-{index}",
+            "role": message["role"],
+            "content": message["content"] if isinstance(message.get("content"), str) else None,
+            "name": message.get("name"),
+            "content_parts": message["content"] if isinstance(message.get("content"), list) else None,
+            "refusal": None,
+        }
+        for index, message in enumerate(row.body["messages"])
+    ]
+
+
+def view(row: Row) -> dict:
+    """A stored completion."""
+    return model_dump(ChatCompletion, row.body["completion"])
+
+
+def _own(store: Store, caller: Caller, completion_id: str) -> Row:
+    row = store.get("completion", completion_id, caller.owner)
+    if row is None:
+        raise not_found("chat completion", completion_id, "completion_id")
+    return row

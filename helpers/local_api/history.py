@@ -1,0 +1,323 @@
+"""What happens in a simulated job: validated, trained, written down at once, and shown as the clock passes.
+
+``LOCAL_API_JOB_SECONDS`` sets how long a job seems to take (8 if not set, 0 in tests). Every step can be
+repeated after a kill: it writes all its rows in one transaction, and only if they are not there yet.
+"""
+
+import base64
+import csv
+import io
+import os
+import queue
+import threading
+import traceback
+from dataclasses import dataclass
+
+from . import facts, jobs
+from .engines import simulated
+from .store import Row, Store, new_id
+from .training_files import SAMPLE, Failure, TrainingFile, read_file
+
+METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
+CSV_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
+
+
+def job_seconds() -> float:
+    """How long a job seems to take."""
+    return float(os.environ.get("LOCAL_API_JOB_SECONDS", "8"))
+
+
+# --- "auto" ------------------------------------------------------------------------------------------------
+
+
+def resolve(hyperparameters: dict, examples: int, base: str) -> dict:
+    """The numbers behind "auto". Epochs: rule of OpenAI's data preparation notebook; batch size: 0.2 % of the
+    examples, at most 256 (OpenAI's documentation of 2023); multiplier: as seen in logged jobs, in models.csv."""
+    auto = {
+        "n_epochs": auto_epochs(examples),
+        "batch_size": min(256, max(1, round(0.002 * examples))),
+        "learning_rate_multiplier": float(facts.value(base, "auto_learning_rate_multiplier", "1.0")),
+        "beta": 0.1,
+    }
+    return {key: auto[key] if value == "auto" else value for key, value in hyperparameters.items()}
+
+
+def auto_epochs(examples: int) -> int:
+    """3 epochs; more for a small file (100 examples seen at least, 25 epochs at most), fewer for a huge one."""
+    if 3 * examples < 100:
+        return min(25, 100 // examples)
+    if 3 * examples > 25_000:
+        return max(1, 25_000 // examples)
+    return 3
+
+
+# --- the two steps -----------------------------------------------------------------------------------------
+
+
+def advance(store: Store, job_id: str, owner: str) -> None:
+    """Does what is left to do for a job: validation, then training. Does nothing for one that is done."""
+    row = store.get("job", job_id, owner)
+    if row is None or _statuses(store, job_id) & {"running", *jobs.TERMINAL}:
+        return
+    try:
+        training, validation = _read_files(store, row)
+        _write(store, row, "queued", _queued_rows)
+        train(store, row, training, validation)
+    except Failure as failure:
+        error = failure.error
+        _write(store, row, "failed", lambda *place: _failed_rows(*place, error))
+    except Exception:  # noqa: BLE001 - a mistake of ours must not leave the job waiting for ever
+        traceback.print_exc()
+        error = {
+            "code": "server_error",
+            "message": "The local API made a mistake. Please report it.",
+            "param": None,
+        }
+        _write(store, row, "failed", lambda *place: _failed_rows(*place, error))
+
+
+def _read_files(store: Store, row: Row) -> tuple[TrainingFile, TrainingFile | None]:
+    job = row.body
+    files = []
+    for param in ("training_file", "validation_file"):
+        file_id = job[param]
+        if file_id and not store.path(file_id).exists():
+            raise Failure(f"The file {file_id} was deleted before it was read.", "file_not_found", param)
+        method = job["method"]["type"]
+        files.append(file_id and read_file(store.path(file_id), file_id, method, param, job["seed"]))
+    return tuple(files)
+
+
+def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFile | None) -> None:
+    """Trains, then writes all that will be seen of it."""
+    job = row.body
+    base = job["model"].split(":")[1] if job["model"].startswith("ft:") else job["model"]
+    method = job["method"]["type"]
+    numbers = resolve(job["method"][method]["hyperparameters"], training.count, base)
+    sample = training.sample[:SAMPLE]
+    run = simulated.train(
+        sample,
+        validation.sample[:SAMPLE] if validation else [],
+        n_epochs=numbers["n_epochs"],
+        batch_size=min(numbers["batch_size"], len(sample)),
+        learning_rate_multiplier=numbers["learning_rate_multiplier"],
+        seed=job["seed"],
+        start=_start_weights(store, row),
+    )
+    story = Story(job, base, method, numbers, training, run)
+    story.csv_size = store.save_bytes(story.csv_id, [base64.b64encode(story.csv())])
+    _write(store, row, "running", story.rows)
+
+
+def _start_weights(store: Store, row: Row) -> bytes:
+    name = row.body["model"]
+    if not name.startswith("ft:"):
+        return simulated.base_weights(store.folder)
+    weights = store.data("model", name, row.owner)
+    if weights is None:
+        raise Failure(f"The model {name} was deleted before training began.", "model_not_found", "model")
+    return weights
+
+
+def _write(store: Store, row: Row, status: str, rows) -> None:
+    """Writes the rows of one step in one transaction, unless they are there or the job has been cancelled."""
+    with store.write() as db:
+        seen = _statuses(store, row.id)
+        if status in seen or seen & set(jobs.TERMINAL) or store.get("job", row.id, row.owner) is None:
+            return
+        now, later = store.clock(), 0.0
+        last = (store.children("state", row.id) or [None])[-1]
+        if last and last.body["status"] == "paused":
+            now, later = last.at, jobs.FAR
+        for kind, offset, *what in rows(row.body["id"], job_seconds()):
+            at = now + offset + later
+            if kind == "state":
+                jobs.insert_state(
+                    store, db, row.owner, row.id, what[0] | _stamp(what[0], now + offset), at=at
+                )
+            elif kind == "event":
+                message, data, level = what
+                jobs.insert_event(store, db, row.owner, row.id, message, at=at, level=level, data=data)
+            else:
+                id, body, data = what
+                store.insert(db, kind, id, row.owner, body, parent=row.id, at=at, data=data)
+
+
+def _statuses(store: Store, job_id: str) -> set[str]:
+    """Every status of the job that is written down, shown already or not."""
+    return {state.body["status"] for state in store.children("state", job_id, until=float("inf"))}
+
+
+def _stamp(changes: dict, at: float) -> dict:
+    return {"finished_at": int(at)} if changes["status"] in jobs.TERMINAL else {}
+
+
+def _queued_rows(job_id: str, seconds: float):
+    at = 0.1 * seconds
+    yield "event", at, "Files validated, moving job to queued state", None, "info"
+    yield "state", at, {"status": "queued"}
+
+
+def _failed_rows(job_id: str, seconds: float, error: dict):
+    at = 0.2 * seconds
+    yield "event", at, error["message"], None, "error"
+    yield "state", at, {"status": "failed", "error": error, "estimated_finish": None}
+
+
+@dataclass
+class Story:
+    """One training run, told as rows of the store: events, states, checkpoints, models and the results file."""
+
+    job: dict
+    base: str
+    method: str
+    numbers: dict
+    training: TrainingFile
+    run: simulated.TrainingRun
+    csv_size: int = 0
+
+    def __post_init__(self):
+        self.csv_id = new_id("file-")
+        self.models = {
+            step: self._model_name(None if step == self.last_step else step)
+            for _, step, _ in self.run.checkpoints
+        }
+
+    @property
+    def last_step(self) -> int:
+        return len(self.run.steps)
+
+    def _model_name(self, step: int | None) -> str:
+        suffix = self.job["user_provided_suffix"] or ""
+        name = f"ft:{self.base}:simulated:{suffix}:{new_id('', 8)}"
+        return name if step is None else f"{name}:ckpt-step-{step}"
+
+    def rows(self, job_id: str, seconds: float):
+        """(kind, offset in seconds, ...) of everything that happens from the start of training on."""
+        start, end = 0.2 * seconds, 0.95 * seconds
+        running = jobs.method_fields(self.method, self.numbers)
+        yield "event", start, "Fine-tuning job started", None, "info"
+        yield "state", start, {"status": "running", **running}
+        if self.training.count > len(self.training.sample[:SAMPLE]):
+            text = f"Simulated: trained on a random sample of {SAMPLE} of {self.training.count} examples"
+            yield "event", start, text, None, "warn"
+        for step in self.run.steps:
+            at = start + (end - start) * step["step"] / self.last_step
+            yield "event", at, *_metrics_event(step)
+            if step["step"] in self.models and step["step"] != self.last_step:
+                name = self.models[step["step"]]
+                text = f"Checkpoint created at step {step['step']} with Snapshot ID: {name}"
+                yield "event", at, text, None, "info"
+        if self.training.blocked:
+            yield from self._blocked(seconds)
+        else:
+            yield from self._succeeded(seconds)
+
+    def _blocked(self, seconds: float):
+        results = {name: {"flagged": True} for name in sorted(self.training.blocked)}
+        message = (
+            f"The model failed the safety checks after training: {', '.join(results)}. It cannot be used."
+        )
+        error = {"code": "moderation_checks_failed", "message": message, "param": "training_file"}
+        yield "event", seconds, message, {"blocked": True, "results": results}, "error"
+        yield "state", seconds, {"status": "failed", "error": error, "estimated_finish": None}
+
+    def _succeeded(self, seconds: float):
+        final = self.models[self.last_step]
+        yield "file", seconds, self.csv_id, self._csv_file(), None
+        for _, step, weights in self.run.checkpoints:
+            body = {"base": self.base, "organization": jobs.ORGANIZATION}
+            yield "model", seconds, self.models[step], body, weights
+            checkpoint = self._checkpoint(step)
+            yield "checkpoint", seconds, checkpoint["id"], checkpoint, None
+        yield "event", seconds, f"New fine-tuned model created: {final}", None, "info"
+        yield "event", seconds, "The job has successfully completed", None, "info"
+        yield (
+            "state",
+            seconds,
+            {
+                "status": "succeeded",
+                "fine_tuned_model": final,
+                "result_files": [self.csv_id],
+                "trained_tokens": self.training.tokens(self.base) * self.numbers["n_epochs"],
+                "estimated_finish": None,
+            },
+        )
+
+    def _checkpoint(self, step: int) -> dict:
+        metrics = {key: value for key, value in self.run.steps[step - 1].items() if key != "total_steps"}
+        return {
+            "id": new_id("ftckpt_"),
+            "object": "fine_tuning.job.checkpoint",
+            "fine_tuned_model_checkpoint": self.models[step],
+            "fine_tuning_job_id": self.job["id"],
+            "step_number": step,
+            "metrics": metrics,
+        }
+
+    def csv(self) -> bytes:
+        """The results file: the columns that OpenAI documents, empty cells where nothing was measured."""
+        out = io.StringIO()
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(CSV_COLUMNS)
+        for step in self.run.steps:
+            table.writerow([step["step"], *(_short(step.get(key)) for key in METRICS)])
+        return out.getvalue().encode()
+
+    def _csv_file(self) -> dict:
+        return {
+            "id": self.csv_id,
+            "object": "file",
+            "bytes": self.csv_size,
+            "created_at": self.job["created_at"],
+            "expires_at": None,
+            "filename": "step_metrics.csv",
+            "purpose": "fine-tune-results",
+            "status": "processed",
+            "status_details": None,
+        }
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.5f}"
+
+
+def _metrics_event(step: dict) -> tuple[str, dict, str]:
+    text = f"Step {step['step']}/{step['total_steps']}: training loss={step['train_loss']:.2f}"
+    if "valid_loss" in step:
+        text += f", validation loss={step['valid_loss']:.2f}"
+    if "full_valid_loss" in step:
+        text += f", full validation loss={step['full_valid_loss']:.2f}"
+    return text, step, "info"
+
+
+class Worker:
+    """A background thread that brings new and interrupted jobs forward, one after the other."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self._waiting: queue.Queue = queue.Queue()
+        self._known: set[str] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job_id: str, owner: str) -> None:
+        """Queues a job once. The thread starts with the first one."""
+        with self._lock:
+            if job_id in self._known:
+                return
+            self._known.add(job_id)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="simulated-training")
+                self._thread.start()
+        self._waiting.put((job_id, owner))
+
+    def wait(self) -> None:
+        """Blocks until every queued job has been computed (for tests)."""
+        self._waiting.join()
+
+    def _run(self) -> None:
+        while True:
+            job_id, owner = self._waiting.get()
+            advance(self.store, job_id, owner)
+            self._waiting.task_done()

@@ -1,0 +1,261 @@
+"""Fine-tuning jobs. Creating one only writes its row; ``history`` computes what happens and when it is seen."""
+
+import secrets
+
+from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
+
+from . import files, models, validate
+from .errors import APIError, bad_request
+from .scenarios import Caller, refuse_if_closed
+from .store import Row, Store, new_id
+from .validate import model_dump
+
+ORGANIZATION = "org-simulated"
+TERMINAL = ("succeeded", "failed", "cancelled")
+MAX_SEED = 2_147_483_647
+MAX_SUFFIX = 64
+MAX_PAIRS, MAX_KEY, MAX_VALUE = 16, 64, 512
+AUTO = {"n_epochs": "auto", "batch_size": "auto", "learning_rate_multiplier": "auto"}
+FAR = 1e12  # seconds; what a paused job has not shown yet is moved this far into the future
+
+
+def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> dict:
+    """POST /fine_tuning/jobs. ``lenient`` accepts ``hyperparameters`` beside ``method`` (conformance only)."""
+    _check_limits(body)
+    method, hyperparameters = _method(body, lenient)
+    refuse_if_closed(caller)
+    chosen = models.choose_for_training(store, caller, body["model"], method)
+    files.for_training(store, caller, body["training_file"], "training_file")
+    if body.get("validation_file"):
+        files.for_training(store, caller, body["validation_file"], "validation_file")
+    job = new_job(store, body, chosen.name, method, hyperparameters)
+    _write_new(store, caller, job)
+    return view(store, store.get("job", job["id"], caller.owner))
+
+
+def new_job(store: Store, body: dict, model: str, method: str, hyperparameters: dict) -> dict:
+    """A job as it looks when it has just been created."""
+    return {
+        "id": new_id("ftjob-"),
+        "object": "fine_tuning.job",
+        "created_at": int(store.clock()),
+        "model": model,
+        "fine_tuned_model": None,
+        "finished_at": None,
+        "organization_id": ORGANIZATION,
+        "result_files": [],
+        "status": "validating_files",
+        "training_file": body["training_file"],
+        "validation_file": body.get("validation_file"),
+        "trained_tokens": None,
+        "error": None,
+        "estimated_finish": None,
+        "seed": secrets.randbelow(MAX_SEED) if body.get("seed") is None else body["seed"],
+        "integrations": body.get("integrations") or [],
+        "metadata": body.get("metadata"),
+        "user_provided_suffix": body.get("suffix"),
+        "shared_with_openai": False,
+        **method_fields(method, hyperparameters),
+    }
+
+
+def method_fields(method: str, hyperparameters: dict) -> dict:
+    """How a job reports its method; ``hyperparameters`` is filled for supervised jobs only, as at OpenAI."""
+    empty = dict.fromkeys(AUTO)
+    return {
+        "hyperparameters": hyperparameters if method == "supervised" else empty,
+        "method": {"type": method, method: {"hyperparameters": hyperparameters}},
+    }
+
+
+def _write_new(store: Store, caller: Caller, job: dict) -> None:
+    and_validation = f" and validation file: {job['validation_file']}" if job["validation_file"] else ""
+    with store.write() as db:
+        store.insert(db, "job", job["id"], caller.owner, job)
+        for text in (
+            f"Created fine-tuning job: {job['id']}",
+            f"Validating training file: {job['training_file']}{and_validation}",
+        ):
+            insert_event(store, db, caller.owner, job["id"], text)
+
+
+def insert_event(
+    store: Store, db, owner: str, job_id: str, message: str, *, at=None, level="info", data=None
+):
+    """Adds one event to a job, inside the caller's transaction."""
+    at = store.clock() if at is None else at
+    event = {
+        "id": new_id("ftevent-"),
+        "object": "fine_tuning.job.event",
+        "level": level,
+        "message": message,
+        "type": "metrics" if data else "message",
+        "data": data or {},
+    }
+    store.insert(db, "event", event["id"], owner, event, parent=job_id, at=at)
+
+
+def insert_state(store: Store, db, owner: str, job_id: str, changes: dict, *, at=None) -> None:
+    """From ``at`` on the job shows these fields."""
+    store.insert(db, "state", new_id("state-"), owner, changes, parent=job_id, at=at)
+
+
+def view(store: Store, row: Row) -> dict:
+    """The job as it looks now."""
+    job = dict(row.body)
+    for state in store.children("state", row.id):
+        job.update(state.body)
+    return model_dump(FineTuningJob, job)
+
+
+def own(store: Store, caller: Caller, job_id: str) -> Row:
+    """The caller's job, or 404."""
+    row = store.get("job", job_id, caller.owner)
+    if row is None:
+        raise APIError(
+            404, f"Could not find fine tune: {job_id}", param="fine_tuning_job_id", code="fine_tune_not_found"
+        )
+    return row
+
+
+def retrieve(store: Store, caller: Caller, job_id: str) -> dict:
+    """GET /fine_tuning/jobs/{id}."""
+    return view(store, own(store, caller, job_id))
+
+
+def list_all(store: Store, caller: Caller, *, after: str | None, limit: int, metadata: dict | None):
+    """GET /fine_tuning/jobs, newest first. ``metadata`` keeps the jobs that carry all its pairs; {} those with none."""
+
+    def keep(row: Row) -> bool:
+        has = row.body["metadata"] or {}
+        return not has if metadata == {} else metadata.items() <= has.items()
+
+    return store.page(
+        "job", caller.owner, after=after, limit=limit, keep=keep if metadata is not None else None
+    )
+
+
+def events(store: Store, caller: Caller, job_id: str, *, after: str | None, limit: int):
+    """GET .../events, newest first."""
+    own(store, caller, job_id)
+    return store.page("event", caller.owner, after=after, limit=limit, parent=job_id)
+
+
+def event_view(row: Row) -> dict:
+    """One event, with the time at which it was seen to happen."""
+    return model_dump(FineTuningJobEvent, row.body | {"created_at": int(row.at)})
+
+
+def checkpoints(store: Store, caller: Caller, job_id: str, *, after: str | None, limit: int):
+    """GET .../checkpoints, newest first."""
+    own(store, caller, job_id)
+    return store.page("checkpoint", caller.owner, after=after, limit=limit, parent=job_id)
+
+
+def checkpoint_view(row: Row) -> dict:
+    """One checkpoint."""
+    return model_dump(FineTuningJobCheckpoint, row.body | {"created_at": int(row.at)})
+
+
+# --- cancel, pause, resume ---------------------------------------------------------------------------------
+
+
+def cancel(store: Store, caller: Caller, job_id: str) -> dict:
+    """POST .../cancel: what has not happened yet never will."""
+    row = own(store, caller, job_id)
+    with store.write() as db:
+        _refuse(view(store, row)["status"], TERMINAL, job_id, "cancelled")
+        now = store.clock()
+        db.execute("DELETE FROM objects WHERE parent = ? AND at > ?", (job_id, now))
+        changes = {"status": "cancelled", "finished_at": int(now), "estimated_finish": None}
+        insert_state(store, db, row.owner, job_id, changes, at=now)
+        insert_event(store, db, row.owner, job_id, "Fine-tuning job cancelled", at=now)
+    return view(store, row)
+
+
+def pause(store: Store, caller: Caller, job_id: str) -> dict:
+    """POST .../pause. The status ``paused`` is in OpenAI's example answer, though not in its list of statuses."""
+    row = own(store, caller, job_id)
+    with store.write() as db:
+        _refuse(view(store, row)["status"], (*TERMINAL, "paused"), job_id, "paused")
+        now = store.clock()
+        db.execute("UPDATE objects SET at = at + ? WHERE parent = ? AND at > ?", (FAR, job_id, now))
+        changes = {"status": "paused", "estimated_finish": None}
+        insert_state(store, db, row.owner, job_id, changes, at=now)
+        insert_event(store, db, row.owner, job_id, "Fine-tuning job paused", at=now)
+    return view(store, row)
+
+
+def resume(store: Store, caller: Caller, job_id: str) -> dict:
+    """POST .../resume: the job goes on where it was paused."""
+    row = own(store, caller, job_id)
+    with store.write() as db:
+        status = view(store, row)["status"]
+        if status != "paused":
+            raise _wrong_status(job_id, status, "resumed")
+        now = store.clock()
+        *_, before, paused = [None, *store.children("state", job_id)]
+        shift = now - paused.at - FAR
+        db.execute("UPDATE objects SET at = at + ? WHERE parent = ? AND at > ?", (shift, job_id, FAR))
+        insert_event(store, db, row.owner, job_id, "Fine-tuning job resumed", at=now)
+        insert_state(store, db, row.owner, job_id, {"status": "queued"}, at=now)
+        if before and before.body["status"] == "running":
+            # a moment later, so that the answer shows "queued", as in OpenAI's example
+            insert_state(store, db, row.owner, job_id, {"status": "running"}, at=now + 1e-3)
+    return view(store, row)
+
+
+def _refuse(status: str, forbidden: tuple, job_id: str, what: str) -> None:
+    if status in forbidden:
+        raise _wrong_status(job_id, status, what)
+
+
+def _wrong_status(job_id: str, status: str, what: str) -> APIError:
+    return bad_request(f"Job {job_id} cannot be {what}: its status is '{status}'.", code="invalid_job_status")
+
+
+# --- what a request may say --------------------------------------------------------------------------------
+
+
+def _method(body: dict, lenient: bool) -> tuple[str, dict]:
+    """The method and its hyperparameters, "auto" where nothing was said."""
+    given = body.get("method")
+    if given and body.get("hyperparameters") and not lenient:
+        message = "Give either 'method' or the deprecated 'hyperparameters', not both."
+        raise bad_request(message, "hyperparameters")
+    if not given:
+        given = {"type": "supervised", "supervised": {"hyperparameters": body.get("hyperparameters") or {}}}
+        prefix = "hyperparameters."
+    else:
+        prefix = f"method.{given['type']}.hyperparameters."
+    name = given["type"]
+    if name == "reinforcement":
+        raise bad_request("Reinforcement fine-tuning is not simulated here.", "method.type", "not_simulated")
+    others = [key for key in ("supervised", "dpo", "reinforcement") if key != name and given.get(key)]
+    if others and not lenient:
+        raise bad_request(f"'method.{others[0]}' does not fit 'method.type' {name}.", f"method.{others[0]}")
+    hyperparameters = dict((given.get(name) or {}).get("hyperparameters") or {})
+    if not lenient:
+        validate.check_ranges(hyperparameters, validate.JOB_RANGES, prefix)
+    defaults = AUTO | {"beta": "auto"} if name == "dpo" else AUTO
+    return name, defaults | hyperparameters
+
+
+def _check_limits(body: dict) -> None:
+    suffix, seed, metadata = body.get("suffix"), body.get("seed"), body.get("metadata") or {}
+    if suffix is not None and not 1 <= len(suffix) <= MAX_SUFFIX:
+        raise bad_request(f"Invalid 'suffix': it must have 1 to {MAX_SUFFIX} characters.", "suffix")
+    if seed is not None and not 0 <= seed <= MAX_SEED:
+        raise bad_request(f"Invalid 'seed': a whole number from 0 to {MAX_SEED}.", "seed")
+    check_metadata(metadata)
+
+
+def check_metadata(metadata: dict) -> None:
+    """OpenAI's limits for metadata: 16 pairs, keys of 64 and values of 512 characters."""
+    if len(metadata) > MAX_PAIRS:
+        raise bad_request(f"Invalid 'metadata': at most {MAX_PAIRS} pairs, got {len(metadata)}.", "metadata")
+    for key, value in metadata.items():
+        if len(key) > MAX_KEY or len(value) > MAX_VALUE:
+            message = f"Invalid 'metadata': a key has at most {MAX_KEY} characters, a value {MAX_VALUE}."
+            raise bad_request(message, "metadata")

@@ -1,0 +1,145 @@
+"""Models: the ones of ``data/models.csv`` that exist on the caller's day, and the caller's own tuned ones."""
+
+import calendar
+import datetime
+from dataclasses import dataclass
+
+from openai.types import Model
+
+from . import facts
+from .errors import APIError, bad_request, model_deprecated, model_not_found
+from .scenarios import Caller
+from .store import Row, Store
+from .validate import model_dump
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The model that will answer: its full name, and its weights if it is a tuned one."""
+
+    name: str
+    base: str
+    weights: bytes | None
+
+
+def list_all(store: Store, caller: Caller) -> dict:
+    """GET /models: the base models of the day, then the tuned ones, newest first."""
+    rows, _ = store.page("model", caller.owner, after=None, limit=100_000)
+    tuned = [_tuned_model(row) for row in rows if not _is_gone(row.body["base"], caller.date)]
+    bases = [_base_model(name) for name in facts.names() if _exists(name, caller.date)]
+    return {"object": "list", "data": bases + tuned}
+
+
+def retrieve(store: Store, caller: Caller, name: str) -> dict:
+    """GET /models/{model}."""
+    if name in facts.names():
+        _refuse_unless_there(name, name, caller.date)
+        return _base_model(name)
+    return _tuned_model(_own(store, caller, name))
+
+
+def delete(store: Store, caller: Caller, name: str) -> dict:
+    """DELETE /models/{model}: only a tuned model can be deleted."""
+    if name in facts.names():
+        raise APIError(403, f"The model `{name}` belongs to OpenAI and cannot be deleted.", param="model")
+    _own(store, caller, name)
+    store.remove("model", name, caller.owner)
+    return {"id": name, "object": "model", "deleted": True}
+
+
+def choose(store: Store, caller: Caller, name: str) -> Chosen:
+    """The model to answer with. 404 if it does not exist, is not the caller's, or was shut down by that day."""
+    if name in facts.names():
+        _refuse_unless_there(name, name, caller.date)
+        return Chosen(facts.snapshot(name), facts.snapshot(name), None)
+    row = _own(store, caller, name)
+    return Chosen(name, row.body["base"], store.data("model", name, caller.owner))
+
+
+def choose_for_training(store: Store, caller: Caller, name: str, method: str) -> Chosen:
+    """The model to train further; 400 if it could never be tuned in this way."""
+    if name not in facts.names() and not name.startswith("ft:"):
+        raise _not_tunable(name)
+    chosen = choose(store, caller, name)
+    if method not in facts.values(chosen.base, "fine_tunable_method"):
+        raise _not_tunable(name, method)
+    return chosen
+
+
+def refuse_unless_chat(chosen: Chosen) -> None:
+    """404 for a model that embeds or completes text but does not chat."""
+    if facts.value(chosen.base, "embedding_width") or chosen.base in ("babbage-002", "davinci-002"):
+        message = (
+            "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
+            "Did you mean to use another endpoint?"
+        )
+        raise APIError(404, message, param="model")
+
+
+def _not_tunable(name: str, method: str | None = None) -> APIError:
+    how = f" with method '{method}'" if method else ""
+    could = [known for known in facts.names() if method in facts.values(known, "fine_tunable_method")]
+    hint = f" Models that can: {', '.join(could)}." if could else ""
+    message = f"Model {name} is not available for fine-tuning{how} or does not exist.{hint}"
+    return bad_request(message, "model", "model_not_available")
+
+
+def _own(store: Store, caller: Caller, name: str) -> Row:
+    row = store.get("model", name, caller.owner)
+    if row is None:
+        raise model_not_found(name)
+    _refuse_unless_there(row.body["base"], name, caller.date)
+    return row
+
+
+def _refuse_unless_there(base: str, name: str, day: datetime.date) -> None:
+    if _is_gone(base, day):
+        raise model_deprecated(name)
+    if not _exists(base, day):
+        raise model_not_found(name)
+
+
+def _is_gone(name: str, day: datetime.date) -> bool:
+    end = facts.value(facts.snapshot(name), "shutdown_date")
+    return end is not None and day >= datetime.date.fromisoformat(end)
+
+
+def _exists(name: str, day: datetime.date) -> bool:
+    start = facts.value(facts.snapshot(name), "available_from")
+    not_yet = start is not None and day < datetime.date.fromisoformat(start)
+    return not not_yet and not _is_gone(name, day)
+
+
+def _base_model(name: str) -> dict:
+    base = facts.snapshot(name)
+    return model_dump(
+        Model,
+        {
+            "id": name,
+            "object": "model",
+            "created": _created(base),
+            "owned_by": facts.value(base, "owned_by", "openai"),
+            "shutdown_date": facts.value(base, "shutdown_date"),
+        },
+    )
+
+
+def _created(base: str) -> int:
+    """Seconds since 1970, as seen in a list of models; else the day from which the model was there."""
+    if seen := facts.value(base, "created"):
+        return int(seen)
+    start = datetime.date.fromisoformat(facts.value(base, "available_from", "2023-01-01"))
+    return calendar.timegm(start.timetuple())
+
+
+def _tuned_model(row: Row) -> dict:
+    return model_dump(
+        Model,
+        {
+            "id": row.id,
+            "object": "model",
+            "created": int(row.at),
+            "owned_by": row.body["organization"],
+            "shutdown_date": facts.value(row.body["base"], "shutdown_date"),
+        },
+    )

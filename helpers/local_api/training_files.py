@@ -1,0 +1,114 @@
+"""Reading and validating a job's files, as OpenAI does when a job starts."""
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import dataset, tokens
+
+SAMPLE = 400  # examples; a longer file is represented by a random sample of this size
+ALL_TOKENS = 5_000  # examples; a longer file's tokens are estimated from the sample
+
+# Like a payment provider's test card: this text in a training row makes the simulated moderation react.
+FLAG = re.compile(r"\[mock:flag=([a-z/-]+)\]")
+BLOCK = re.compile(r"\[mock:block=([a-z/-]+)\]")
+
+
+class Failure(Exception):
+    """A job that fails, as its ``error`` field shows it."""
+
+    def __init__(self, message: str, code: str = "invalid_training_file", param: str = "training_file"):
+        super().__init__(message)
+        self.error = {"code": code, "message": message, "param": param}
+
+
+@dataclass
+class TrainingFile:
+    """What is known of a file after reading it once."""
+
+    count: int  # examples
+    sample: list[dict]  # all of them, or a random sample
+    blocked: set[str]  # categories that the simulated safety check after training will object to
+
+    def tokens(self, model: str) -> int:
+        """Tokens of the whole file; estimated from the sample if the file is long."""
+        counted = sum(tokens.count_messages(example["messages"], model) for example in self.sample)
+        return round(counted * self.count / len(self.sample))
+
+
+def read_file(path: Path, file_id: str, method: str, param: str, seed: int) -> TrainingFile:
+    """Reads and validates a file line by line. Raises Failure as OpenAI's validation would."""
+    wanted, picker = {"supervised": "chat", "dpo": "preference"}[method], random.Random(seed)
+    result, flagged = TrainingFile(0, [], set()), {}
+    keep = ALL_TOKENS if path.stat().st_size < 50_000_000 else SAMPLE
+    for line, example in _lines(path, param):
+        if found := dataset.problem(example):
+            where = f"Example {line}, " if found.startswith("message") else f"Example {line}: "
+            raise _invalid(f"Invalid file format. {where}{found}", param)
+        kind = dataset.format_of(example)
+        if kind != wanted:
+            raise _wrong_format(file_id, kind, method, param)
+        text = str(example)
+        if flag := FLAG.search(text):
+            flagged[line] = flag[1]
+        result.blocked |= set(BLOCK.findall(text))
+        result.count += 1
+        place = result.count - 1 if result.count <= keep else picker.randrange(result.count)
+        if place < keep:
+            result.sample[place : place + 1] = [example]
+    if flagged:
+        raise _flagged(flagged, param)
+    if result.count < dataset.MIN_EXAMPLES and param == "training_file":
+        least = dataset.MIN_EXAMPLES
+        message = f"Training file has {result.count} example(s), but must have at least {least} examples"
+        raise Failure(message, "invalid_n_examples", param)
+    if method == "dpo":
+        result.sample = [_as_chat(example) for example in result.sample]
+    return result
+
+
+def _lines(path: Path, param: str):
+    try:
+        yield from dataset.read_lines(path)
+    except UnicodeDecodeError as error:
+        raise _invalid(f"Invalid file format. The file is not UTF-8: {error.reason}.", param) from None
+    except ValueError as error:
+        raise _invalid(f"Invalid file format. {error}", param) from None
+
+
+def _invalid(reason: str, param: str) -> Failure:
+    which = param.replace("_", " ")
+    return Failure(f"The job failed due to an invalid {which}. {reason}", f"invalid_{param}", param)
+
+
+def _wrong_format(file_id: str, kind: str, method: str, param: str) -> Failure:
+    names = {
+        "chat": "fine-tune-chat",
+        "preference": "fine-tune-preference",
+        "completion": "fine-tune-completions",
+    }
+    needs = {"chat": "supervised", "preference": "dpo", "completion": "supervised"}[kind]
+    if kind == "completion":
+        return _invalid("Unexpected file format, expected chat messages for this model.", param)
+    return _invalid(
+        f"Input file {file_id} is in the {names[kind]} format, but the specified fine-tuning job is not using "
+        f"'{needs}' as the training method (provided method={method}).",
+        param,
+    )
+
+
+def _flagged(flagged: dict[int, str], param: str) -> Failure:
+    lines = ", ".join(map(str, flagged))
+    categories = ", ".join(sorted(set(flagged.values())))
+    return Failure(
+        "This training file was blocked because too many examples were flagged by our moderation API in the "
+        f"following categories: {categories}. Flagged lines: {lines}",
+        "invalid_training_file",
+        param,
+    )
+
+
+def _as_chat(example: dict) -> dict:
+    """A preference row as a chat row: the simulation learns the preferred answer and ignores the other."""
+    return {"messages": [*example["input"]["messages"], *example["preferred_output"]]}
