@@ -1,10 +1,11 @@
 """One function: it decides which API answers. After it, plain ``OpenAI()`` just works."""
 
 import atexit
+import datetime
 import functools
 import os
 
-from .local_api import scenarios
+from .local_api.scenarios import SCENARIOS, STAGE_DATE
 
 LOOPBACK = "127.0.0.1,localhost"
 LEARNERS_OWN_KEY = os.environ.get("OPENAI_API_KEY")
@@ -29,29 +30,27 @@ def connect(target: str = "local", *, scenario: str | None = None, as_of: str | 
 
 
 def _connect_local(scenario: str | None, as_of: str | None) -> None:
+    if scenario is not None and scenario not in SCENARIOS:
+        raise ValueError(f"Unknown scenario {scenario!r}. Known: {', '.join(SCENARIOS)}.")
+    day = _day(as_of) if as_of else STAGE_DATE
     server, key = _local_server()
     key += f".{scenario}" if scenario else ""
-    key += f"@{as_of}" if as_of else ""
-    caller = _read(key)
+    key += f"@{day}" if as_of else ""
     os.environ["OPENAI_BASE_URL"] = server.base_url
     os.environ["OPENAI_API_KEY"] = key
     _bypass_proxies()
+    why = "" if as_of else ", a day on which GPT-3.5 and its successors could all be fine-tuned"
     print("The mock API on this computer answers. Its models are simulated. It costs nothing.")
-    print(f"It plays {caller.date}{_why(as_of)}.")
+    print(f"It plays {day}{why}.")
     if scenario:
-        print(f"Scenario {scenario!r}: {scenarios.SCENARIOS[scenario]}.")
+        print(f"Scenario {scenario!r}: {SCENARIOS[scenario]}.")
 
 
-def _read(key: str) -> scenarios.Caller:
-    """The key as the server will read it, so that a wrong scenario or date is told here and now."""
+def _day(text: str) -> datetime.date:
     try:
-        return scenarios.caller(key, lambda owner: True)
-    except scenarios.APIError as error:
-        raise ValueError(str(error)) from None
-
-
-def _why(as_of: str | None) -> str:
-    return "" if as_of else ", a day on which GPT-3.5 and its successors could all be fine-tuned"
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"as_of must be a day of the calendar as YYYY-MM-DD, not {text!r}.") from None
 
 
 @functools.cache

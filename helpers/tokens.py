@@ -135,6 +135,23 @@ def seed() -> Path:
     return cache_folder()
 
 
+def first(text: str, n: int, model: str) -> str:
+    """The first n tokens of a text, as text. A character that the last token cuts in two is left out."""
+    encoding = _encoding_or_warning(model)
+    if encoding is None:
+        return _utf8(text)[: n * BYTES_PER_TOKEN].decode("utf-8", errors="ignore")
+    return encoding.decode(encoding.encode_ordinary(text)[:n], errors="ignore")
+
+
+def decode(numbers: list[int], model: str) -> str:
+    """The text behind token numbers. Raises KeyError or OverflowError for a number that is no token of the model,
+    and VocabularyError if the vocabulary could not be had."""
+    encoding = _encoding(encoding_name(model))
+    if encoding is None:
+        raise VocabularyError(_failures[encoding_name(model)])
+    return encoding.decode(numbers)
+
+
 def _known_encoding_name(model: str) -> str | None:
     from tiktoken.model import encoding_name_for_model
 

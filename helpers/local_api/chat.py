@@ -6,13 +6,14 @@ penalties, top_p and everything else that the types allow.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from .. import tokens
-from . import models, validate
+from . import history, models, validate
 from .engines import simulated
 from .errors import bad_request, not_found
 from .jobs import check_metadata
@@ -21,6 +22,9 @@ from .store import Row, Store, new_id
 from .validate import model_dump
 
 FINGERPRINT = "fp_simulated"  # every answer says where it comes from
+MAX_STOPS = 4  # OpenAI's API description, StopConfiguration
+PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
+PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where jobs take no time either
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,24 @@ class Answer:
 
 def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> dict:
     """POST /chat/completions without ``stream``. ``lenient`` accepts max_tokens 0 (conformance only)."""
+    return model_dump(ChatCompletion, _complete(store, caller, body, lenient))
+
+
+def stream(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> Iterator[str]:
+    """POST /chat/completions with ``stream``: server-sent events. Errors are raised before the first one."""
+    completion = _complete(store, caller, body, lenient)
+    return _events(completion, bool((body.get("stream_options") or {}).get("include_usage")))
+
+
+def _complete(store: Store, caller: Caller, body: dict, lenient: bool) -> dict:
+    """The whole completion, kept if the caller wants it stored."""
     model, answers = _answers(store, caller, body, lenient)
-    completion = _head(store, model, "chat.completion") | {
+    completion = {
+        "id": new_id("chatcmpl-", 29),
+        "object": "chat.completion",
+        "created": int(store.clock()),
+        "model": model.name,
+        "system_fingerprint": FINGERPRINT,
         "choices": [
             {
                 "index": index,
@@ -50,48 +70,32 @@ def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -
     if body.get("store"):
         kept = {"completion": completion | {"metadata": body.get("metadata")}, "messages": body["messages"]}
         store.add("completion", completion["id"], caller.owner, kept)
-    return model_dump(ChatCompletion, completion)
+    return completion
 
 
-def stream(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> Iterator[str]:
-    """POST /chat/completions with ``stream``: server-sent events. Errors are raised before the first one."""
-    model, answers = _answers(store, caller, body, lenient)
-    wants_usage = (body.get("stream_options") or {}).get("include_usage")
-    return _events(
-        _head(store, model, "chat.completion.chunk"), answers, wants_usage, body["messages"], model
-    )
-
-
-def _events(head: dict, answers: list[Answer], wants_usage: bool, messages: list, model) -> Iterator[str]:
-    usage = {"usage": None} if wants_usage else {}
-    for index, answer in enumerate(answers):
+def _events(completion: dict, wants_usage: bool) -> Iterator[str]:
+    head = {key: completion[key] for key in ("id", "created", "model", "system_fingerprint")}
+    head |= {"object": "chat.completion.chunk"} | ({"usage": None} if wants_usage else {})
+    pause = PIECE_SECONDS if history.job_seconds() else 0
+    for choice in completion["choices"]:
         deltas = [{"role": "assistant", "content": "", "refusal": None}]
-        deltas += [{"content": piece} for piece in re.findall(r"\s*\S+|\s+$", answer.text)]
+        deltas += [{"content": piece} for piece in PIECE.findall(choice["message"]["content"])]
         for delta in deltas:
-            yield _event(head, usage, [_choice(index, delta, None)])
-        yield _event(head, usage, [_choice(index, {}, answer.finish_reason)])
+            yield _event(head, [_part(choice, delta, None)])
+            time.sleep(pause)
+        yield _event(head, [_part(choice, {}, choice["finish_reason"])])
     if wants_usage:
-        yield _event(head, {"usage": _usage(messages, answers, model)}, [])
+        yield _event(head | {"usage": completion["usage"]}, [])
     yield "data: [DONE]\n\n"
 
 
-def _choice(index: int, delta: dict, finish_reason: str | None) -> dict:
-    return {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+def _part(choice: dict, delta: dict, finish_reason: str | None) -> dict:
+    return {"index": choice["index"], "delta": delta, "finish_reason": finish_reason, "logprobs": None}
 
 
-def _event(head: dict, usage: dict, choices: list) -> str:
-    chunk = ChatCompletionChunk(**head, choices=choices, **usage)
+def _event(head: dict, choices: list) -> str:
+    chunk = ChatCompletionChunk(**head, choices=choices)
     return f"data: {chunk.to_json(indent=None)}\n\n"
-
-
-def _head(store: Store, model: models.Chosen, kind: str) -> dict:
-    return {
-        "id": new_id("chatcmpl-", 29),
-        "object": kind,
-        "created": int(store.clock()),
-        "model": model.name,
-        "system_fingerprint": FINGERPRINT,
-    }
 
 
 def _answers(store: Store, caller: Caller, body: dict, lenient: bool) -> tuple[models.Chosen, list[Answer]]:
@@ -99,6 +103,8 @@ def _answers(store: Store, caller: Caller, body: dict, lenient: bool) -> tuple[m
         validate.check_ranges(body, validate.CHAT_RANGES)
         if not body["messages"]:
             raise bad_request("Invalid 'messages': at least one message is needed.", "messages")
+        if isinstance(body.get("stop"), list) and len(body["stop"]) > MAX_STOPS:
+            raise bad_request(f"Invalid 'stop': at most {MAX_STOPS} sequences.", "stop")
     check_metadata(body.get("metadata") or {})
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_chat(model)
@@ -110,7 +116,8 @@ def _answers(store: Store, caller: Caller, body: dict, lenient: bool) -> tuple[m
         temperature=temperature,
         seed=body.get("seed"),
     )
-    limit = body.get("max_completion_tokens", body.get("max_tokens"))
+    limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
+    limit = next((limit for limit in limits if limit is not None), None)
     return model, [_cut(text, body.get("stop"), limit, model.base) for text in texts]
 
 

@@ -19,37 +19,41 @@ from .store import Store
 OWNER = "anybody"
 JOB = "ft-AF1WoRqd3aJAHsqc9NY7iL8F"
 FILES = ("file-abc123", "file_id")
-TUNED = (
-    ("ft:gpt-4o-mini-2024-07-18:org:weather:B7R9VjQd", "gpt-4o-mini-2024-07-18"),
-    ("ft:gpt-4o-mini:acemeco:suffix:abc123", "gpt-4o-mini-2024-07-18"),
-)
-PERMISSION = "cp_zc4Q7MP6XxulcVzj4MZdwsAB"
+TUNED = "ft:gpt-4o-mini-2024-07-18:org:weather:B7R9VjQd"
+BASE = "gpt-4o-mini-2024-07-18"
+MODELS = (TUNED, "ft:gpt-4o-mini:acemeco:suffix:abc123", "gpt-6-astra")
+PERMISSIONS = {TUNED: "cp_zc4Q7MP6XxulcVzj4MZdwsAB", JOB: "cp_of_the_job"}
 COMPLETION = "completion_id"
 MESSAGE = {"role": "user", "content": "Hello"}
+EXAMPLE = {"messages": [MESSAGE, {"role": "assistant", "content": "Hello."}]}
+BYTES = (json.dumps(EXAMPLE) + "\n").encode() * 10
 DAY = 86_400  # seconds
 
 
 def seed(store: Store) -> None:
     """Replaces all state by the objects that the tests name."""
+    for file_id in FILES:
+        if not store.path(file_id).exists():
+            store.save_bytes(file_id, [BYTES])
     with store.write() as db:
         db.execute("DELETE FROM objects WHERE kind != 'token'")
-    for file_id in FILES:
-        _seed_file(store, file_id)
-    _seed_job(store)
-    for name, base in TUNED:
-        store.add("model", name, OWNER, {"base": base, "organization": jobs.ORGANIZATION})
-    for checkpoint in (TUNED[0][0], JOB):
-        _seed_permission(store, checkpoint)
-    store.add("completion", COMPLETION, OWNER, {"completion": _completion(), "messages": [MESSAGE]})
+        for file_id in FILES:
+            store.insert(db, "file", file_id, OWNER, _file(store, file_id))
+        _insert_job(store, db)
+        for name in MODELS:
+            store.insert(db, "model", name, OWNER, {"base": BASE, "organization": jobs.ORGANIZATION})
+        for checkpoint, id in PERMISSIONS.items():
+            body = {"id": id, "object": "checkpoint.permission", "created_at": 0, "project_id": "project"}
+            store.insert(db, "permission", id, OWNER, body, parent=checkpoint)
+        kept = {"completion": _completion(), "messages": [MESSAGE]}
+        store.insert(db, "completion", COMPLETION, OWNER, kept)
 
 
-def _seed_file(store: Store, file_id: str) -> None:
-    example = {"messages": [MESSAGE, {"role": "assistant", "content": "Hello."}]}
-    size = store.save_bytes(file_id, [(json.dumps(example) + "\n").encode() * 10])
-    body = {
+def _file(store: Store, file_id: str) -> dict:
+    return {
         "id": file_id,
         "object": "file",
-        "bytes": size,
+        "bytes": len(BYTES),
         "created_at": int(store.clock()),
         "expires_at": None,
         "filename": "training.jsonl",
@@ -57,23 +61,15 @@ def _seed_file(store: Store, file_id: str) -> None:
         "status": "processed",
         "status_details": None,
     }
-    store.add("file", file_id, OWNER, body)
 
 
-def _seed_job(store: Store) -> None:
+def _insert_job(store: Store, db) -> None:
     """A job in the middle of its run, as the tests cancel, pause and resume it."""
-    body = {"model": TUNED[0][1], "training_file": FILES[0]}
-    job = jobs.new_job(store, body, TUNED[0][1], "supervised", jobs.AUTO) | {"id": JOB}
-    store.add("job", JOB, OWNER, job)
-    with store.write() as db:
-        jobs.insert_state(store, db, OWNER, JOB, {"status": "running"})
-        jobs.insert_state(store, db, OWNER, JOB, {"status": "succeeded"}, at=store.clock() + DAY)
-
-
-def _seed_permission(store: Store, checkpoint: str) -> None:
-    id = PERMISSION if checkpoint == TUNED[0][0] else PERMISSION + "2"
-    body = {"id": id, "object": "checkpoint.permission", "created_at": 0, "project_id": "project"}
-    store.add("permission", id, OWNER, body, parent=checkpoint)
+    body = {"model": BASE, "training_file": FILES[0]}
+    job = jobs.new_job(store, body, BASE, "supervised", jobs.AUTO) | {"id": JOB}
+    store.insert(db, "job", JOB, OWNER, job)
+    jobs.insert_state(store, db, OWNER, JOB, {"status": "running"})
+    jobs.insert_state(store, db, OWNER, JOB, {"status": "succeeded"}, at=store.clock() + DAY)
 
 
 def _completion() -> dict:
@@ -82,7 +78,7 @@ def _completion() -> dict:
         "id": COMPLETION,
         "object": "chat.completion",
         "created": 0,
-        "model": TUNED[0][1],
+        "model": BASE,
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "metadata": None,
     }

@@ -63,5 +63,5 @@ def _texts(given, model: str) -> list[str]:
 def _decode(numbers: list[int], model: str) -> str:
     try:
         return tokens.decode(numbers, model)
-    except (KeyError, OverflowError, ValueError):
+    except (KeyError, OverflowError, tokens.VocabularyError):
         raise bad_request(f"Invalid 'input': these are not tokens of {model}.", "input") from None

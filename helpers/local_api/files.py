@@ -75,6 +75,14 @@ def delete(store: Store, caller: Caller, file_id: str) -> dict:
     return {"id": row.id, "object": "file", "deleted": True}
 
 
+def remove_expired(store: Store) -> None:
+    """Deletes the files whose time is over, whoever owns them. Until then they are hidden only."""
+    for row in store.every("file"):
+        if _expired(store, row):
+            store.remove("file", row.id, row.owner)
+            store.path(row.id).unlink(missing_ok=True)
+
+
 def for_training(store: Store, caller: Caller, file_id: str, param: str) -> Row:
     """The uploaded file that a job names, or a 400 that says what is wrong with it."""
     row = store.get("file", file_id, caller.owner)

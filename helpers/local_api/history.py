@@ -312,6 +312,12 @@ class Worker:
                 self._thread.start()
         self._waiting.put((job_id, owner))
 
+    def resume(self) -> None:
+        """Queues the jobs that a killed process has left unfinished."""
+        for row in self.store.every("job"):
+            if not _statuses(self.store, row.id) & {"running", *jobs.TERMINAL}:
+                self.submit(row.id, row.owner)
+
     def wait(self) -> None:
         """Blocks until every queued job has been computed (for tests)."""
         self._waiting.join()
@@ -319,5 +325,9 @@ class Worker:
     def _run(self) -> None:
         while True:
             job_id, owner = self._waiting.get()
-            advance(self.store, job_id, owner)
+            try:
+                advance(self.store, job_id, owner)
+            except Exception:  # noqa: BLE001 - the next job must not suffer; this one is tried again when asked for
+                traceback.print_exc()
+                self._known.discard(job_id)
             self._waiting.task_done()

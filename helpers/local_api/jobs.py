@@ -84,13 +84,14 @@ def insert_event(
     store: Store, db, owner: str, job_id: str, message: str, *, at=None, level="info", data=None
 ):
     """Adds one event to a job, inside the caller's transaction."""
+    kind = "message" if not data else "moderation_checks" if "blocked" in data else "metrics"
     at = store.clock() if at is None else at
     event = {
         "id": new_id("ftevent-"),
         "object": "fine_tuning.job.event",
         "level": level,
         "message": message,
-        "type": "metrics" if data else "message",
+        "type": kind,
         "data": data or {},
     }
     store.insert(db, "event", event["id"], owner, event, parent=job_id, at=at)
@@ -106,6 +107,10 @@ def view(store: Store, row: Row) -> dict:
     job = dict(row.body)
     for state in store.children("state", row.id):
         job.update(state.body)
+    if (
+        job["status"] == "paused"
+    ):  # in OpenAI's example of a paused job, but missing from its list of statuses
+        return model_dump(FineTuningJob, job | {"status": "queued"}, status="paused")
     return model_dump(FineTuningJob, job)
 
 
@@ -144,7 +149,10 @@ def events(store: Store, caller: Caller, job_id: str, *, after: str | None, limi
 
 def event_view(row: Row) -> dict:
     """One event, with the time at which it was seen to happen."""
-    return model_dump(FineTuningJobEvent, row.body | {"created_at": int(row.at)})
+    event = row.body | {"created_at": int(row.at)}
+    if event["type"] == "moderation_checks":  # OpenAI supervised fine-tuning guide; its types lack it
+        return model_dump(FineTuningJobEvent, event | {"type": "message"}, type="moderation_checks")
+    return model_dump(FineTuningJobEvent, event)
 
 
 def checkpoints(store: Store, caller: Caller, job_id: str, *, after: str | None, limit: int):
@@ -165,7 +173,7 @@ def cancel(store: Store, caller: Caller, job_id: str) -> dict:
     """POST .../cancel: what has not happened yet never will."""
     row = own(store, caller, job_id)
     with store.write() as db:
-        _refuse(view(store, row)["status"], TERMINAL, job_id, "cancelled")
+        _refuse_if_over(view(store, row)["status"], job_id, "cancelled")
         now = store.clock()
         db.execute("DELETE FROM objects WHERE parent = ? AND at > ?", (job_id, now))
         changes = {"status": "cancelled", "finished_at": int(now), "estimated_finish": None}
@@ -175,10 +183,13 @@ def cancel(store: Store, caller: Caller, job_id: str) -> dict:
 
 
 def pause(store: Store, caller: Caller, job_id: str) -> dict:
-    """POST .../pause. The status ``paused`` is in OpenAI's example answer, though not in its list of statuses."""
+    """POST .../pause. A job that is paused already stays so."""
     row = own(store, caller, job_id)
     with store.write() as db:
-        _refuse(view(store, row)["status"], (*TERMINAL, "paused"), job_id, "paused")
+        status = view(store, row)["status"]
+        _refuse_if_over(status, job_id, "paused")
+        if status == "paused":
+            return view(store, row)
         now = store.clock()
         db.execute("UPDATE objects SET at = at + ? WHERE parent = ? AND at > ?", (FAR, job_id, now))
         changes = {"status": "paused", "estimated_finish": None}
@@ -188,12 +199,13 @@ def pause(store: Store, caller: Caller, job_id: str) -> dict:
 
 
 def resume(store: Store, caller: Caller, job_id: str) -> dict:
-    """POST .../resume: the job goes on where it was paused."""
+    """POST .../resume: the job goes on where it was paused. One that is not paused goes on as it is."""
     row = own(store, caller, job_id)
     with store.write() as db:
         status = view(store, row)["status"]
+        _refuse_if_over(status, job_id, "resumed")
         if status != "paused":
-            raise _wrong_status(job_id, status, "resumed")
+            return view(store, row)
         now = store.clock()
         *_, before, paused = [None, *store.children("state", job_id)]
         shift = now - paused.at - FAR
@@ -206,13 +218,10 @@ def resume(store: Store, caller: Caller, job_id: str) -> dict:
     return view(store, row)
 
 
-def _refuse(status: str, forbidden: tuple, job_id: str, what: str) -> None:
-    if status in forbidden:
-        raise _wrong_status(job_id, status, what)
-
-
-def _wrong_status(job_id: str, status: str, what: str) -> APIError:
-    return bad_request(f"Job {job_id} cannot be {what}: its status is '{status}'.", code="invalid_job_status")
+def _refuse_if_over(status: str, job_id: str, what: str) -> None:
+    if status in TERMINAL:
+        message = f"Job {job_id} cannot be {what}: its status is '{status}'."
+        raise bad_request(message, code="invalid_job_status")
 
 
 # --- what a request may say --------------------------------------------------------------------------------

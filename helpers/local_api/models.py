@@ -12,6 +12,8 @@ from .scenarios import Caller
 from .store import Row, Store
 from .validate import model_dump
 
+COMPLETION_ONLY = ("babbage-002", "davinci-002", "ada", "babbage", "curie", "davinci")
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -25,7 +27,7 @@ class Chosen:
 def list_all(store: Store, caller: Caller) -> dict:
     """GET /models: the base models of the day, then the tuned ones, newest first."""
     rows, _ = store.page("model", caller.owner, after=None, limit=100_000)
-    tuned = [_tuned_model(row) for row in rows if not _is_gone(row.body["base"], caller.date)]
+    tuned = [_tuned_model(row) for row in rows if not _passed(_tuned_end(row.body["base"]), caller.date)]
     bases = [_base_model(name) for name in facts.names() if _exists(name, caller.date)]
     return {"object": "list", "data": bases + tuned}
 
@@ -33,7 +35,7 @@ def list_all(store: Store, caller: Caller) -> dict:
 def retrieve(store: Store, caller: Caller, name: str) -> dict:
     """GET /models/{model}."""
     if name in facts.names():
-        _refuse_unless_there(name, name, caller.date)
+        _refuse_unless_there(name, caller.date)
         return _base_model(name)
     return _tuned_model(_own(store, caller, name))
 
@@ -50,7 +52,7 @@ def delete(store: Store, caller: Caller, name: str) -> dict:
 def choose(store: Store, caller: Caller, name: str) -> Chosen:
     """The model to answer with. 404 if it does not exist, is not the caller's, or was shut down by that day."""
     if name in facts.names():
-        _refuse_unless_there(name, name, caller.date)
+        _refuse_unless_there(name, caller.date)
         return Chosen(facts.snapshot(name), facts.snapshot(name), None)
     row = _own(store, caller, name)
     return Chosen(name, row.body["base"], store.data("model", name, caller.owner))
@@ -68,7 +70,7 @@ def choose_for_training(store: Store, caller: Caller, name: str, method: str) ->
 
 def refuse_unless_chat(chosen: Chosen) -> None:
     """404 for a model that embeds or completes text but does not chat."""
-    if facts.value(chosen.base, "embedding_width") or chosen.base in ("babbage-002", "davinci-002"):
+    if facts.value(chosen.base, "embedding_width") or chosen.base in COMPLETION_ONLY:
         message = (
             "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
             "Did you mean to use another endpoint?"
@@ -88,26 +90,36 @@ def _own(store: Store, caller: Caller, name: str) -> Row:
     row = store.get("model", name, caller.owner)
     if row is None:
         raise model_not_found(name)
-    _refuse_unless_there(row.body["base"], name, caller.date)
+    if _passed(_tuned_end(row.body["base"]), caller.date):
+        raise model_deprecated(name)
     return row
 
 
-def _refuse_unless_there(base: str, name: str, day: datetime.date) -> None:
-    if _is_gone(base, day):
+def _refuse_unless_there(name: str, day: datetime.date) -> None:
+    if _passed(_end(name), day):
         raise model_deprecated(name)
-    if not _exists(base, day):
+    if not _exists(name, day):
         raise model_not_found(name)
 
 
-def _is_gone(name: str, day: datetime.date) -> bool:
-    end = facts.value(facts.snapshot(name), "shutdown_date")
+def _end(name: str) -> str | None:
+    """The day on which a base model is shut down, if one is known."""
+    return facts.value(facts.snapshot(name), "shutdown_date")
+
+
+def _tuned_end(base: str) -> str | None:
+    """The day on which models tuned from this base are shut down; some outlive their base."""
+    return facts.value(base, "tuned_shutdown_date", _end(base))
+
+
+def _passed(end: str | None, day: datetime.date) -> bool:
     return end is not None and day >= datetime.date.fromisoformat(end)
 
 
 def _exists(name: str, day: datetime.date) -> bool:
     start = facts.value(facts.snapshot(name), "available_from")
     not_yet = start is not None and day < datetime.date.fromisoformat(start)
-    return not not_yet and not _is_gone(name, day)
+    return not not_yet and not _passed(_end(name), day)
 
 
 def _base_model(name: str) -> dict:
@@ -119,7 +131,7 @@ def _base_model(name: str) -> dict:
             "object": "model",
             "created": _created(base),
             "owned_by": facts.value(base, "owned_by", "openai"),
-            "shutdown_date": facts.value(base, "shutdown_date"),
+            "shutdown_date": _end(base),
         },
     )
 
@@ -140,6 +152,6 @@ def _tuned_model(row: Row) -> dict:
             "object": "model",
             "created": int(row.at),
             "owned_by": row.body["organization"],
-            "shutdown_date": facts.value(row.body["base"], "shutdown_date"),
+            "shutdown_date": _tuned_end(row.body["base"]),
         },
     )

@@ -26,7 +26,7 @@ class Query:
         if text is None:
             return default
         least = 0 if self.lenient else 1
-        if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
             raise bad_request(f"Invalid 'limit': a whole number from 1 to {most}, but got '{text}'.", "limit")
         return int(text)
 

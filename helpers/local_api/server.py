@@ -12,7 +12,14 @@ START_SECONDS = 10
 def _config(app: Starlette, port: int) -> uvicorn.Config:
     # uvicorn binds the socket itself: one made by hand leaves Nagle's algorithm on, 44 ms a call
     return uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="error", access_log=False, lifespan="off", ws="none"
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=2,  # seconds; a reader that has stopped reading must not block the end
     )
 
 
@@ -21,7 +28,13 @@ class Server:
 
     def __init__(self, app: Starlette, port: int = 0):
         self._server = uvicorn.Server(_config(app, port))
-        self._thread = threading.Thread(target=self._server.run, daemon=True, name="local-api")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="local-api")
+
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        except SystemExit:  # how uvicorn ends if the port cannot be used; start() sees that the thread is over
+            pass
 
     def start(self) -> "Server":
         """Returns once the server answers. Raises RuntimeError if it cannot start."""

@@ -75,7 +75,6 @@ class Store:
         self.uploads.mkdir(mode=0o700, exist_ok=True)
         self._local = threading.local()
         self._open_database()
-        self._remove_orphans()
 
     # --- opening -----------------------------------------------------------------------------------------
 
@@ -86,11 +85,10 @@ class Store:
     def _open_database(self) -> None:
         try:
             self._create_schema()
+            self._remove_orphans()
+        except sqlite3.OperationalError:  # locked, disk full, no permission: not ours to move
+            raise
         except sqlite3.DatabaseError as error:
-            if isinstance(
-                error, sqlite3.OperationalError
-            ):  # locked, disk full, no permission: not ours to move
-                raise
             self._set_aside(f"cannot be read ({error})")
             self._create_schema()
 
@@ -108,18 +106,18 @@ class Store:
     def _set_aside(self, reason: str) -> None:
         self.close()
         target = self.folder / f"state-set-aside-{int(time.time())}.sqlite"
-        os.replace(self.database, target)
-        for leftover in ("-wal", "-shm"):
-            Path(f"{self.database}{leftover}").unlink(missing_ok=True)
+        for part in ("", "-wal", "-shm"):  # what SQLite has not written into the main file yet goes with it
+            if Path(f"{self.database}{part}").exists():
+                os.replace(f"{self.database}{part}", f"{target}{part}")
         print(f"The saved state {reason}. It was kept as {target.name}; a new one is begun.", file=sys.stderr)
 
     def _connection(self) -> sqlite3.Connection:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self.database, timeout=30, isolation_level=None)
+            self._local.connection = connection
             connection.execute("PRAGMA synchronous = FULL")
             self._use_write_ahead_log(connection)
-            self._local.connection = connection
         return connection
 
     @staticmethod
@@ -166,6 +164,10 @@ class Store:
         """The object, or None if there is none, it is not visible yet, or it is another owner's."""
         rows = self._select("kind = ? AND id = ? AND owner = ? AND at <= ?", (kind, id, owner, self.clock()))
         return rows[0] if rows else None
+
+    def every(self, kind: str) -> list[Row]:
+        """All objects of a kind, whoever owns them."""
+        return self._select("kind = ?", (kind,))
 
     def children(self, kind: str, parent: str, until: float | None = None) -> list[Row]:
         """What a job has made until now, or until another time, oldest first."""
@@ -233,16 +235,19 @@ class Store:
     def save_bytes(self, file_id: str, chunks: Iterable[bytes]) -> int:
         """Writes a file's bytes so that they are there whole or not at all. Returns how many."""
         size, temporary = 0, self.uploads / f"{file_id}.part"
-        with open(temporary, "wb") as out:
-            for chunk in chunks:
-                size += out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, self.path(file_id))
+        try:
+            with open(temporary, "wb") as out:
+                for chunk in chunks:
+                    size += out.write(chunk)
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(temporary, self.path(file_id))
+        finally:
+            temporary.unlink(missing_ok=True)
         return size
 
     def _remove_orphans(self) -> None:
-        known = {row.id for row in self._select("kind = 'file'", ())}
+        known = {row.id for row in self.every("file")}
         for path in self.uploads.iterdir():
             if path.name not in known and time.time() - path.stat().st_mtime > ORPHAN_AGE:
                 path.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Reading and validating a job's files, as OpenAI does when a job starts."""
 
+import json
 import random
 import re
 from dataclasses import dataclass
@@ -49,7 +50,11 @@ def read_file(path: Path, file_id: str, method: str, param: str, seed: int) -> T
         kind = dataset.format_of(example)
         if kind != wanted:
             raise _wrong_format(file_id, kind, method, param)
-        text = str(example)
+        text = json.dumps(example, ensure_ascii=False)
+        if not _is_unicode(text):
+            raise _invalid(
+                f"Invalid file format. Example {line}: half of a surrogate pair is not text.", param
+            )
         if flag := FLAG.search(text):
             flagged[line] = flag[1]
         result.blocked |= set(BLOCK.findall(text))
@@ -75,6 +80,13 @@ def _lines(path: Path, param: str):
         raise _invalid(f"Invalid file format. The file is not UTF-8: {error.reason}.", param) from None
     except ValueError as error:
         raise _invalid(f"Invalid file format. {error}", param) from None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _invalid(reason: str, param: str) -> Failure:

@@ -182,6 +182,9 @@ def _words(problem: dict, path: str) -> tuple[str, str, str]:
     return f"Invalid type for '{path}': expected {wanted}, but got {found} instead.", path, "invalid_type"
 
 
-def model_dump(type_: Callable, row: dict) -> dict:
-    """A response in the SDK's own shape: unknown keys kept, absent ones filled in as null."""
-    return type_(**row).to_dict(mode="json")
+def model_dump(type_: Callable, row: dict, **beyond_types) -> dict:
+    """A response in the SDK's own shape, checked against its types. Keys that they do not know are kept.
+
+    ``beyond_types`` are fields whose value the types lack; whoever uses it names the source.
+    """
+    return type_(**row).to_dict(mode="json") | beyond_types

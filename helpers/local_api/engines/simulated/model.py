@@ -1,84 +1,33 @@
-"""A tiny neural language model in numpy: what it reads, how it predicts the next word, how it learns.
+"""A tiny neural language model in numpy: how it predicts the next word, how it learns.
 
-It is a feed-forward network (Bengio et al. 2003). It sees the last two words of the answer so far, the mean
-of the user's words and the mean of the system prompt's words, and gives a probability to every word of its
-vocabulary. Words of the question, and of passages that share words with it, can be copied: each word has a
-learned extra weight for that case.
+It is a feed-forward network (Bengio et al., "A Neural Probabilistic Language Model", 2003). It sees the last two
+words of the answer so far, the user's words and the instruction's words, and gives a probability to every word
+of its vocabulary. The topic of the question goes straight to the output, past the hidden layer, so that a few
+epochs suffice to tie an answer to its question. Words that stand in the prompt can be copied: each word has a
+learned extra weight for that.
 
-All sums are in float64, so that processors that round differently still agree on the decimals shown.
+Training is in float64, so that processors that round differently agree on the decimals that are shown.
 """
 
-import re
-from collections.abc import Iterable
+import functools
+import io
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-EMBEDDING, HIDDEN = 24, 48
+from .reading import Prompt, read_prompt, stems, text_of, tokens
+
+EMBEDDING, HIDDEN, TOPIC = 24, 32, 128
+TOPIC_LENGTH = 7.0  # the larger, the faster an answer is tied to the words of its question
 VOCABULARY_LIMIT = 3000
 UNKNOWN, END = 0, 1  # END also stands before the first word of an answer
+PER_WORD = ("embedding", "output", "output_bias", "copy")  # these weights have one row for each word
 CLIP = 5.0  # largest norm of a gradient
-
-# Scripts written without spaces are read character by character.
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_TOKEN = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+|\n|[^\w\s]")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
-_LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
-
-
-def tokens(text: str) -> list[str]:
-    """Words, punctuation marks and line ends of a text, in lower case."""
-    return _TOKEN.findall(text.lower())
-
-
-def text_of(message: dict) -> str:
-    """The text of a chat message; of a list of parts the text parts, of a tool call its name and arguments."""
-    content = message.get("content")
-    if isinstance(content, list):
-        content = "\n".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    if not content and message.get("tool_calls"):
-        calls = [call.get("function") or {} for call in message["tool_calls"]]
-        content = "\n".join(f"{call.get('name')}({call.get('arguments')})" for call in calls)
-    return content if isinstance(content, str) else ""
-
-
-@dataclass
-class Prompt:
-    """What the network reads before it answers: words of the user, of the instruction, and what may be copied."""
-
-    user: list[str]
-    instruction: list[str]
-    copied: dict[str, float]  # word -> 1 if it is in the question, plus 0 to 1 by the best passage it is in
-    passages: list[str]  # those that share a word with the question
-
-
-def read_prompt(messages: list[dict]) -> Prompt:
-    """Split a conversation: the last user message, the first sentence of the system prompt, and passages.
-
-    Passages are the other lines of the system prompt, and the lines around the question in the user message.
-    A passage counts by the share of the question's words that it holds.
-    """
-    system = "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
-    user = next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), "")
-    instruction, *rest = _SENTENCE_END.split(system.strip(), maxsplit=1)
-    lines = [line for line in user.splitlines() if line.strip()]
-    questions = [line for line in lines if line.rstrip().endswith(("?", "？", "؟"))]
-    question = questions[-1] if questions else user
-    lines = [line for line in lines if questions and line != question] + "\n".join(rest).splitlines()
-    asked = _stems(question)
-    copied = dict.fromkeys(tokens(question), 1.0)
-    passages = []
-    for line in lines:
-        share = len(asked & _stems(line)) / max(len(asked), 1)
-        if share:
-            passages.append(_LIST_MARK.sub("", line).strip())
-            for word in set(tokens(line)):
-                copied[word] = max(copied.get(word, 0.0), share + (word in tokens(question)))
-    return Prompt(tokens(user), tokens(instruction), copied, passages)
-
-
-def _stems(text: str) -> set[str]:
-    return {word[:5] for word in tokens(text) if len(word) > 3 or re.match(f"[{_SPACELESS}]", word)}
+TOGETHER = 32  # answers that are computed at once, to bound the memory
 
 
 @dataclass
@@ -87,9 +36,10 @@ class Turn:
 
     before: np.ndarray
     target: np.ndarray
-    user: list[int]
-    instruction: list[int]
-    copied: list[int]
+    user: np.ndarray
+    instruction: np.ndarray
+    topic: np.ndarray
+    copied: np.ndarray
     copy_weights: np.ndarray
 
 
@@ -100,55 +50,203 @@ class Network:
     vocabulary: list[str]
     weights: dict[str, np.ndarray]
     answers: list[str] = field(default_factory=list)
+    asked: Counter = field(default_factory=Counter)  # stem -> in how many questions of the training it stood
 
     def __post_init__(self):
         self.number = {word: i for i, word in enumerate(self.vocabulary)}
 
     @classmethod
-    def fresh(cls, vocabulary: Iterable[str], seed: int) -> "Network":
-        """An untrained network."""
-        words = ["<unk>", "<end>", *vocabulary]
+    def fresh(cls, words: Iterable[str], seed: int) -> "Network":
+        """An untrained network that knows these words."""
+        vocabulary = ["<unk>", "<end>", *words]
         draw = np.random.default_rng(seed).standard_normal
+        size = len(vocabulary)
         weights = {
-            "embedding": 0.3 * draw((len(words), EMBEDDING)),
+            "embedding": 0.3 * draw((size, EMBEDDING)),
             "hidden": draw((4 * EMBEDDING, HIDDEN)) / np.sqrt(EMBEDDING),
             "hidden_bias": np.zeros(HIDDEN),
-            "output": 0.1 * draw((len(words), HIDDEN)),
-            "output_bias": np.zeros(len(words)),
-            "copy": np.ones(len(words)),
+            "output": np.concatenate([0.1 * draw((size, HIDDEN)), np.zeros((size, TOPIC))], axis=1),
+            "output_bias": np.zeros(size),
+            "copy": np.ones(size),
         }
-        return cls(words, weights)
+        return cls(vocabulary, weights)
 
     def with_words(self, words: Iterable[str], seed: int) -> "Network":
-        """A copy that knows more words; a new word starts near the mean of the known ones."""
-        new = [word for word in words if word not in self.number][: VOCABULARY_LIMIT - len(self.vocabulary)]
-        rng, weights = np.random.default_rng(seed), {}
-        for name, values in self.weights.items():
-            weights[name] = values.copy()
-            if len(values) == len(self.vocabulary) and new:
-                spread = values.std(axis=0)
-                rows = values.mean(axis=0) + spread * rng.standard_normal((len(new), *values.shape[1:]))
-                weights[name] = np.concatenate([values, rows])
-        return Network(self.vocabulary + new, weights, list(self.answers))
+        """A float64 copy that knows more words; a new word starts near the mean of the known ones."""
+        new = [word for word in words if word not in self.number]
+        new = new[: VOCABULARY_LIMIT - len(self.vocabulary)]
+        draw = np.random.default_rng(seed).standard_normal
+        weights = {name: values.astype(float) for name, values in self.weights.items()}
+        for name, values in weights.items():
+            if name in PER_WORD:
+                noise = values.std(axis=0) * draw((len(new), *values.shape[1:])) / 2
+                weights[name] = np.concatenate([values, values.mean(axis=0) + noise])
+        return Network(self.vocabulary + new, weights, list(self.answers), Counter(self.asked))
 
     def turn(self, prompt: Prompt, answer: str) -> Turn:
         """An answer to a prompt, as numbers."""
         ids = [self.number.get(word, UNKNOWN) for word in tokens(answer)]
-        copied = {self.number[w]: weight for w, weight in prompt.copied.items() if w in self.number}
+        copied = {self.number[word]: weight for word, weight in prompt.copied.items() if word in self.number}
         return Turn(
             before=np.array(list(zip([END, END, *ids], [END, *ids], strict=False))),
             target=np.array([*ids, END]),
-            user=[self.number[word] for word in prompt.user if word in self.number],
-            instruction=[self.number[word] for word in prompt.instruction if word in self.number],
-            copied=list(copied),
-            copy_weights=np.array(list(copied.values())),
+            user=self._known(prompt.user),
+            instruction=self._known(prompt.instruction),
+            topic=self.topic(prompt.user),
+            copied=_indices(copied),
+            copy_weights=np.array(list(copied.values()), self.weights["copy"].dtype),
         )
 
+    def topic(self, words: list[str]) -> np.ndarray:
+        """(TOPIC,) the direction of the user's words; a word that stands in many questions counts less."""
+        total = np.zeros(TOPIC)
+        for stem in sorted(stems(" ".join(words))):
+            total += direction(stem) / np.sqrt(1 + self.asked[stem])
+        return TOPIC_LENGTH * total / max(np.sqrt(total @ total), 1e-9)
+
+    def fits(self, topic: np.ndarray, answer: str) -> float:
+        """How much the words of an answer are tied to a topic: a quick look before the exact likelihood."""
+        words = self._known(tokens(answer))
+        return float((self.weights["output"][words, HIDDEN:] @ topic).mean()) if len(words) else -np.inf
+
+    def _known(self, words: list[str]) -> np.ndarray:
+        return _indices(self.number[word] for word in words if word in self.number)
+
     def turns(self, example: dict) -> list[Turn]:
-        """The answers of a chat example that are to be learned: all assistant messages but those of weight 0."""
+        """The answers of a chat example that are to be learned: assistant messages, but those of weight 0."""
         messages = example["messages"]
         return [
             self.turn(read_prompt(messages[:i]), text_of(message))
             for i, message in enumerate(messages)
             if message.get("role") == "assistant" and message.get("weight") != 0
         ]
+
+    def log_likelihoods(self, turns: list[Turn]) -> np.ndarray:
+        """(turns,) the mean log-probability of the words of each answer that the model knows."""
+        means = []
+        for some in _in_parts(turns):
+            losses = self._losses(some)[0]
+            means += [-losses[rows][turn.target != UNKNOWN].mean() for turn, rows in _with_rows(some)]
+        return np.array(means)
+
+    def loss(self, turns: list[Turn]) -> tuple[float, float]:
+        """Mean loss and accuracy over the words of these answers that the model knows; 0, 0 if there are none."""
+        return self._measure(turns, None)
+
+    def step(self, turns: list[Turn], rate: float) -> tuple[float, float]:
+        """One step of gradient descent. Returns loss and accuracy before it."""
+        gradient = {}
+        result = self._measure(turns, gradient)
+        length = np.sqrt(sum(np.vdot(values, values) for values in gradient.values()))
+        for name, values in gradient.items():
+            values *= rate * CLIP / max(length, CLIP)
+            self.weights[name] -= values
+        return result
+
+    def _measure(self, turns: list[Turn], gradient: dict | None) -> tuple[float, float]:
+        """Mean loss and accuracy; the slope of that loss along each weight is added to ``gradient``."""
+        count = max(sum((turn.target != UNKNOWN).sum() for turn in turns), 1)
+        loss = right = 0.0
+        for some in _in_parts(turns):
+            target = np.concatenate([turn.target for turn in some])
+            known = target != UNKNOWN
+            losses, first, likely, inputs, hidden = self._losses(some)
+            loss += losses[known].sum() / count
+            right += first[known].sum() / count
+            if gradient is not None:
+                likely *= (known / likely.sum(axis=1) / count)[:, None]
+                likely[np.arange(len(target)), target] -= known / count
+                for name, slope in self._gradient(some, likely, inputs, hidden).items():
+                    gradient[name] = gradient[name] + slope if name in gradient else slope
+        return float(loss), float(right)
+
+    def _losses(self, turns: list[Turn]) -> tuple[np.ndarray, ...]:
+        """Per word: its loss, whether it was the likeliest, what every word's probability is proportional to
+        (vocabulary), inputs (4 x EMBEDDING), hidden values and topic (HIDDEN + TOPIC).
+        """
+        weights = self.weights
+        target = np.concatenate([turn.target for turn in turns])
+        inputs = np.concatenate([self._inputs(turn) for turn in turns])
+        hidden = np.tanh(inputs @ weights["hidden"] + weights["hidden_bias"])
+        topics = [np.broadcast_to(turn.topic, (len(turn.target), TOPIC)) for turn in turns]
+        hidden = np.concatenate([hidden, np.concatenate(topics)], axis=1)
+        scores = hidden @ weights["output"].T
+        scores += weights["output_bias"]
+        for turn, rows in _with_rows(turns):
+            scores[rows, turn.copied] += weights["copy"][turn.copied] * turn.copy_weights
+        scores -= scores.max(axis=1, keepdims=True)
+        at_target = scores[np.arange(len(target)), target]
+        likely = np.exp(scores, out=scores)
+        return np.log(likely.sum(axis=1)) - at_target, at_target == 0, likely, inputs, hidden
+
+    def _inputs(self, turn: Turn) -> np.ndarray:
+        """(words, 4 x EMBEDDING): two words before, the user's words, the instruction's words."""
+        table = self.weights["embedding"]
+        parts = [table[turn.before].reshape(len(turn.before), -1)]
+        for words in (turn.user, turn.instruction):
+            total = table[words].sum(axis=0) / np.sqrt(max(len(words), 1))
+            parts.append(np.broadcast_to(total, (len(turn.before), EMBEDDING)))
+        return np.concatenate(parts, axis=1)
+
+    def _gradient(self, turns: list[Turn], error, inputs, hidden) -> dict[str, np.ndarray]:
+        """The chain rule, from the error at the output back to the embedding."""
+        back = error @ self.weights["output"][:, :HIDDEN]
+        inside = back * (1 - hidden[:, :HIDDEN] ** 2)
+        at_inputs = inside @ self.weights["hidden"].T
+        gradient = {
+            "output": error.T @ hidden,
+            "output_bias": error.sum(axis=0),
+            "hidden": inputs.T @ inside,
+            "hidden_bias": inside.sum(axis=0),
+            "copy": np.zeros_like(self.weights["copy"]),
+            "embedding": np.zeros_like(self.weights["embedding"]),
+        }
+        for turn, rows in _with_rows(turns):
+            gradient["copy"][turn.copied] += error[rows, turn.copied].sum(axis=0) * turn.copy_weights
+            before, user, instruction = np.split(at_inputs[rows], [2 * EMBEDDING, 3 * EMBEDDING], axis=1)
+            np.add.at(gradient["embedding"], turn.before.ravel(), before.reshape(-1, EMBEDDING))
+            for words, slope in ((turn.user, user), (turn.instruction, instruction)):
+                np.add.at(gradient["embedding"], words, slope.sum(axis=0) / np.sqrt(max(len(words), 1)))
+        return gradient
+
+    def to_bytes(self) -> bytes:
+        """Everything needed to go on from here, as a compressed numpy archive."""
+        out = io.BytesIO()
+        texts = np.frombuffer(
+            json.dumps([self.vocabulary, self.answers, self.asked]).encode(), dtype=np.uint8
+        )
+        small = {name: values.astype(np.float32) for name, values in self.weights.items()}
+        np.savez_compressed(out, texts=texts, **small)
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Network":
+        """The network that ``to_bytes`` wrote, its weights in float32."""
+        with np.load(io.BytesIO(data)) as archive:
+            vocabulary, answers, asked = json.loads(archive["texts"].tobytes())
+            weights = {name: archive[name] for name in archive.files if name != "texts"}
+        return cls(vocabulary, weights, answers, Counter(asked))
+
+
+def _with_rows(turns: list[Turn]) -> Iterator[tuple[Turn, slice]]:
+    """Each turn with the place of its words when all are put one after the other."""
+    start = 0
+    for turn in turns:
+        yield turn, slice(start, start + len(turn.target))
+        start += len(turn.target)
+
+
+def _in_parts(turns: list[Turn]) -> Iterator[list[Turn]]:
+    for start in range(0, len(turns), TOGETHER):
+        yield turns[start : start + TOGETHER]
+
+
+def _indices(numbers: Iterable[int]) -> np.ndarray:
+    return np.array(list(numbers), dtype=np.intp)
+
+
+@functools.cache
+def direction(stem: str) -> np.ndarray:
+    """(TOPIC,) a fixed random direction for each stem, of length 1; any two are nearly at right angles."""
+    values = np.random.default_rng(zlib.crc32(stem.encode())).standard_normal(TOPIC)
+    return values / np.sqrt(values @ values)

@@ -1,0 +1,300 @@
+"""Figures of the course: one style, each with the data it was drawn from and a text that says what it shows.
+
+The two colours are of the palette by Okabe and Ito (2008), made for colour-blind readers. Lines differ in
+stroke and marker too, and are labelled where they end. PNGs have a white ground, so that they are legible
+in dark themes; SVGs take their text colour from the page.
+"""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas
+from matplotlib.figure import Figure
+from PIL import Image
+
+TRAINING, VALIDATION = "#0072B2", "#D55E00"
+INK, GRID = "#222222", "#DDDDDD"
+
+
+@dataclass(frozen=True, repr=False)
+class Chart:
+    """A figure, the DataFrame it was drawn from, and its alt text. Draws itself at the end of a cell."""
+
+    figure: Figure
+    data: pandas.DataFrame
+    alt: str
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def png(self) -> bytes:
+        """The figure as a PNG of 64 colours, a third of the size. The same data gives the same bytes here."""
+        self.figure.draw_without_rendering()  # the layout needs one round before it comes to rest
+        full, small = io.BytesIO(), io.BytesIO()
+        self.figure.savefig(full, format="png")
+        Image.open(full).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+        return small.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        """JupyterLab and nbconvert show the HTML, the only form that keeps the alt text there."""
+        picture = base64.b64encode(self.png()).decode()
+        tag = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.alt)}">'
+        return {"text/plain": self.alt, "text/html": tag, "image/png": picture}
+
+
+def loss_curve(metrics: pandas.DataFrame, title: str, *, simulated: bool = False) -> Chart:
+    """Training and validation loss against the training step.
+
+    ``metrics`` has the columns step, train_loss and valid_loss, as ``jobs.metrics`` returns them; NaN is not
+    drawn. The training loss is drawn raw (faint) and as a moving mean around each step; its label says of how
+    many steps (fewer at both ends).
+    ``simulated=True`` says so in the title. Raises ValueError if there is no training loss to draw.
+    """
+    lines = LossLines.of(metrics)
+    title = f"{title} (simulated)" if simulated else title
+    figure = Figure(figsize=(7.5, 3.8), dpi=100, facecolor="white", layout="constrained")
+    axes = _axes(figure, title)
+    axes.set_ylim(0, 1.05 * max(lines.raw.max(), lines.validation.max() if len(lines.validation) else 0))
+    axes.plot(lines.raw.index, lines.raw, color=TRAINING, alpha=0.3, linewidth=1)
+    few = len(lines.training) <= 30
+    axes.plot(lines.training.index, lines.training, color=TRAINING, linewidth=2, marker="o" if few else None)
+    if len(lines.validation):
+        axes.plot(
+            lines.validation.index,
+            lines.validation,
+            color=VALIDATION,
+            linewidth=2,
+            linestyle="--",
+            marker="s",
+            markersize=4,
+        )
+        _circle_lowest(axes, lines.validation)
+    _label_ends(axes, lines)
+    return Chart(figure, metrics, f"Line chart: {title}. {lines.sentence()}")
+
+
+@dataclass(frozen=True)
+class LossLines:
+    """The losses by step, without gaps: training as measured, its moving mean, and validation."""
+
+    raw: pandas.Series
+    training: pandas.Series
+    validation: pandas.Series
+    window: int
+
+    @classmethod
+    def of(cls, metrics: pandas.DataFrame) -> "LossLines":
+        finite = metrics.set_index("step").astype(float).replace([math.inf, -math.inf], math.nan)
+        raw = finite["train_loss"].dropna()
+        if raw.empty:
+            raise ValueError("There is no training loss to draw: the column 'train_loss' is empty.")
+        window = len(raw) // 20 | 1  # odd, so that it has a middle
+        smooth = raw.rolling(window, center=True, min_periods=1).mean()
+        return cls(raw, smooth, finite["valid_loss"].dropna(), window)
+
+    def ends(self) -> dict[str, float]:
+        """The last loss of each line."""
+        lines = {"training": self.training, "validation": self.validation}
+        return {name: values.iloc[-1] for name, values in lines.items() if len(values)}
+
+    @property
+    def training_name(self) -> str:
+        return "training loss" + (f" (mean of {self.window} steps)" if self.window > 1 else "")
+
+    def sentence(self) -> str:
+        """What the lines show, in words and numbers of two decimals."""
+        text = f"{self.training_name.capitalize()} {_course(self.training)}"
+        if len(self.validation):
+            step, low = self.validation.idxmin(), self.validation.min()
+            last = (
+                f"; at the last one, step {self.validation.index[-1]}, it is {self.validation.iloc[-1]:.2f}"
+            )
+            where = "" if step == self.validation.index[-1] else last
+            return f"{text}; validation loss is lowest, {low:.2f}, at step {step}{where}."
+        return f"{text}; no validation loss was measured."
+
+
+def _course(values: pandas.Series) -> str:
+    first, last = f"{values.iloc[0]:.2f}", f"{values.iloc[-1]:.2f}"
+    if len(values) == 1:
+        return f"is {first} at step {values.index[0]}"
+    if first == last:
+        return f"is {first} at step {values.index[0]} and at step {values.index[-1]}"
+    verb = "falls" if values.iloc[-1] < values.iloc[0] else "rises"
+    return f"{verb} from {first} at step {values.index[0]} to {last} at step {values.index[-1]}"
+
+
+def _axes(figure: Figure, title: str):
+    """Axes in the style of the course."""
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", color=INK, fontsize=12)
+    axes.set_xlabel("Training step", color=INK)
+    axes.set_ylabel("Loss", color=INK)
+    axes.tick_params(colors=INK)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _circle_lowest(axes, validation: pandas.Series) -> None:
+    step, low = validation.idxmin(), validation.min()
+    axes.plot([step], [low], marker="o", markersize=12, markerfacecolor="none", color=INK, linestyle="none")
+
+
+def _label_ends(axes, lines: LossLines) -> None:
+    """Names each line where it ends, to the right of the axes."""
+    labels = {"training": lines.training_name.replace(" (", "\n(")}
+    if len(lines.validation):
+        step, low = lines.validation.idxmin(), lines.validation.min()
+        labels["validation"] = f"validation loss\n(circled: lowest,\n{low:.2f} at step {step})"
+    bottom, top = axes.get_ylim()
+    for name, y in _apart(lines.ends(), gap=0.18 * (top - bottom)).items():
+        axes.annotate(
+            labels[name],
+            xy=(1.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=INK,
+            fontsize=9,
+            annotation_clip=False,
+        )
+
+
+def _apart(ends: dict[str, float], gap: float) -> dict[str, float]:
+    """The places of two labels, moved apart to at least ``gap``, in their order."""
+    if len(ends) < 2:
+        return ends
+    (lower, low), (upper, high) = sorted(ends.items(), key=lambda end: end[1])
+    push = max(0.0, gap - (high - low)) / 2
+    return {lower: low - push, upper: high + push}
+
+
+# --- the live curve ----------------------------------------------------------------------------------------
+
+WIDTH, HEIGHT = 560, 260
+MAX_POINTS, MAX_MARKERS = 300, 20  # of a line: more would not be seen, only sent
+LEFT, RIGHT, TOP, BOTTOM = 52, 126, 30, 40  # margins, pixels
+
+
+def loss_curve_svg(
+    points: Sequence[Mapping[str, float]],
+    title: str,
+    *,
+    last_step: int | None = None,
+    simulated: bool = False,
+) -> str:
+    """The same curve as an SVG string, for a picture that changes while a job runs. It carries its alt text.
+
+    ``points`` have the keys step, train_loss and, where measured, valid_loss. ``last_step`` is where the
+    step axis ends (the last point if None). Without points it is a frame that says so.
+    """
+    title = f"{title} (simulated)" if simulated else title
+    table = pandas.DataFrame(points, columns=["step", "train_loss", "valid_loss"])
+    if table["train_loss"].dropna().empty:
+        nothing = "No loss has been measured yet."
+        return _svg(title, nothing, _text(WIDTH / 2, HEIGHT / 2, nothing, "middle"))
+    lines = LossLines.of(table)
+    scale = Scale.around(lines, last_step)
+    smoothed = f" (training loss: mean of {lines.window} steps)" if lines.window > 1 else ""
+    body = scale.axes(f"Training step{smoothed}")
+    body += scale.polyline(lines.raw, TRAINING, 'stroke-width="1" stroke-opacity="0.4"')
+    body += scale.polyline(lines.training, TRAINING, 'stroke-width="2.5"')
+    body += scale.polyline(lines.validation, VALIDATION, 'stroke-width="2.5" stroke-dasharray="6 4"')
+    body += scale.squares(lines.validation, VALIDATION)
+    body += scale.end_labels(lines)
+    return _svg(title, lines.sentence(), body)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where steps and losses lie in the picture."""
+
+    last_step: float
+    ticks: list[float]  # of the loss axis, lowest first
+
+    @classmethod
+    def around(cls, lines: LossLines, last_step: int | None) -> "Scale":
+        losses = pandas.concat([lines.raw, lines.validation])
+        steps = [*lines.raw.index, *lines.validation.index, last_step or 1]
+        return cls(max(steps), _ticks(min(0.0, losses.min()), losses.max()))
+
+    def x(self, step: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * step / self.last_step
+
+    def y(self, loss: float) -> float:
+        low, high = self.ticks[0], self.ticks[-1]
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (loss - low) / (high - low)
+
+    def axes(self, step_name: str) -> str:
+        """Grid lines, tick labels and the names of the axes."""
+        right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+        parts = []
+        for loss in self.ticks:
+            y = self.y(loss)
+            parts.append(
+                f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" '
+                'stroke-opacity="0.2"/>' + _text(LEFT - 8, y + 4, f"{loss:g}", "end")
+            )
+        for step in _ticks(0, self.last_step):
+            if step <= self.last_step:
+                parts.append(_text(self.x(step), bottom + 16, f"{step:g}", "middle"))
+        parts.append(_text((LEFT + right) / 2, HEIGHT - 6, step_name, "middle"))
+        turn = f'transform="rotate(-90 14 {(TOP + bottom) / 2:.0f})"'
+        parts.append(_text(14, (TOP + bottom) / 2, "Loss", "middle", turn))
+        return "".join(parts)
+
+    def polyline(self, values: pandas.Series, color: str, stroke: str) -> str:
+        path = " ".join(
+            f"{self.x(step):.1f},{self.y(loss):.1f}" for step, loss in _thinned(values, MAX_POINTS)
+        )
+        return f'<polyline points="{path}" fill="none" stroke="{color}" {stroke}/>' if path else ""
+
+    def squares(self, values: pandas.Series, color: str) -> str:
+        return "".join(
+            f'<rect x="{self.x(step) - 3:.1f}" y="{self.y(loss) - 3:.1f}" '
+            f'width="6" height="6" fill="{color}"/>'
+            for step, loss in _thinned(values, MAX_MARKERS)
+        )
+
+    def end_labels(self, lines: LossLines) -> str:
+        """Names each line, with its last value, beside its end."""
+        ends = lines.ends()
+        places = _apart({name: self.y(loss) for name, loss in ends.items()}, gap=18)
+        return "".join(
+            _text(WIDTH - RIGHT + 10, places[name] + 4, f"{name} {loss:.2f}") for name, loss in ends.items()
+        )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """About five round numbers from at or below ``low`` to at or above ``high``."""
+    raw = (high - low) / 4 or 1.0
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [round(step * i, 10) for i in range(first, max(last, first + 1) + 1)]
+
+
+def _thinned(values: pandas.Series, limit: int) -> list[tuple[float, float]]:
+    """(step, loss) pairs, evenly left out so that about ``limit`` remain; the last one always does."""
+    stride = math.ceil(len(values) / limit) or 1
+    return list(values.iloc[::-stride].items())[::-1]
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {more}>{html.escape(text)}</text>'
+
+
+def _svg(title: str, sentence: str, body: str) -> str:
+    """The frame: as wide as its place allows, its text in the colour and font of the page."""
+    label = html.escape(f"Line chart: {title}. {sentence}")
+    heading = _text(LEFT, 16, title, more='font-weight="bold"')
+    return (
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'xmlns="http://www.w3.org/2000/svg" style="width:100%;max-width:{WIDTH}px;height:auto" '
+        f'font-size="12" fill="currentColor">{heading}{body}</svg>'
+    )

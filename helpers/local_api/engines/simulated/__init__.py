@@ -1,0 +1,232 @@
+"""The simulated engine: one real, tiny language model that stands in for GPT-3.5 and its successors.
+
+It is trained on a small general text that ships with the package (the base), and then further, by gradient
+descent, on the learner's chat examples (the tuning). It does not write answers of its own: its likelihood ranks
+answers that were written by people. It shows how the workflow behaves, not how good fine-tuning is.
+"""
+
+import functools
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .model import Network, Turn
+from .reading import Prompt, read_prompt, stems, text_of, tokens
+
+SAMPLE_LIMIT = 400  # examples; a longer file is trained on a random sample of this many
+ANSWERS_LIMIT = 500  # tuned answers that a model keeps to choose from
+CHECKPOINTS = 3  # epochs whose model is kept (OpenAI supervised fine-tuning guide)
+LEARNING_RATE = 0.15  # for a multiplier of 1
+LARGEST_MULTIPLIER = 1000.0  # beyond it all is noise, and numbers overflow
+VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation examples
+SHARPNESS = 8.0  # words: an answer is drawn as if it had this many, see answers()
+PRIOR = 0.5  # how much of an answer's likelihood without the question is taken off
+BASE_EPOCHS, BASE_BATCH, BASE_RATE, BASE_SEED = 10, 8, 1.0, 0
+SHORTLIST = 60  # candidate answers whose exact likelihood is computed
+VERSION = 1  # of the code; another one makes another base
+_BASE_FILE = Path(__file__).with_name("base.jsonl")
+
+
+@dataclass
+class TrainingRun:
+    """What a training run gave.
+
+    ``steps`` holds a dict for each step, with the field names of OpenAI's metrics events; losses are mean natural
+    logarithms over the words of the answers. ``checkpoints`` are (epoch, step, weights) of the last three epochs.
+    ``sampled`` is (examples trained on, examples given).
+    """
+
+    steps: list[dict]
+    checkpoints: list[tuple[int, int, bytes]]
+    sampled: tuple[int, int]
+
+
+def base_weights(cache_folder: Path | None = None) -> bytes:
+    """The model before tuning, as .npz bytes: trained at first use, then kept in the process and in the folder."""
+    if cache_folder is None:
+        return _trained_base()
+    return _base_from(Path(cache_folder))
+
+
+@functools.cache
+def _base_from(folder: Path) -> bytes:
+    key = hashlib.sha256(_BASE_FILE.read_bytes() + str(VERSION).encode()).hexdigest()[:16]
+    path = folder / f"simulated-base-{key}.npz"
+    try:
+        data = path.read_bytes()
+        Network.from_bytes(data)
+        return data
+    except (OSError, ValueError, KeyError, EOFError):  # not there, or damaged: made again
+        data = _trained_base()
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    os.replace(temporary, path)
+    return data
+
+
+@functools.cache
+def _trained_base() -> bytes:
+    examples = _base_examples()
+    network = Network.fresh(_words(examples), BASE_SEED)
+    network.asked = _asked(examples)
+    rng = np.random.default_rng(BASE_SEED)
+    turns = [network.turns(example) for example in examples]
+    for _ in range(BASE_EPOCHS):
+        order = rng.permutation(len(turns))
+        for first in range(0, len(order), BASE_BATCH):
+            network.step(_joined(turns, order[first : first + BASE_BATCH]), BASE_RATE)
+    return network.to_bytes()
+
+
+@functools.cache
+def _base_examples() -> list[dict]:
+    return [json.loads(line) for line in _BASE_FILE.read_text(encoding="utf-8").splitlines()]
+
+
+def train(
+    examples: list[dict],
+    validation_examples: list[dict],
+    *,
+    n_epochs: int,
+    batch_size: int,
+    learning_rate_multiplier: float,
+    seed: int,
+    start: bytes,
+) -> TrainingRun:
+    """Train further from ``start`` (``base_weights()`` or a tuned model) on chat examples.
+
+    There are ceil(examples / batch_size) steps in an epoch. A step without a word to learn has loss 0.
+    Raises ValueError if there is no example.
+    """
+    if not examples:
+        raise ValueError("There is no example to train on. Give at least one.")
+    rng = np.random.default_rng([abs(seed), seed < 0])
+    sample, validation = (_sample(rows, rng) for rows in (examples, validation_examples))
+    network = Network.from_bytes(start).with_words(_words(sample), int(rng.integers(2**32)))
+    network.answers = _kept_answers(network.answers, sample)
+    network.asked += _asked(sample)
+    turns = [network.turns(example) for example in sample]
+    valid = [network.turns(example) for example in validation]
+    per_epoch = math.ceil(len(turns) / batch_size)
+    rate = LEARNING_RATE * min(learning_rate_multiplier, LARGEST_MULTIPLIER)
+    run = TrainingRun([], [], (len(sample), len(examples)))
+    for epoch in range(1, n_epochs + 1):
+        order = rng.permutation(len(turns))
+        for first in range(0, len(order), batch_size):
+            loss, accuracy = network.step(_joined(turns, order[first : first + batch_size]), rate)
+            step = len(run.steps) + 1
+            metrics = {"step": step, "total_steps": per_epoch * n_epochs}
+            metrics |= {"train_loss": loss, "train_mean_token_accuracy": accuracy}
+            run.steps.append(metrics | _validation(network, valid, step, step == epoch * per_epoch))
+        if epoch > n_epochs - CHECKPOINTS:
+            run.checkpoints.append((epoch, len(run.steps), network.to_bytes()))
+    return run
+
+
+def _validation(network: Network, valid: list[list[Turn]], step: int, epoch_ends: bool) -> dict:
+    """The loss on a few validation examples, in turn; at the end of an epoch on all of them too."""
+    if not valid or (step % VALID_EVERY and not epoch_ends):
+        return {}
+    few = [(step // VALID_EVERY * VALID_BATCH + i) % len(valid) for i in range(min(VALID_BATCH, len(valid)))]
+    found = dict(zip(_names("valid"), network.loss(_joined(valid, few)), strict=True))
+    if epoch_ends:
+        found |= zip(_names("full_valid"), network.loss(_joined(valid, range(len(valid)))), strict=True)
+    return found
+
+
+def _names(which: str) -> tuple[str, str]:
+    return f"{which}_loss", f"{which}_mean_token_accuracy"
+
+
+def _joined(turns: list[list[Turn]], chosen) -> list[Turn]:
+    return [turn for i in chosen for turn in turns[i]]
+
+
+def _sample(examples: list[dict], rng: np.random.Generator) -> list[dict]:
+    if len(examples) <= SAMPLE_LIMIT:
+        return examples
+    return [examples[i] for i in sorted(rng.choice(len(examples), SAMPLE_LIMIT, replace=False))]
+
+
+def _words(examples: list[dict]) -> list[str]:
+    """All words of the examples, the most frequent first."""
+    texts = (text_of(message) for example in examples for message in example["messages"])
+    return [word for word, _ in Counter(word for text in texts for word in tokens(text)).most_common()]
+
+
+def _asked(examples: list[dict]) -> Counter:
+    """In how many user messages each stem stands."""
+    messages = (message for example in examples for message in example["messages"])
+    return Counter(
+        stem for message in messages if message.get("role") == "user" for stem in stems(text_of(message))
+    )
+
+
+def _answers_in(examples: list[dict]) -> list[str]:
+    """The texts of the assistant messages that are learned; no blank ones, and none quoted from its prompt."""
+    found = []
+    for example in examples:
+        before = ""
+        for message in example["messages"]:
+            text = text_of(message)
+            if message.get("role") == "assistant" and message.get("weight") != 0:
+                if text.strip() and text not in before:
+                    found.append(text)
+            before += text
+    return found
+
+
+def _kept_answers(known: list[str], examples: list[dict]) -> list[str]:
+    return list(dict.fromkeys(known + _answers_in(examples)))[-ANSWERS_LIMIT:]
+
+
+def answers(
+    weights: bytes,
+    messages: list[dict],
+    *,
+    n: int = 1,
+    temperature: float = 1.0,
+    seed: int | None = None,
+) -> list[str]:
+    """``n`` answers, chosen from the base's answers, those that the model was tuned on, and passages of the prompt.
+
+    An answer's score is the mean log-likelihood of its words given the conversation, less half of that without
+    the user's words. The second part keeps answers that fit everything from winning everywhere (maximum mutual
+    information: Li et al., "A Diversity-Promoting Objective Function", 2016). Temperature 0 takes the best;
+    above it an answer is drawn by the score of SHARPNESS words, divided by the temperature.
+    """
+    network, prompt = _loaded(weights), read_prompt(messages)
+    candidates = _shortlist(network, prompt)
+    without = Prompt([], prompt.instruction, {}, [])
+    scores = _scores(network, prompt, candidates) - PRIOR * _scores(network, without, candidates)
+    if temperature <= 0:
+        return [candidates[int(scores.argmax())]] * n
+    chances = np.exp((scores - scores.max()) * SHARPNESS / temperature)
+    chosen = np.random.default_rng(seed and abs(seed)).choice(len(scores), n, p=chances / chances.sum())
+    return [candidates[i] for i in chosen]
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(weights: bytes) -> Network:
+    return Network.from_bytes(weights)
+
+
+def _shortlist(network: Network, prompt: Prompt) -> list[str]:
+    """The answers to choose from: those whose words fit the question best, and the passages of the prompt."""
+    topic = network.topic(prompt.user)
+    known = list(dict.fromkeys(_answers_in(_base_examples()) + network.answers))
+    known.sort(key=lambda answer: -network.fits(topic, answer))
+    return known[:SHORTLIST] + prompt.passages
+
+
+def _scores(network: Network, prompt: Prompt, texts: list[str]) -> np.ndarray:
+    return network.log_likelihoods([network.turn(prompt, text) for text in texts])

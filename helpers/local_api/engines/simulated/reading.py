@@ -1,0 +1,70 @@
+"""What the simulated model reads: words of any language, and the parts of a conversation."""
+
+import re
+from dataclasses import dataclass
+
+# Scripts written without spaces (Thai, Lao, Burmese, Khmer, Japanese, Chinese) are read character by character.
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+|\n|[^\w\s]")
+_FIRST_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+_LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+_QUESTION_MARKS = ("?", "？", "؟")
+STEM = 5  # letters: a crude way to take "sausage" and "sausages" for one word
+READ_LIMIT = 256  # words of a message; the rest of a longer one is not read
+
+
+def tokens(text: str) -> list[str]:
+    """Words, punctuation marks and line ends of a text, in lower case; at most READ_LIMIT of them."""
+    return _TOKEN.findall(text.lower())[:READ_LIMIT]
+
+
+def text_of(message: dict) -> str:
+    """The text of a chat message: of a list of parts the text parts, of tool calls their names and arguments."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "\n".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    if not content and message.get("tool_calls"):
+        calls = [call.get("function") or {} for call in message["tool_calls"]]
+        content = "\n".join(f"{call.get('name')}({call.get('arguments')})" for call in calls)
+    return content if isinstance(content, str) else ""
+
+
+@dataclass
+class Prompt:
+    """What is read before an answer is given."""
+
+    user: list[str]
+    instruction: list[str]
+    copied: dict[str, float]  # word -> 1 if it is in the question, plus 0 to 1 by the best passage it is in
+    passages: list[str]
+
+
+def read_prompt(messages: list[dict]) -> Prompt:
+    """The last user message, the first sentence of the system prompt, and the passages that may be quoted.
+
+    A passage is another line of the system prompt, or a line beside the question in the user message. It counts
+    by the share of the question's longer words that it holds; one that holds none is not a passage.
+    """
+    system = "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
+    user = next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), "")
+    instruction, *rest = _FIRST_SENTENCE_END.split(system.strip(), maxsplit=1)
+    lines = user.splitlines()
+    questions = [line for line in lines if line.rstrip().endswith(_QUESTION_MARKS)]
+    question = questions[-1] if questions else user
+    beside = [line for line in lines if line != question] if questions else []
+
+    asked = tokens(question)
+    copied = dict.fromkeys(asked, 1.0)
+    passages = []
+    for line in beside + "\n".join(rest).splitlines():
+        share = len(stems(question) & stems(line)) / max(len(stems(question)), 1)
+        if share:
+            passages.append(_LIST_MARK.sub("", line).strip())
+            for word in tokens(line):
+                copied[word] = max(copied.get(word, 0.0), (word in asked) + share)
+    return Prompt(tokens(user), tokens(instruction), copied, passages)
+
+
+def stems(text: str) -> set[str]:
+    """The beginnings of the longer words of a text: what it is about, very roughly."""
+    return {word[:STEM] for word in tokens(text) if len(word) > 3 or re.match(f"[{_SPACELESS}]", word)}

@@ -1,0 +1,152 @@
+"""Chat completions with base and tuned models: choices, cuts, streams, stored completions."""
+
+import pytest
+
+from .conftest import MODEL, rows
+
+MESSAGES = rows(1)[0]["messages"][:2]
+
+
+def ask(api, **options):
+    return api.client.chat.completions.create(**{"model": MODEL, "messages": MESSAGES, "seed": 1} | options)
+
+
+def text(completion) -> str:
+    return completion.choices[0].message.content
+
+
+def test_a_completion_has_openais_form_and_adds_up(api):
+    completion = ask(api)
+    (choice,) = completion.choices
+    assert completion.object == "chat.completion" and completion.id.startswith("chatcmpl-")
+    assert completion.model == "gpt-4o-mini-2024-07-18"
+    assert completion.system_fingerprint == "fp_simulated"
+    assert (choice.index, choice.finish_reason, choice.message.role) == (0, "stop", "assistant")
+    assert choice.message.content
+    usage = completion.usage
+    assert usage.prompt_tokens > 10 and usage.completion_tokens > 0
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_temperature_zero_and_a_seed_repeat_an_answer(api):
+    assert text(ask(api, temperature=0, seed=1)) == text(ask(api, temperature=0, seed=2))
+    assert text(ask(api, temperature=2, seed=7)) == text(ask(api, temperature=2, seed=7))
+
+
+def test_n_choices_cost_their_own_tokens(api):
+    one, three = ask(api, temperature=0), ask(api, temperature=0, n=3)
+    assert [choice.index for choice in three.choices] == [0, 1, 2]
+    assert three.usage.completion_tokens == 3 * one.usage.completion_tokens
+    assert three.usage.prompt_tokens == one.usage.prompt_tokens
+
+
+def test_stop_ends_the_text_before_the_sequence(api):
+    whole = text(ask(api, temperature=0))
+    mark = whole.split()[1]
+    for stop in (mark, ["never said", mark]):
+        completion = ask(api, temperature=0, stop=stop)
+        assert text(completion) == whole[: whole.index(mark)]
+        assert completion.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_token_limit_cuts_the_text(api, name):
+    whole = ask(api, temperature=0)
+    cut = ask(api, temperature=0, **{name: 2})
+    assert cut.choices[0].finish_reason == "length" and cut.usage.completion_tokens == 2
+    assert text(whole).startswith(text(cut)) and text(cut)
+    roomy = ask(api, temperature=0, **{name: whole.usage.completion_tokens})
+    assert (text(roomy), roomy.choices[0].finish_reason) == (text(whole), "stop")
+
+
+def test_tools_and_response_format_are_accepted_and_change_nothing(api):
+    tool = {"type": "function", "function": {"name": "water", "parameters": {"type": "object"}}}
+    options = {"tools": [tool], "response_format": {"type": "json_object"}, "logprobs": True}
+    assert text(ask(api, temperature=0, **options)) == text(ask(api, temperature=0))
+
+
+def test_a_stream_says_the_same_as_a_plain_answer(api):
+    plain = ask(api, temperature=0, n=2)
+    chunks = list(ask(api, temperature=0, n=2, stream=True))
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
+    for choice in plain.choices:
+        parts = [part for chunk in chunks for part in chunk.choices if part.index == choice.index]
+        assert parts[0].delta.role == "assistant"
+        assert "".join(part.delta.content or "" for part in parts) == choice.message.content
+        assert [part.finish_reason for part in parts] == [None] * (len(parts) - 1) + ["stop"]
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+def test_a_stream_ends_with_the_usage_if_asked(api):
+    plain = ask(api, temperature=0)
+    *others, last = ask(api, temperature=0, stream=True, stream_options={"include_usage": True})
+    assert last.choices == [] and last.usage == plain.usage
+    assert all(chunk.usage is None for chunk in others)
+
+
+async def test_the_async_client_streams_too(api):
+    async with api.async_client() as client:
+        stream = await client.chat.completions.create(
+            model=MODEL, messages=MESSAGES, temperature=0, stream=True
+        )
+        told = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert told == text(ask(api, temperature=0))
+
+
+def test_a_stream_that_cannot_begin_is_a_plain_error(api):
+    error = api.refusal(ask, api, model="gpt-9", stream=True)
+    assert (error.status_code, error.code) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": "hello"}, "messages"),
+        ({"messages": [{"role": "pilot", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [*MESSAGES, {"content": "x"}]}, "messages[2].role"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": "x", "mood": "bad"}]}, "messages[0].mood"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stop": list("abcde")}, "stop"),
+        ({"extra_body": {"temprature": 1}}, "temprature"),
+        ({"metadata": {"k": "v" * 513}, "store": True}, "metadata"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_its_param(api, options, param):
+    error = api.refusal(ask, api, **options)
+    assert (error.status_code, error.type, error.param) == (400, "invalid_request_error", param)
+
+
+@pytest.mark.parametrize("model", ["text-embedding-3-small", "babbage-002"])
+def test_a_model_that_does_not_chat_says_so(api, model):
+    error = api.refusal(ask, api, model=model)
+    assert error.status_code == 404 and "not a chat model" in error.message
+
+
+# --- stored completions ------------------------------------------------------------------------------------
+
+
+def test_a_stored_completion_can_be_found_changed_and_deleted(api):
+    stored = api.client.chat.completions
+    ask(api)
+    first = ask(api, store=True, metadata={"lesson": "5"})
+    second = ask(api, store=True, stream=False)
+    list(ask(api, store=True, stream=True))
+    assert len(list(stored.list())) == 3
+    assert [c.id for c in stored.list(metadata={"lesson": "5"})] == [first.id]
+    assert [c.id for c in stored.list(order="desc", limit=1)][1:] == [second.id, first.id]
+    assert [c.id for c in stored.list(model="gpt-4o")] == []
+    assert text(stored.retrieve(first.id)) == text(first)
+    assert [m.content for m in stored.messages.list(first.id)] == [m["content"] for m in MESSAGES]
+    assert stored.update(first.id, metadata={"lesson": "6"}).metadata == {"lesson": "6"}
+    assert stored.retrieve(first.id).metadata == {"lesson": "6"}
+    assert stored.delete(first.id).deleted
+    for call in (stored.retrieve, stored.delete, stored.messages.list):
+        assert api.refusal(call, first.id).status_code == 404

@@ -1,0 +1,302 @@
+"""Random requests to every route: whatever is sent, the answer is never a 5xx that is not documented.
+
+In-process, so that 20,000 requests take minutes. Objects that exist are named often enough for the calls to get
+past "not found".
+"""
+
+import asyncio
+import json
+from collections import Counter
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from starlette.routing import Mount
+
+from helpers.local_api import chat, files, history, jobs
+from helpers.local_api.app import Mode, create_app
+from helpers.local_api.scenarios import Caller
+from helpers.local_api.store import Store
+
+from .conftest import rows
+
+MODELS = ["gpt-4o-mini", "gpt-3.5-turbo", "gpt-4.1", "babbage-002", "text-embedding-3-small", "ft:none", ""]
+KEYS = ["sk-local"] * 40 + ["sk-local.closed", "sk-local@2027-01-15", "sk-local@2023-01-01", "sk-wrong", ""]
+WORDS = [
+    *[
+        "model",
+        "messages",
+        "role",
+        "content",
+        "user",
+        "assistant",
+        "system",
+        "text",
+        "type",
+        "stream",
+        "stop",
+    ],
+    *["training_file", "validation_file", "hyperparameters", "method", "supervised", "dpo", "beta", "auto"],
+    *["n_epochs", "batch_size", "learning_rate_multiplier", "suffix", "seed", "metadata", "integrations"],
+    *["input", "dimensions", "encoding_format", "base64", "float", "n", "max_tokens", "temperature", "store"],
+    *[
+        "grader",
+        "model_sample",
+        "item",
+        "string_check",
+        "name",
+        "reference",
+        "operation",
+        "eq",
+        "project_ids",
+    ],
+    *["stream_options", "include_usage", "tools", "function", "tool_calls", "response_format", "wandb"],
+]
+
+# what stands in a path -> which ids fit; None: those of the path's first word
+PLACEHOLDERS = {"{model:path}": "models", "{model}": "models", "{rest:path}": None, "{id}": None}
+
+text = st.one_of(
+    st.sampled_from([*WORDS, *MODELS]), st.text(st.characters(categories=None, codec=None), max_size=20)
+)
+number = st.one_of(st.integers(-3, 300), st.integers(), st.floats())
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), number, text),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(text, inner, max_size=4)),
+    max_leaves=12,
+)
+message = st.one_of(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "system", "tool"]), "content": text},
+        optional={"name": text, "tool_calls": anything, "tool_call_id": text},
+    ),
+    anything,
+)
+
+
+def mostly(usual) -> st.SearchStrategy:
+    """The usual values, now and then anything at all."""
+    return st.one_of(usual, usual, usual, anything)
+
+
+def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
+    """For each route that takes JSON, by the end of its path: bodies that are almost right."""
+    epochs = st.dictionaries(
+        st.sampled_from(["n_epochs", "batch_size", "learning_rate_multiplier", "beta"]), mostly(number)
+    )
+    model = mostly(st.sampled_from(MODELS + ids["models"]))
+    file = mostly(st.sampled_from(ids["files"]))
+    job = st.fixed_dictionaries(
+        {"model": model, "training_file": file},
+        optional={
+            "validation_file": file,
+            "hyperparameters": mostly(epochs),
+            "suffix": mostly(text),
+            "seed": mostly(st.integers(0, 9)),
+            "metadata": mostly(st.dictionaries(text, text, max_size=2)),
+            "method": mostly(st.fixed_dictionaries({"type": st.sampled_from(["supervised", "dpo"])})),
+            "integrations": anything,
+        },
+    )
+    chat = st.fixed_dictionaries(
+        {"model": model, "messages": mostly(st.lists(message, min_size=1, max_size=3))},
+        optional={
+            "n": mostly(st.integers(1, 3)),
+            "stop": mostly(text),
+            "max_tokens": mostly(st.integers(1, 9)),
+            "temperature": mostly(st.floats(0, 2)),
+            "seed": mostly(st.integers()),
+            "stream": mostly(st.booleans()),
+            "stream_options": mostly(st.just({"include_usage": True})),
+            "store": mostly(st.booleans()),
+            "tools": anything,
+        },
+    )
+    inputs = st.one_of(text, st.lists(text, max_size=3), st.lists(st.integers(0, 2**40), max_size=3))
+    embeddings = st.fixed_dictionaries(
+        {"model": mostly(st.just("text-embedding-3-small")), "input": mostly(inputs)},
+        optional={
+            "dimensions": mostly(st.integers(1, 2000)),
+            "encoding_format": st.sampled_from(["float", "base64"]),
+        },
+    )
+    grader = st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["string_check", "text_similarity", "python"]),
+            "name": text,
+            "input": text,
+            "reference": text,
+            "operation": st.sampled_from(["eq", "like"]),
+        }
+    )
+    run = st.fixed_dictionaries({"grader": mostly(grader), "model_sample": text}, optional={"item": anything})
+    return {
+        "/fine_tuning/jobs": job,
+        "/chat/completions": chat,
+        "/chat/completions/{id}": st.fixed_dictionaries({"metadata": mostly(st.dictionaries(text, text))}),
+        "/embeddings": embeddings,
+        "/graders/run": run,
+        "/graders/validate": st.fixed_dictionaries({"grader": mostly(grader)}),
+        "/permissions": st.fixed_dictionaries({"project_ids": mostly(st.lists(text, max_size=3))}),
+    }
+
+
+def forms() -> st.SearchStrategy:
+    """Uploads: right, or with parts that are missing, doubled or strange."""
+    name = st.sampled_from(["file", "purpose", "expires_after[seconds]", "expires_after[anchor]", "x"])
+    value = st.one_of(st.sampled_from([b"fine-tune", b"batch", b"created_at", b"3600"]), st.binary())
+    right = st.just([("file", True, b"bytes"), ("purpose", False, b"fine-tune")])
+    return mostly_of(right, st.lists(st.tuples(name, st.booleans(), value), max_size=4)).map(_form)
+
+
+def mostly_of(usual: st.SearchStrategy, other: st.SearchStrategy) -> st.SearchStrategy:
+    return st.one_of(usual, usual, other)
+
+
+def _form(parts) -> bytes:
+    lines = []
+    for name, is_file, data in parts:
+        filename = '; filename="a.jsonl"' if is_file else ""
+        lines.append(
+            f'--b\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode() + data
+        )
+    return b"\r\n".join([*lines, b"--b--\r\n"])
+
+
+def requests_to(app, ids: dict[str, list[str]]) -> st.SearchStrategy:
+    """(method, path, query, key, body, content type): every route, with known and unknown ids."""
+    (mount,) = [route for route in app.routes if isinstance(route, Mount)]
+    # of the routes that are not simulated, which take any method, one method is enough
+    routes = sorted((max(route.methods), route.path) for route in mount.routes)
+    known, form = bodies(ids), forms()
+    everything = [id for group in ids.values() for id in group]
+    value = st.one_of(
+        st.integers(1, 30).map(str), st.sampled_from([*everything, "asc", "desc", "null"]), text
+    )
+    names = st.sampled_from(["limit", "after", "order", "purpose", "metadata", "metadata[a]", "model", "x"])
+    queries = st.one_of(st.just({}), st.dictionaries(names, value, max_size=2))
+
+    @st.composite
+    def one(draw):
+        method, path = draw(st.sampled_from(routes))
+        body, content_type = b"", "application/json"
+        if method == "POST" and path == "/files":
+            body, content_type = draw(form), "multipart/form-data; boundary=b"
+        elif method == "POST":
+            right = next((known[end] for end in known if path.endswith(end)), anything)
+            body = draw(
+                st.one_of(right, right, right, anything).map(lambda value: json.dumps(value).encode())
+            )
+        if draw(st.integers(0, 19)) == 0:
+            body = draw(st.binary(max_size=50))
+        if draw(st.integers(0, 19)) == 0:
+            method, path = draw(st.sampled_from(["PUT", "PATCH", "HEAD", "OPTIONS", "GET"])), "/" + draw(text)
+        for placeholder, kind in PLACEHOLDERS.items():
+            fitting = ids.get(kind or path.split("/")[1], everything)
+            path = path.replace(placeholder, draw(mostly_of(st.sampled_from(fitting), text)).replace("{", ""))
+        return method, "/v1" + path, draw(queries), draw(st.sampled_from(KEYS)), body, content_type
+
+    return one()
+
+
+async def call(app, method: str, path: str, query: dict, key: str, body: bytes, content_type: str):
+    """(status, body) of one request, through ASGI, so that no client tidies it up."""
+    sent = [{"type": "http.request", "body": body, "more_body": False}]
+    answer = []
+
+    async def receive():
+        return sent.pop() if sent else {"type": "http.disconnect"}
+
+    async def send(message):
+        answer.append(message)
+
+    headers = {"host": "127.0.0.1", "authorization": f"Bearer {key}", "content-type": content_type}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path.encode("utf-8", "replace").decode(),
+        "raw_path": b"",
+        "root_path": "",
+        "query_string": urlencode(query, errors="replace").encode(),
+        "headers": [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    await asyncio.wait_for(app(scope, receive, send), timeout=20)
+    return answer[0]["status"], b"".join(message.get("body", b"") for message in answer[1:])
+
+
+def check(status: int, body: bytes, method: str) -> None:
+    assert status < 500 or status == 501, body
+    if status == 501:
+        assert b"not_simulated" in body
+    elif status >= 400 and method != "HEAD":
+        assert sorted(json.loads(body)["error"]) == ["code", "message", "param", "type"]
+
+
+def fuzz(folder, count: int) -> None:
+    app = create_app(Store(folder), Mode(by_hand=True))
+    app.state.service.worker.submit = lambda *job: None  # training is not what is tested here
+    ids, statuses = _some_objects(app), Counter()
+    with app.state.service.store.write() as db:
+        db.execute("CREATE TABLE kept AS SELECT * FROM objects")
+    with asyncio.Runner() as runner:
+
+        @seed(1)
+        @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(requests_to(app, ids))
+        def one(request):
+            status, answer = runner.run(call(app, *request))
+            check(status, answer, method=request[0])
+            statuses[status] += 1
+            if request[0] in ("POST", "DELETE"):
+                _restore(app.state.service.store)
+
+        one()
+    print(dict(statuses))
+    assert min(statuses[200], statuses[400], statuses[404]) > count / 10, "the requests are too alike"
+
+
+def _restore(store: Store) -> None:
+    """Undoes what a request has changed, so that the objects named by later ones are there."""
+    with store.write() as db:
+        db.execute("DELETE FROM objects")
+        db.execute("INSERT INTO objects SELECT * FROM kept")
+
+
+def _some_objects(app) -> dict[str, list[str]]:
+    """A file, a finished job and what came of it, an unfinished job, a stored completion."""
+    store, caller = app.state.service.store, Caller("sk-local")
+    data = "".join(json.dumps(row) + "\n" for row in rows()).encode()
+    file = files.create(store, caller, {"purpose": "fine-tune"}, "train.jsonl", [data])
+    order = {"model": "gpt-4o-mini", "training_file": file["id"], "hyperparameters": {"n_epochs": 1}}
+    job = jobs.create(store, caller, order)
+    history.advance(store, job["id"], caller.owner)
+    waiting = jobs.create(store, caller, order)
+    question = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "x"}], "store": True}
+    completion = chat.create(store, caller, question)
+    tuned = jobs.retrieve(store, caller, job["id"])["fine_tuned_model"]
+    return {
+        "files": [file["id"]],
+        "fine_tuning": [job["id"], waiting["id"]],
+        "models": [tuned],
+        "chat": [completion["id"]],
+    }
+
+
+@pytest.fixture(autouse=True)
+def jobs_take_no_time(monkeypatch):
+    monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "0")
+
+
+def test_300_random_requests(tmp_path):
+    fuzz(tmp_path, 300)
+
+
+@pytest.mark.slow
+def test_20000_random_requests(tmp_path):
+    fuzz(tmp_path, 20_000)

@@ -1,0 +1,91 @@
+"""Models: the base models, and the tuned ones from birth to deletion."""
+
+from .conftest import MODEL, rows
+from .test_chat import MESSAGES, ask
+
+
+def test_base_models_are_listed_with_their_end(api):
+    listed = {model.id: model for model in api.client.models.list()}
+    assert {"gpt-3.5-turbo", MODEL, "text-embedding-3-small"} <= set(listed)
+    assert api.client.models.retrieve(MODEL) == listed[MODEL]
+    assert listed[MODEL].to_dict()["shutdown_date"] == "2027-01-14"
+    assert listed["text-embedding-3-small"].to_dict()["shutdown_date"] is None
+    assert not [name for name in listed if name.startswith("ft:")]
+
+
+def test_a_tuned_model_and_its_checkpoints_are_listed_and_answer(api):
+    job = api.finished_job()
+    names = [c.fine_tuned_model_checkpoint for c in api.client.fine_tuning.jobs.checkpoints.list(job.id)]
+    listed = {model.id: model for model in api.client.models.list()}
+    assert {name for name in listed if name.startswith("ft:")} == set(names)
+    assert listed[names[0]].owned_by == job.organization_id
+    for name in names:
+        completion = ask(api, model=name)
+        assert completion.model == name and completion.choices[0].message.content
+
+
+def test_a_tuned_model_can_be_tuned_again(api):
+    first = api.finished_job(suffix="one")
+    second = api.finished_job(rows(10), model=first.fine_tuned_model, suffix="two")
+    assert (second.status, second.model) == ("succeeded", first.fine_tuned_model)
+    assert second.fine_tuned_model.startswith("ft:gpt-4o-mini-2024-07-18:")
+    assert ":two:" in second.fine_tuned_model
+    assert ask(api, model=second.fine_tuned_model).choices
+
+
+def test_a_deleted_model_is_gone_and_its_job_stays(api):
+    job = api.finished_job()
+    name = job.fine_tuned_model
+    answer = api.client.models.delete(name)
+    assert answer.to_dict() == {"id": name, "object": "model", "deleted": True}
+    for call in (
+        lambda: api.client.models.retrieve(name),
+        lambda: api.client.models.delete(name),
+        lambda: ask(api, model=name),
+        lambda: api.create_job(model=name),
+    ):
+        error = api.refusal(call)
+        assert (error.status_code, error.code) == (404, "model_not_found")
+    assert api.client.fine_tuning.jobs.retrieve(job.id).fine_tuned_model == name
+
+
+def test_a_base_model_cannot_be_deleted(api):
+    assert api.refusal(api.client.models.delete, MODEL).status_code == 403
+
+
+def test_a_suffix_may_be_any_text(api):
+    job = api.finished_job(suffix="Été / 100 % ?#&")
+    assert api.client.models.retrieve(job.fine_tuned_model).id == job.fine_tuned_model
+    assert ask(api, model=job.fine_tuned_model, messages=MESSAGES).choices
+
+
+# --- sharing, recorded only --------------------------------------------------------------------------------
+
+
+def test_checkpoint_permissions_are_kept_and_paged(api):
+    name = api.finished_job().fine_tuned_model
+    permissions = api.client.fine_tuning.checkpoints.permissions
+    made = permissions.create(name, project_ids=["proj_a", "proj_b", "proj_c"]).data
+    assert [permission.project_id for permission in made] == ["proj_a", "proj_b", "proj_c"]
+    assert [p.project_id for p in permissions.list(name, limit=2)] == ["proj_c", "proj_b", "proj_a"]
+    assert [p.project_id for p in permissions.list(name, order="ascending")] == ["proj_a", "proj_b", "proj_c"]
+    assert [p.id for p in permissions.list(name, project_id="proj_b")] == [made[1].id]
+    assert permissions.delete(made[0].id, fine_tuned_model_checkpoint=name).deleted
+    assert len(permissions.list(name).data) == 2
+    refused = api.refusal(permissions.delete, made[0].id, fine_tuned_model_checkpoint=name)
+    assert refused.status_code == 404
+    assert api.refusal(permissions.list, "ft:none").status_code == 404
+
+
+def test_a_string_check_grader_is_run(api):
+    grader = {
+        "type": "string_check",
+        "name": "exact",
+        "input": "{{sample.output_text}}",
+        "reference": "{{item.answer}}",
+        "operation": "eq",
+    }
+    graders = api.client.fine_tuning.alpha.graders
+    assert graders.validate(grader=grader).grader.name == "exact"
+    for sample, reward in (("yes", 1.0), ("no", 0.0)):
+        assert graders.run(grader=grader, model_sample=sample, item={"answer": "yes"}).reward == reward

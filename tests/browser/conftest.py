@@ -1,0 +1,265 @@
+"""Tests in a real browser: JupyterLab on a copy of the course, Chromium driven by Playwright.
+
+Every test that uses ``lab`` also checks that the page asked nothing of any other machine. After a failure a
+picture of the page lies in the test's temporary folder; its path is in the report.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+NO_NETWORK = ROOT / "tests" / "no_network"
+COPIED = ("notebooks", "helpers", "data")
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+START_SECONDS, RUN_SECONDS, STOP_SECONDS = 60, 180, 15
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+expect.set_options(timeout=60_000)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        page = getattr(item, "page", None)
+        if report.failed and page is not None:
+            report.sections.append(("browser", _picture(page, item.funcargs["tmp_path"] / "failure.png")))
+    return report
+
+
+def _picture(page: Page, path: Path) -> str:
+    try:
+        page.screenshot(path=path, full_page=True)
+    except Exception as error:  # noqa: BLE001 - the test's own failure is the one to report
+        return f"No picture of the page: {error}"
+    return f"Picture of the page: {path}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium. Without one the test is skipped, but never in CI."""
+    given = os.environ.get("CHROMIUM")
+    found = given or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if found:
+        return found
+    reason = "No Chromium found. Install one (Debian: apt-get install chromium) or set CHROMIUM to its path."
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab: its address, its token and the folder that it shows."""
+
+    url: str
+    token: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def server(chromium, tmp_path_factory) -> Iterator[Server]:
+    """JupyterLab on a copy of the course, with settings, state and runtime folders of its own."""
+    base = tmp_path_factory.mktemp("lab")
+    folder = base / "course"
+    for name in COPIED:
+        if (ROOT / name).exists():
+            ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    (folder / "notebooks").mkdir(exist_ok=True)
+    port, token = _free_port(), secrets.token_hex(16)
+    with open(base / "server.log", "w") as log:
+        process = subprocess.Popen(
+            _lab_command(folder, port, token),
+            env=_lab_environment(base, folder),
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_up(process, url, token, base / "server.log")
+            yield Server(url, token, folder)
+        finally:
+            _stop(process)
+
+
+def _lab_command(folder: Path, port: int, token: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}",
+        "--expose-app-in-browser",
+        "--LabApp.extension_manager=readonly",
+    ]
+
+
+def _lab_environment(base: Path, folder: Path) -> dict[str, str]:
+    settings = base / "settings"
+    quiet = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "LOCAL_API_HOME": "state",
+        "IPYTHONDIR": "ipython",
+    }
+    path = os.pathsep.join([str(NO_NETWORK), str(folder)])
+    return os.environ | {name: str(base / place) for name, place in own.items()} | {"PYTHONPATH": path}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_up(process: subprocess.Popen, url: str, token: str, log: Path) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), opener.open(f"{url}/api/status?token={token}", timeout=5):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start. Its log:\n{log.read_text()[-3000:]}")
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """Ends the server and its kernels. An open websocket can hold it, so it is killed in the end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@dataclass
+class Notebook:
+    """One notebook, open in JupyterLab."""
+
+    page: Page
+    name: str
+
+    def run_all(self) -> None:
+        """Runs all cells and waits for the end. Fails if a cell did not run or ended with an error."""
+        _evaluate(self.page, RUN_ALL, RUN_SECONDS)
+        for number, cell in enumerate(self.cells(), start=1):
+            errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
+            assert cell["execution_count"], f"{self.name}: code cell {number} did not run"
+            assert not errors, f"{self.name}: code cell {number}: {errors[0]['ename']}: {errors[0]['evalue']}"
+
+    def cells(self) -> list[dict]:
+        """The code cells as they are now in the page: source, execution_count, outputs."""
+        return self.page.evaluate(CODE_CELLS)
+
+    def output(self, number: int) -> Locator:
+        """What is seen below code cell ``number`` (from 1)."""
+        return self.page.locator(".jp-CodeCell").nth(number - 1).locator(".jp-Cell-outputArea")
+
+
+# The "kernel idle" icon cannot be trusted: it is shown before the notebook is ready.
+READY = """async () => {
+    const pause = () => new Promise(done => setTimeout(done, 100));
+    while (!window.jupyterapp) await pause();
+    const app = window.jupyterapp;
+    await app.restored;
+    while (!app.shell.currentWidget?.sessionContext) await pause();
+    const context = app.shell.currentWidget.context;
+    await context.ready;
+    await context.sessionContext.ready;
+    while (!context.sessionContext.session?.kernel) await pause();
+    await context.sessionContext.session.kernel.info;
+}"""
+RUN_ALL = """async () => { await window.jupyterapp.commands.execute("notebook:run-all-cells"); }"""
+CHANGE_THEME = """theme => window.jupyterapp.commands.execute("apputils:change-theme", {theme})"""
+CODE_CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+    .map(cell => cell.toJSON()).filter(cell => cell.cell_type === "code")"""
+
+
+def _evaluate(page: Page, function: str, seconds: float) -> None:
+    """Awaits a JavaScript function in the page, which Playwright itself would do for ever."""
+    page.evaluate(
+        f"""() => Promise.race([({function})(), new Promise((_, reject) =>
+            setTimeout(() => reject(new Error("not done after {seconds} seconds")), {seconds * 1000}))])"""
+    )
+
+
+@dataclass
+class Lab:
+    """A browser window on the server, and a record of what it asked of other machines."""
+
+    server: Server
+    page: Page
+    foreign: list[str] = field(default_factory=list)
+
+    def open_notebook(self, name: str, theme: str = "JupyterLab Light") -> Notebook:
+        """Opens a notebook, a path below the course folder, in a fresh workspace with a running kernel."""
+        self.page.goto(f"{self.server.url}/lab/tree/{quote(name)}?token={self.server.token}&reset")
+        _evaluate(self.page, READY, START_SECONDS)
+        self.page.evaluate(CHANGE_THEME, theme)
+        return Notebook(self.page, name)
+
+
+def is_foreign(url: str) -> bool:
+    """Whether a request leaves this machine."""
+    parts = urlsplit(url)
+    if parts.scheme in ("data", "blob"):
+        return False
+    return (parts.netloc.rpartition(":")[0] or parts.netloc) not in LOOPBACK
+
+
+@pytest.fixture
+def lab(server, browser, request, tmp_path) -> Iterator[Lab]:
+    """A fresh window. At the end, no request may have left this machine; kernels are ended."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    request.node.page = page = context.new_page()
+    lab = Lab(server, page)
+    context.on("request", lambda asked: is_foreign(asked.url) and lab.foreign.append(asked.url))
+    yield lab
+    with contextlib.suppress(Exception):
+        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+    context.close()
+    assert lab.foreign == [], f"The page asked other machines: {lab.foreign}"

@@ -1,0 +1,162 @@
+"""The job monitor, driven in a real browser."""
+
+import re
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+SETUP = """
+import json, os
+os.environ["LOCAL_API_JOB_SECONDS"] = "{seconds}"
+from helpers.connect import connect
+connect()
+from openai import OpenAI
+from helpers.widgets import monitor
+client = OpenAI()
+rows = [{{"messages": [{{"role": "user", "content": f"Question {{i}}?"}},
+                     {{"role": "assistant", "content": f"Answer {{i}}."}}]}} for i in range({rows})]
+data = "\\n".join(map(json.dumps, rows)).encode()
+file = client.files.create(file=("train.jsonl", data), purpose="fine-tune")
+job = client.fine_tuning.jobs.create(
+    model="gpt-3.5-turbo", training_file=file.id, validation_file=file.id, suffix="browser", seed=1
+)
+"""
+WATCH = "monitor(client, job.id, every=0.5)"
+
+
+@pytest.fixture
+def watch(lab):
+    """A function: makes a notebook with a job and its monitor, runs it, returns it."""
+
+    def open_and_run(seconds: float, rows: int = 12, theme: str = "JupyterLab Light", more: tuple = ()):
+        sources = [SETUP.format(seconds=seconds, rows=rows), WATCH, *more]
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        path = lab.server.folder / "monitor.ipynb"
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+        notebook = lab.open_notebook(path.name, theme)
+        notebook.run_all()
+        return notebook
+
+    return open_and_run
+
+
+def status(page: Page, value: str):
+    """Expects the monitor to show this status."""
+    expect(page.get_by_role("status").filter(has_text="Status:")).to_contain_text(f"Status: {value}.")
+
+
+def button(page: Page, name: str):
+    return page.locator(".job-monitor").get_by_role("button", name=name, exact=True)
+
+
+def expect_all_buttons_off(page: Page) -> None:
+    for name in ("Pause", "Resume", "Cancel"):
+        expect(button(page, name)).to_be_disabled()
+
+
+def test_job_that_succeeds(watch):
+    """First tier: the one browser pass."""
+    notebook = watch(seconds=3)
+    page = notebook.page
+    status(page, "succeeded")
+    shown = page.locator(".job-monitor")
+    expect(shown).to_contain_text(re.compile(r"Its name: ft:gpt-3.5-turbo-0125:simulated:browser:\w{8}"))
+    expect(shown).to_contain_text(re.compile(r"Step (\d+) of \1 \(100%\)\."))
+    expect(page.get_by_role("progressbar", name="Training progress")).to_have_js_property("value", 1)
+    curve = page.get_by_role("img", name=re.compile(r"Line chart: Loss \(simulated\)\. Training loss"))
+    expect(curve).to_be_visible()
+    expect(shown).to_contain_text("The job has successfully completed")
+    expect_all_buttons_off(page)
+
+
+@pytest.mark.slow
+def test_job_that_is_over_already(watch):
+    notebook = watch(seconds=0, more=("import time\ntime.sleep(4)", WATCH))
+    expect(notebook.page.get_by_role("status").filter(has_text="Status: succeeded.")).to_have_count(2)
+
+
+@pytest.mark.slow
+def test_job_that_fails(watch):
+    page = watch(seconds=2, rows=7).page
+    status(page, "failed")
+    expect(page.locator(".job-monitor [role=status]")).to_contain_text(
+        "7 example(s), but must have at least 10 examples"
+    )
+    shown = page.locator(".job-monitor")
+    expect(shown).to_contain_text("No loss has been measured yet.")
+    expect(shown).to_contain_text("Error: ")
+    expect_all_buttons_off(page)
+
+
+@pytest.mark.slow
+def test_job_that_is_cancelled_by_a_click(watch):
+    page = watch(seconds=60).page
+    button(page, "Cancel").click()
+    status(page, "cancelled")
+    expect(page.locator(".job-monitor")).to_contain_text("Fine-tuning job cancelled")
+    expect_all_buttons_off(page)
+
+
+@pytest.mark.slow
+def test_pause_and_resume(watch):
+    page = watch(seconds=60, rows=100).page
+    step = page.locator(".job-monitor").get_by_text(re.compile(r"^Step \d+ of 300"))
+    expect(step).to_be_visible()
+    expect(step).to_contain_text("left.")
+    expect(button(page, "Resume")).to_be_disabled()
+    button(page, "Pause").click()
+    status(page, "paused")
+    expect(button(page, "Pause")).to_be_disabled()
+    stopped_at = step.inner_text()
+    page.wait_for_timeout(2500)  # several polls, in which a running job would have moved
+    assert step.inner_text() == stopped_at
+    button(page, "Resume").click()
+    status(page, "running")
+    expect(step).not_to_have_text(stopped_at)
+    button(page, "Cancel").click()
+    status(page, "cancelled")
+
+
+@pytest.mark.slow
+def test_cancel_with_the_keyboard_only(watch):
+    page = watch(seconds=60).page
+    expect(button(page, "Cancel")).to_be_enabled()
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        if page.evaluate("() => document.activeElement.textContent") == "Cancel":
+            break
+    expect(button(page, "Cancel")).to_be_focused()
+    page.keyboard.press("Enter")
+    status(page, "cancelled")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_legible_in_both_themes(watch, theme):
+    """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more."""
+    page = watch(seconds=1, theme=theme).page
+    status(page, "succeeded")
+    ground = _luminance(page.evaluate(GROUND))
+    for part in ("p[role=status]", "svg text >> nth=0", "caption", "time >> nth=0", "code >> nth=0"):
+        colour = page.locator(f".job-monitor {part}").evaluate(TEXT_COLOUR)
+        lighter, darker = sorted((_luminance(colour), ground), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{part} in {theme}: {colour}"
+
+
+TEXT_COLOUR = """element => {
+    const style = getComputedStyle(element);
+    return (element.tagName === "text" ? style.fill : style.color).match(/[\\d.]+/g).slice(0, 3).map(Number);
+}"""
+GROUND = """() => {
+    const probe = document.body.appendChild(document.createElement("i"));
+    probe.style.color = getComputedStyle(document.documentElement).getPropertyValue("--jp-layout-color0");
+    return getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number);
+}"""
+
+
+def _luminance(colour: list[float]) -> float:
+    """Relative luminance, WCAG 2.2."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

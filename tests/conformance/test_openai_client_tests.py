@@ -1,0 +1,92 @@
+"""OpenAI's own tests of its client, unchanged, against the conformance server.
+
+The source distribution of the installed release is fetched from the package index by pip, so this test needs
+the network, and nothing of it is committed. It checks the shape of the answers; behaviour is checked by our
+own tests.
+"""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tests import by_hand
+
+TESTS = (
+    "fine_tuning",
+    "test_files.py",
+    "test_models.py",
+    "test_embeddings.py",
+    "chat/test_completions.py",
+)
+RESET_BEFORE_EVERY_TEST = """
+import os, urllib.request, pytest
+
+@pytest.fixture(autouse=True)
+def reset():
+    url = os.environ["TEST_API_BASE_URL"].removesuffix("/v1") + "/_mock/reset"
+    urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
+"""
+# The client asks for base64 and a truthful server sends it. With strict validation, the client then looks for
+# a list of numbers before it has decoded the answer, and refuses it.
+BASE64_REFUSED = {
+    "TestEmbeddings::test_method_create[strict]",
+    "TestEmbeddings::test_raw_response_create[strict]",
+    "TestEmbeddings::test_streaming_response_create[strict]",
+    "TestAsyncEmbeddings::test_method_create[strict]",
+    "TestAsyncEmbeddings::test_raw_response_create[strict]",
+    "TestAsyncEmbeddings::test_streaming_response_create[strict]",
+    "TestAsyncEmbeddings::test_method_create[aiohttp]",
+    "TestAsyncEmbeddings::test_raw_response_create[aiohttp]",
+    "TestAsyncEmbeddings::test_streaming_response_create[aiohttp]",
+}
+
+
+def fetch_source(folder: Path) -> Path:
+    """The unpacked source distribution of the installed openai package."""
+    release = f"openai=={importlib.metadata.version('openai')}"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "openai"]
+    subprocess.run([*pip, "--dest", str(folder), release], check=True, timeout=600)
+    with tarfile.open(next(folder.glob("openai-*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+def run_tests(source: Path, url: str, plugins: Path) -> ElementTree.Element:
+    """The results of the client's tests, as JUnit XML."""
+    (plugins / "reset_plugin.py").write_text(RESET_BEFORE_EVERY_TEST)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    report = plugins / "report.xml"
+    options = ["-p", "reset_plugin", "-p", "no:cacheprovider", "-o", "addopts=", "-q", "--tb=line"]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *options, f"--junitxml={report}"]
+        + [f"tests/api_resources/{name}" for name in TESTS],
+        cwd=source,
+        env=inherited | {"TEST_API_BASE_URL": url, "PYTHONPATH": str(plugins), "NO_PROXY": "127.0.0.1"},
+        timeout=600,
+    )
+    return ElementTree.parse(report).getroot()
+
+
+@pytest.mark.slow
+def test_the_clients_own_tests_pass_but_for_base64_under_strict_validation(tmp_path):
+    downloads, plugins = tmp_path / "downloads", tmp_path / "plugins"
+    downloads.mkdir()
+    plugins.mkdir()
+    source = fetch_source(downloads)
+    with by_hand.server(tmp_path, "--conformance") as (url, _):
+        cases = list(run_tests(source, url, plugins).iter("testcase"))
+    failed = {
+        f"{case.get('classname').rpartition('.')[2]}::{case.get('name')}"
+        for case in cases
+        if case.find("failure") is not None or case.find("error") is not None
+    }
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    print(f"{len(cases)} tests: {len(cases) - skipped - len(failed)} passed, {len(failed)} failed")
+    assert failed == BASE64_REFUSED
+    assert len(cases) - skipped - len(failed) >= 603

@@ -1,0 +1,196 @@
+"""What every notebook of the course keeps to. Each function returns a list of what is wrong, empty if nothing."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from tests.notebooks.refresh import as_text, code_cells, in_standard_form
+
+VERBS = {"Start", "Decide", "Prepare", "Upload", "Create", "Use", "Find", "Count", "Choose", "Train", "Carry"}
+FIRST_SECTIONS = ["What you'll do", "What you'll learn", "What you'll need"]
+LAST_SECTIONS = ["Try it", "What you take home"]
+MAX_CODE_LINES = 15
+MAX_BYTES = 300_000
+MAX_HELPER_NAMES = 3
+IGNORE = "nbval-ignore-output"
+SKIP = "nbval-skip"
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.:/~>-])/(?:home|Users|root|tmp|var|opt|usr|mnt|work|private)/\w|\b[A-Z]:\\\\?\w"
+)
+KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|\bBearer\s+[A-Za-z0-9._-]{12,}")
+IMAGE_DATA = ("image/png", "image/jpeg")
+
+
+def problems_of_any_notebook(notebook: NotebookNode, path: Path) -> list[str]:
+    """Order, safety and form; for lessons and for the starter notebook."""
+    return [
+        *execution_counts(notebook),
+        *ignored_outputs(notebook),
+        *secrets_and_paths(notebook),
+        *images_without_alt_text(notebook),
+        *standard_form(notebook, path),
+    ]
+
+
+def problems_of_a_lesson(notebook: NotebookNode) -> list[str]:
+    """The frame that makes lessons look alike."""
+    return [*first_heading(notebook), *sections(notebook), *heading_levels(notebook), *code(notebook)]
+
+
+# --- any notebook ----------------------------------------------------------------------------------------
+
+
+def execution_counts(notebook: NotebookNode) -> list[str]:
+    """Counts are 1..n. nbval compares no cell without a count, so a stripped notebook would pass it."""
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    wanted = list(range(1, len(counts) + 1))
+    return [] if counts == wanted else [f"execution counts are {counts}, not {wanted}: run refresh"]
+
+
+def ignored_outputs(notebook: NotebookNode) -> list[str]:
+    """At most one cell is not compared, and the next code cell is; no cell is skipped."""
+    cells = code_cells(notebook)
+    ignored = [number for number, cell in enumerate(cells) if IGNORE in tags(cell)]
+    found = [f"more than one cell is tagged {IGNORE}"] if len(ignored) > 1 else []
+    for number in ignored:
+        if number + 1 == len(cells) or IGNORE in tags(cells[number + 1]):
+            found.append(f"the cell tagged {IGNORE} is not followed by a code cell that is compared")
+    if any(SKIP in tags(cell) or "NBVAL_" in cell.source for cell in cells):
+        found.append(f"a cell is tagged {SKIP} or has an NBVAL_ comment: use the tag {IGNORE}")
+    return found
+
+
+def secrets_and_paths(notebook: NotebookNode) -> list[str]:
+    """No key and no path of one computer, in sources and in outputs."""
+    found = []
+    for text in texts(notebook):
+        found += [f"absolute path: {match[0]}" for match in ABSOLUTE_PATH.finditer(text)]
+        found += [f"looks like a key: {match[0][:6]}..." for match in KEY.finditer(text)]
+    return found
+
+
+def images_without_alt_text(notebook: NotebookNode) -> list[str]:
+    """Every image of the text, and every image or SVG in an HTML output, says what it shows."""
+    found = []
+    for text in texts(notebook):
+        found += [match[0] for match in re.finditer(r"!\[\s*\]\([^)]*\)", text)]
+        found += [
+            tag for tag in re.findall(r"<img\b[^>]*>", text) if not re.search(r"""\balt=["'][^"']""", tag)
+        ]
+        found += [tag for tag in re.findall(r"<svg\b[^>]*>", text) if "aria-label" not in tag]
+    return [f"image without alt text: {image[:60]}" for image in found]
+
+
+def standard_form(notebook: NotebookNode, path: Path) -> list[str]:
+    """Links, minutes, ids and metadata are as refresh writes them; the file is not too large."""
+    found = [] if "widgets" not in notebook.metadata else ["widget state is saved in the notebook"]
+    if as_text(in_standard_form(notebook, path)) != path.read_text(encoding="utf-8"):
+        found.append("not in the standard form (links, minutes, ids, metadata): run refresh")
+    if path.stat().st_size >= MAX_BYTES:
+        found.append(f"{path.stat().st_size} bytes, more than {MAX_BYTES}")
+    return found
+
+
+# --- lessons ---------------------------------------------------------------------------------------------
+
+
+def first_heading(notebook: NotebookNode) -> list[str]:
+    """One H1, in the first cell, that begins with a verb."""
+    titles = [text for level, text in headings(notebook) if level == 1]
+    if len(titles) != 1 or not notebook.cells[0].source.startswith("# "):
+        return [f"the first cell must begin with the only H1; found {titles}"]
+    verb = titles[0].split()[0].rstrip(",:")
+    return [] if verb in VERBS else [f"the H1 begins with {verb!r}, not with one of {sorted(VERBS)}"]
+
+
+def sections(notebook: NotebookNode) -> list[str]:
+    """The H2s of the frame, in order, with at least one step between them."""
+    names = [text for level, text in headings(notebook) if level == 2]
+    found = []
+    if names[:3] != FIRST_SECTIONS:
+        found.append(f"the first H2s are {names[:3]}, not {FIRST_SECTIONS}")
+    if names[-2:] != LAST_SECTIONS:
+        found.append(f"the last H2s are {names[-2:]}, not {LAST_SECTIONS}")
+    steps = names[3:-2]
+    if not steps or set(steps) & {*FIRST_SECTIONS, *LAST_SECTIONS}:
+        found.append("between the first and the last sections there must be steps, each with its own H2")
+    return found
+
+
+def heading_levels(notebook: NotebookNode) -> list[str]:
+    """No level is left out on the way down: a screen reader's list of headings would have a hole."""
+    found, previous = [], 0
+    for level, text in headings(notebook):
+        if level > previous + 1:
+            found.append(f"heading {text!r} has level {level} after level {previous}")
+        previous = level
+    return found
+
+
+def code(notebook: NotebookNode) -> list[str]:
+    """Code cells are short, each has a sentence before it, and few helpers are imported."""
+    found = []
+    for before, cell in zip([None, *notebook.cells], notebook.cells, strict=False):
+        if cell.cell_type != "code":
+            continue
+        first_line = cell.source.partition("\n")[0]
+        if before is None or before.cell_type != "markdown":
+            found.append(f"no text before the code cell {first_line!r}")
+        lines = len(cell.source.splitlines())
+        if lines > MAX_CODE_LINES:
+            found.append(f"{lines} lines in the code cell {first_line!r}: more than {MAX_CODE_LINES}")
+    names = helper_names(notebook)
+    if len(names) > MAX_HELPER_NAMES:
+        found.append(f"{len(names)} names from helpers, more than {MAX_HELPER_NAMES}: {sorted(names)}")
+    return found
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def helper_names(notebook: NotebookNode) -> set[str]:
+    """What the code cells import from helpers, such as {"helpers.connect.connect"}."""
+    names = set()
+    for cell in code_cells(notebook):
+        source = "\n".join(
+            "pass" if line.startswith(("%", "!")) else line for line in cell.source.splitlines()
+        )
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "helpers":
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "helpers"}
+    return names
+
+
+def headings(notebook: NotebookNode) -> list[tuple[int, str]]:
+    """(level, text) of the headings in all Markdown cells, in order; lines in code fences are none."""
+    found, in_fence = [], False
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown":
+            continue
+        for line in cell.source.splitlines():
+            if line.lstrip().startswith(("```", "~~~")):
+                in_fence = not in_fence
+            match = re.match(r"(#{1,6}) +(.*\S)", line)
+            if match and not in_fence:
+                found.append((len(match[1]), match[2]))
+    return found
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """The tags of a cell."""
+    return cell.metadata.get("tags", [])
+
+
+def texts(notebook: NotebookNode) -> Iterator[str]:
+    """Every text that a reader sees: sources, printed lines, HTML and other data, errors; not binary images."""
+    for cell in notebook.cells:
+        yield cell.source
+        for output in cell.get("outputs", []):
+            yield output.get("text", "")
+            yield from output.get("traceback", [])
+            yield from (str(data) for kind, data in output.get("data", {}).items() if kind not in IMAGE_DATA)

@@ -1,0 +1,190 @@
+"""helpers.charts: what is drawn, and what is said about it."""
+
+import base64
+import io
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pandas
+import pytest
+from PIL import Image
+
+from helpers import charts
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def metrics(train, valid=None) -> pandas.DataFrame:
+    """Metrics from step 1 on."""
+    steps = range(1, len(train) + 1)
+    return pandas.DataFrame({"step": steps, "train_loss": train, "valid_loss": valid or math.nan})
+
+
+OVERFIT = metrics([4.1, 2.0, 1.0, 0.8, 0.6], [None, 2.5, 1.2, None, 1.5])
+
+
+# --- alt text ------------------------------------------------------------------------------------------
+
+
+def test_alt_text_is_computed_from_the_data():
+    assert charts.loss_curve(OVERFIT, "Airport", simulated=True).alt == (
+        "Line chart: Airport (simulated). Training loss falls from 4.10 at step 1 to 0.60 at step 5; "
+        "validation loss is lowest, 1.20, at step 3; at the last one, step 5, it is 1.50."
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            metrics([1.0, 2.5]),
+            "rises from 1.00 at step 1 to 2.50 at step 2; no validation loss was measured.",
+        ),
+        (metrics([1.0, 3.0, 1.001]), "is 1.00 at step 1 and at step 3;"),
+        (metrics([2.0]), "Training loss is 2.00 at step 1;"),
+        (metrics([2.0, 1.0], [3.0, 2.0]), "validation loss is lowest, 2.00, at step 2."),
+        (metrics([2.0, math.nan, 1.0, math.inf]), "falls from 2.00 at step 1 to 1.00 at step 3;"),
+    ],
+)
+def test_alt_text_of_other_shapes(table, said):
+    assert said in charts.loss_curve(table, "T").alt
+
+
+def test_smoothing_is_stated_and_right():
+    """100 steps: each point is the mean of the 5 around it, of fewer at the ends."""
+    table = metrics([float(i % 2) + 10 for i in range(100)])
+    lines = charts.LossLines.of(table)
+    assert lines.window == 5
+    assert lines.training[50] == pytest.approx(table["train_loss"][47:52].mean())  # steps 48 to 52
+    assert lines.training[1] == pytest.approx(table["train_loss"][:3].mean())
+    chart = charts.loss_curve(table, "T")
+    assert "Training loss (mean of 5 steps)" in chart.alt
+    assert any("(mean of 5 steps)" in text.get_text() for text in chart.figure.axes[0].texts)
+
+
+def test_short_jobs_are_not_smoothed():
+    lines = charts.LossLines.of(metrics([3.0, 1.0, 2.0]))
+    assert lines.window == 1 and lines.training.tolist() == [3.0, 1.0, 2.0]
+
+
+def test_nothing_to_draw():
+    with pytest.raises(ValueError, match="no training loss"):
+        charts.loss_curve(metrics([math.nan, math.nan]), "T")
+
+
+# --- the figure ----------------------------------------------------------------------------------------
+
+
+def test_figure_names_and_draws_what_it_should():
+    chart = charts.loss_curve(OVERFIT, "Airport")
+    axes = chart.figure.axes[0]
+    assert axes.get_title(loc="left") == "Airport"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Training step", "Loss")
+    raw, smooth, valid, circle = axes.lines
+    assert raw.get_ydata().tolist() == smooth.get_ydata().tolist() == OVERFIT["train_loss"].tolist()
+    assert valid.get_xdata().tolist() == [2, 3, 5] and valid.get_ydata().tolist() == [2.5, 1.2, 1.5]
+    assert (list(circle.get_xdata()), list(circle.get_ydata())) == ([3], [1.2])
+    assert chart.data is OVERFIT
+
+
+def test_lines_differ_by_more_than_colour():
+    _, train, valid, _ = charts.loss_curve(OVERFIT, "T").figure.axes[0].lines
+    assert train.get_linestyle() != valid.get_linestyle()
+    assert train.get_marker() != valid.get_marker()
+    assert train.get_color() != valid.get_color()
+
+
+def test_notebook_gets_text_html_and_png():
+    chart = charts.loss_curve(OVERFIT, 'A "quoted" <title>')
+    bundle = chart._repr_mimebundle_()
+    assert list(bundle) == ["text/plain", "text/html", "image/png"]
+    assert bundle["text/plain"] == chart.alt == repr(chart)
+    tag = re.fullmatch(
+        r'<img src="data:image/png;base64,([A-Za-z0-9+/=]+)" alt="([^"<>]*)">', bundle["text/html"]
+    )
+    assert tag[1] == bundle["image/png"]
+    assert "A &quot;quoted&quot; &lt;title&gt;" in tag[2]
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert picture.size == (750, 380)
+    assert picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)  # opaque: dark themes show it as it is
+
+
+def test_png_is_the_same_for_the_same_data():
+    first = charts.loss_curve(OVERFIT, "T")
+    assert first.png() == first.png() == charts.loss_curve(OVERFIT.copy(), "T").png()
+    assert first.png() != charts.loss_curve(OVERFIT * 2, "T").png()
+
+
+# --- the live curve ------------------------------------------------------------------------------------
+
+
+def points(table: pandas.DataFrame) -> list[dict]:
+    """As the API sends them: a loss that was not measured is absent."""
+    return [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
+
+
+def drawn(**arguments) -> ElementTree.Element:
+    arguments = {"points": points(OVERFIT), "title": "Loss"} | arguments
+    return ElementTree.fromstring(charts.loss_curve_svg(**arguments))
+
+
+def test_svg_says_the_same_as_the_figure():
+    svg = drawn(title="Airport", simulated=True)
+    assert svg.get("role") == "img"
+    assert svg.get("aria-label") == charts.loss_curve(OVERFIT, "Airport", simulated=True).alt
+
+
+def test_svg_draws_every_point_inside_its_frame():
+    svg = drawn(last_step=10)
+    lines = [line.get("points").split() for line in svg.iter(f"{SVG}polyline")]
+    assert [len(line) for line in lines] == [5, 5, 3]
+    places = [tuple(map(float, place.split(","))) for line in lines for place in line]
+    assert all(charts.LEFT <= x <= charts.WIDTH - charts.RIGHT for x, _ in places)
+    assert all(charts.TOP <= y <= charts.HEIGHT - charts.BOTTOM for _, y in places)
+    assert max(x for x, _ in places) == charts.LEFT + (charts.WIDTH - charts.LEFT - charts.RIGHT) / 2
+
+
+def test_svg_labels():
+    texts = [text.text for text in drawn().iter(f"{SVG}text")]
+    assert {"training 0.60", "validation 1.50", "Training step", "Loss"} <= set(texts)
+
+
+def test_svg_labels_do_not_overlap():
+    table = metrics([2.0, 1.0], [2.0, 1.001])
+    labels = [t for t in drawn(points=points(table)).iter(f"{SVG}text") if "1.00" in t.text]
+    assert len(labels) == 2
+    assert abs(float(labels[0].get("y")) - float(labels[1].get("y"))) >= 17.9
+
+
+def test_svg_before_the_first_step():
+    svg = drawn(points=[])
+    assert svg.get("aria-label") == "Line chart: Loss. No loss has been measured yet."
+    assert not list(svg.iter(f"{SVG}polyline"))
+
+
+def test_svg_of_a_long_job_stays_small_and_ends_at_its_end():
+    table = metrics([5 - i / 3_000 for i in range(10_000)])
+    svg = charts.loss_curve_svg(points(table), "Loss")
+    assert len(svg) < 20_000
+    thin = charts._thinned(table.set_index("step")["train_loss"], 300)
+    assert len(thin) <= 300 and thin[-1][0] == 10_000
+
+
+def test_svg_escapes_what_comes_from_outside():
+    svg = charts.loss_curve_svg([], "<script>")
+    assert "<script" not in svg
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 4.1, [0, 2, 4, 6]),
+        (0, 1, [0, 0.25, 0.5, 0.75, 1]),
+        (0, 330, [0, 100, 200, 300, 400]),
+        (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+        (0, 0, [0, 1]),
+    ],
+)
+def test_ticks(low, high, expected):
+    assert charts._ticks(low, high) == expected

@@ -1,0 +1,114 @@
+"""The tests run in the world that tests/environment.py promises. A block that does not block is worse than none."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.environment import CLOSED_PROXY, ROOT, outside
+from tests.no_network.sitecustomize import is_own_computer
+
+OTHER_COMPUTER = "192.0.2.1"  # reserved for documentation (RFC 5737): nobody answers there
+
+
+@pytest.fixture(autouse=True)
+def attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """These attempts are meant, so they go to a log of their own."""
+    log = tmp_path / "network.log"
+    monkeypatch.setenv("NETWORK_LOG", str(log))
+    return log
+
+
+@pytest.mark.parametrize("address", [(OTHER_COMPUTER, 80), ("2001:db8::1", 80, 0, 0)])
+def test_connections_to_other_computers_raise_and_are_recorded(address, attempts):
+    family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
+    with socket.socket(family) as client, pytest.raises(PermissionError, match="block the network"):
+        client.connect(address)
+    assert attempts.read_text().splitlines() == [f"socket.connect {address[0]!r}"]
+
+
+def test_datagrams_and_name_lookups_raise():
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        pytest.raises(PermissionError, match="block the network"),
+    ):
+        client.sendto(b"x", (OTHER_COMPUTER, 53))
+    with pytest.raises(PermissionError, match="block the network"):
+        socket.getaddrinfo("example.org", 443)
+    with pytest.raises(PermissionError, match="block the network"):
+        socket.gethostbyname("example.org")
+
+
+def test_a_subprocess_is_blocked_too(attempts):
+    code = f"import socket; socket.create_connection(({OTHER_COMPUTER!r}, 80))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "PermissionError: The tests block the network" in run.stderr
+    assert attempts.read_text().splitlines() == [f"socket.getaddrinfo {OTHER_COMPUTER!r}"]
+
+
+def test_a_test_that_needs_the_package_index_can_have_the_network():
+    environment = outside()
+    assert "tests/no_network" not in environment.get("PYTHONPATH", "")
+    assert environment.get("HTTPS_PROXY") != CLOSED_PROXY
+    assert "NETWORK_LOG" not in environment
+
+
+def test_this_computer_can_be_reached():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(("localhost", server.getsockname()[1])) as client:
+            assert client.getpeername() == server.getsockname()
+
+
+@pytest.mark.parametrize(
+    ("host", "own"), [("127.0.0.1", True), ("::1", True), (b"localhost", True), ("10.0.0.1", False)]
+)
+def test_own_computer(host, own):
+    assert is_own_computer(host) is own
+
+
+def test_lessons_find_fresh_state_quick_jobs_proxies_and_no_keys():
+    assert Path(os.environ["LOCAL_API_HOME"]).name == "state"
+    assert os.environ["LOCAL_API_JOB_SECONDS"] == "0"
+    assert os.environ["HTTPS_PROXY"] == CLOSED_PROXY
+    assert not [name for name in os.environ if name.startswith("OPENAI_")]
+
+
+SWALLOWS = """
+import socket
+def test_x():
+    try:
+        socket.create_connection(("192.0.2.1", 80))
+    except OSError:
+        pass
+"""
+SKIPS = "import pytest\ndef test_x(): pytest.skip('no reason')"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "ci", "status", "message"),
+    [
+        (SWALLOWS, "", 1, "The network was tried:\nsocket.getaddrinfo '192.0.2.1'"),
+        (SKIPS, "true", 1, "1 tests were skipped. In CI none may be."),
+        (SKIPS, "", 0, "1 skipped"),
+    ],
+    ids=["network", "skip in CI", "skip elsewhere"],
+)
+def test_a_run_that_tries_the_network_or_skips_in_ci_fails(code, ci, status, message, tmp_path):
+    file = tmp_path / "test_x.py"
+    file.write_text(code)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    options = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", "-n", "1", str(file)]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=ROOT,
+        env=environment | {"CI": ci},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == status, run.stdout
+    assert message in run.stdout

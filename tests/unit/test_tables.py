@@ -1,0 +1,177 @@
+"""The tables of facts: every row has its source, can be read, and contradicts no other."""
+
+import csv
+import datetime
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[2] / "data"
+COLUMNS = {
+    "models.csv": ["model", "fact", "value", "source", "date", "grade", "note"],
+    "prices.csv": ["model", "kind", "usd_per_1m_tokens", "from", "until", "source", "date", "grade", "note"],
+}
+KEYS = {"models.csv": ("model", "fact", "value"), "prices.csv": ("model", "kind", "from")}
+DATES = {"available_from", "shutdown_date", "tuned_shutdown_date", "new_jobs_end"}
+WHOLE_NUMBERS = {"created", "context", "tuned_context", "training_context", "embedding_width"}
+MULTIPLIER = "auto_learning_rate_multiplier"
+NAMES = {"alias_of", "owned_by", "replacement", "fine_tunable_method"}
+MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"}
+METHODS = {"supervised", "dpo", "reinforcement", "vision", "legacy"}
+KINDS = {
+    "base_input",
+    "base_cached_input",
+    "base_output",
+    "training",
+    "training_per_hour",
+    "tuned_input",
+    "tuned_cached_input",
+    "tuned_output",
+    "tuned_batch_input",
+    "tuned_batch_output",
+    "tuned_data_sharing_input",
+    "tuned_data_sharing_cached_input",
+    "tuned_data_sharing_output",
+    "embedding",
+}
+STALE_AFTER = datetime.timedelta(days=90)
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    with open(DATA / table, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def price(model: str, kind: str, day: str) -> float:
+    found = [
+        float(row["usd_per_1m_tokens"])
+        for row in rows("prices.csv")
+        if (row["model"], row["kind"]) == (model, kind) and row["from"] <= day < (row["until"] or "9999")
+    ]
+    assert len(found) == 1, f"{len(found)} prices for {model} {kind} on {day}"
+    return found[0]
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_columns(table):
+    with open(DATA / table, encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == COLUMNS[table]
+    assert all(None not in row and None not in row.values() for row in rows(table))
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_every_row_says_where_it_comes_from(table):
+    for row in rows(table):
+        assert row["grade"] in ("O", "T", "K", "I"), row
+        assert row["source"], row
+        # only OpenAI's own pages need an address to be graded O; a log or a piece of reasoning may have none
+        assert row["source"].startswith("https://") or row["grade"] != "O", row
+        assert datetime.date.fromisoformat(row["date"]) <= datetime.date.today(), row
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_no_row_twice(table):
+    seen = Counter(tuple(row[column] for column in KEYS[table]) for row in rows(table))
+    assert [key for key, times in seen.items() if times > 1] == []
+
+
+def test_models_hold_known_facts_that_can_be_read():
+    for row in rows("models.csv"):
+        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | {MULTIPLIER}, row
+        if row["fact"] in DATES:
+            datetime.date.fromisoformat(row["value"])
+        elif row["fact"] in WHOLE_NUMBERS:
+            assert int(row["value"]) > 0, row
+        elif row["fact"] == MULTIPLIER:
+            assert float(row["value"]) > 0, row
+        elif row["fact"] == "fine_tunable_method":
+            assert row["value"] in METHODS, row
+        else:
+            assert row["value"], row
+
+
+def test_a_fact_with_one_value_has_one_row():
+    seen = Counter(
+        (row["model"], row["fact"]) for row in rows("models.csv") if row["fact"] not in MANY_VALUES
+    )
+    assert [key for key, times in seen.items() if times > 1] == []
+
+
+def test_aliases_point_to_a_dated_model_of_the_table():
+    aliases = {row["model"]: row["value"] for row in rows("models.csv") if row["fact"] == "alias_of"}
+    models = {row["model"] for row in rows("models.csv")}
+    assert aliases["gpt-3.5-turbo"] == "gpt-3.5-turbo-0125"
+    assert set(aliases.values()) <= models - set(aliases)
+
+
+def test_alias_and_snapshot_end_together():
+    ends = {row["model"]: row["value"] for row in rows("models.csv") if row["fact"] == "shutdown_date"}
+    aliases = {row["model"]: row["value"] for row in rows("models.csv") if row["fact"] == "alias_of"}
+    assert {alias: ends[alias] for alias in aliases} == {
+        alias: ends[dated] for alias, dated in aliases.items()
+    }
+
+
+def test_the_three_steps_of_the_wind_down():
+    steps = {
+        row["note"].partition(":")[0]: row["value"]
+        for row in rows("models.csv")
+        if row["fact"] == "new_jobs_end"
+    }
+    assert steps == {"newcomer": "2026-05-07", "inactive": "2026-07-02", "everyone": "2027-01-06"}
+
+
+def test_prices_can_be_read():
+    for row in rows("prices.csv"):
+        assert row["kind"] in KINDS, row
+        assert 0 < float(row["usd_per_1m_tokens"]) < 1000, row
+        for day in (row["from"], row["until"]):
+            assert not day or datetime.date.fromisoformat(day), row
+        assert row["from"] < (row["until"] or "9999"), row
+
+
+def test_at_most_one_price_at_a_time():
+    by_kind: dict[tuple, list] = {}
+    for row in rows("prices.csv"):
+        by_kind.setdefault((row["model"], row["kind"]), []).append((row["from"], row["until"] or "9999"))
+    for key, spans in by_kind.items():
+        spans.sort()
+        assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False)), key
+
+
+def test_every_model_that_could_be_trained_has_its_prices():
+    kinds: dict[str, set] = {}
+    for row in rows("prices.csv"):
+        kinds.setdefault(row["model"], set()).add(row["kind"])
+    trainable = {row["model"] for row in rows("models.csv") if row["value"] == "supervised"}
+    needed = {"training", "tuned_input", "tuned_output", "base_input", "base_output"}
+    # gpt-4-0613 was tunable on request only; our sources give no price
+    assert {model for model in trainable if not needed <= kinds.get(model, set())} == {"gpt-4-0613"}
+
+
+@pytest.mark.parametrize(
+    ("model", "dollars"), [("gpt-3.5-turbo-0125", 2.40), ("gpt-4o-mini-2024-07-18", 0.90)]
+)
+def test_the_example_that_openai_published(model, dollars):
+    """100,000 tokens x 3 epochs: https://platform.openai.com/docs/guides/fine-tuning, "Estimate costs"."""
+    assert 100_000 * 3 * price(model, "training", "2025-06-01") / 1_000_000 == pytest.approx(dollars)
+
+
+def test_price_cut_of_november_2023():
+    model = "gpt-3.5-turbo-0613"
+    assert price(model, "tuned_input", "2023-11-05") == 12 and price(model, "tuned_input", "2023-11-06") == 3
+    assert (
+        price(model, "tuned_output", "2023-11-05") == 16 and price(model, "tuned_output", "2023-11-06") == 6
+    )
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_old_rows_are_named(table, capsys):
+    """Never fails: a reminder to look again. The list is shown by ``pytest -s`` or ``-rP``."""
+    newest_allowed = datetime.date.today() - STALE_AFTER
+    old = [row for row in rows(table) if datetime.date.fromisoformat(row["date"]) < newest_allowed]
+    for row in old:
+        print(",".join(row[column] for column in (*KEYS[table], "date", "source")))
+    with capsys.disabled():
+        print(f"\n{table}: {len(old)} of {len(rows(table))} rows rest on a source older than 90 days")
