@@ -42,6 +42,7 @@ TESTS = "tests/requirements.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 COMMANDS = ("open", "test", "check", "reset", "help")
 UNFINISHED = "unfinished"
+DOWNLOAD_MB = {LEARNER: 145, TESTS: 70}
 
 # JupyterLab asks the network for news and updates unless told not to.
 LAB_SETTINGS = {
@@ -341,7 +342,7 @@ def install(requirements, wheels):
     """Installs one requirement file and stamps it. Raises Problem if that fails."""
     # A first stamp before and the true one last: an installation that was killed is noticed and made anew.
     stamp_file(requirements).write_text(UNFINISHED, encoding="utf-8")
-    place = "from {}".format(wheels) if wheels else "about 145 MB"
+    place = "from {}".format(wheels) if wheels else "about {} MB".format(DOWNLOAD_MB[requirements])
     print("Installing {} ({}); this takes a minute or two, once.".format(requirements, place), flush=True)
     run_installer(install_command(requirements, wheels))
     if requirements == LEARNER and not (site_packages() / CARRIER).is_dir():

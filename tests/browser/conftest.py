@@ -38,7 +38,7 @@ CHROMIUM_FLAGS = [
     "--disable-dev-shm-usage",
 ]
 START_SECONDS, RUN_SECONDS, STOP_SECONDS = 60, 180, 15
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 expect.set_options(timeout=60_000)
 
@@ -248,7 +248,7 @@ def is_foreign(url: str) -> bool:
     parts = urlsplit(url)
     if parts.scheme in ("data", "blob"):
         return False
-    return (parts.netloc.rpartition(":")[0] or parts.netloc) not in LOOPBACK
+    return parts.hostname not in LOOPBACK
 
 
 @pytest.fixture
@@ -257,7 +257,8 @@ def lab(server, browser, request, tmp_path) -> Iterator[Lab]:
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     request.node.page = page = context.new_page()
     lab = Lab(server, page)
-    context.on("request", lambda asked: is_foreign(asked.url) and lab.foreign.append(asked.url))
+    for kind in ("request", "websocket"):
+        page.on(kind, lambda asked: is_foreign(asked.url) and lab.foreign.append(asked.url))
     yield lab
     with contextlib.suppress(Exception):
         page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")

@@ -73,7 +73,7 @@ def test_job_that_succeeds(watch):
 
 @pytest.mark.slow
 def test_job_that_is_over_already(watch):
-    notebook = watch(seconds=0, more=("import time\ntime.sleep(4)", WATCH))
+    notebook = watch(seconds=0, more=("from helpers import jobs\njobs.wait(client, job.id)", WATCH))
     expect(notebook.page.get_by_role("status").filter(has_text="Status: succeeded.")).to_have_count(2)
 
 

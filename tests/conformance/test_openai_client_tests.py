@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import by_hand
+from tests import by_hand, environment
 
 TESTS = (
     "fine_tuning",
@@ -51,7 +51,9 @@ def fetch_source(folder: Path) -> Path:
     """The unpacked source distribution of the installed openai package."""
     release = f"openai=={importlib.metadata.version('openai')}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "openai"]
-    subprocess.run([*pip, "--dest", str(folder), release], check=True, timeout=600)
+    blocking = ("PYTHONPATH", *environment.PROXIES)  # by which all other tests are kept off the network
+    open_ = {name: value for name, value in os.environ.items() if name not in blocking}
+    subprocess.run([*pip, "--dest", str(folder), release], check=True, env=open_, timeout=600)
     with tarfile.open(next(folder.glob("openai-*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
     return next(path for path in folder.iterdir() if path.is_dir())

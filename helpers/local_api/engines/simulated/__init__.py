@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .model import Network, Turn
 from .reading import Prompt, read_prompt, stems, text_of, tokens
@@ -26,7 +27,7 @@ CHECKPOINTS = 3  # epochs whose model is kept (OpenAI supervised fine-tuning gui
 LEARNING_RATE = 0.15  # for a multiplier of 1
 LARGEST_MULTIPLIER = 1000.0  # beyond it all is noise, and numbers overflow
 VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation examples
-SHARPNESS = 8.0  # words: an answer is drawn as if it had this many, see answers()
+SHARPNESS = 4.0  # words: an answer is drawn as if it had this many, see answers()
 PRIOR = 0.5  # how much of an answer's likelihood without the question is taken off
 BASE_EPOCHS, BASE_BATCH, BASE_RATE, BASE_SEED = 10, 8, 1.0, 0
 SHORTLIST = 60  # candidate answers whose exact likelihood is computed
@@ -73,7 +74,12 @@ def _base_from(folder: Path) -> bytes:
     return data
 
 
+# More threads make such small sums slower, and much slower where other programs run beside them.
+one_thread = threadpool_limits.wrap(limits=1)
+
+
 @functools.cache
+@one_thread
 def _trained_base() -> bytes:
     examples = _base_examples()
     network = Network.fresh(_words(examples), BASE_SEED)
@@ -92,6 +98,7 @@ def _base_examples() -> list[dict]:
     return [json.loads(line) for line in _BASE_FILE.read_text(encoding="utf-8").splitlines()]
 
 
+@one_thread
 def train(
     examples: list[dict],
     validation_examples: list[dict],
@@ -189,6 +196,7 @@ def _kept_answers(known: list[str], examples: list[dict]) -> list[str]:
     return list(dict.fromkeys(known + _answers_in(examples)))[-ANSWERS_LIMIT:]
 
 
+@one_thread
 def answers(
     weights: bytes,
     messages: list[dict],

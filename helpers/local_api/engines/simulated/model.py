@@ -21,7 +21,7 @@ import numpy as np
 
 from .reading import Prompt, read_prompt, stems, text_of, tokens
 
-EMBEDDING, HIDDEN, TOPIC = 24, 32, 128
+EMBEDDING, HIDDEN, TOPIC = 16, 32, 64
 TOPIC_LENGTH = 7.0  # the larger, the faster an answer is tied to the words of its question
 VOCABULARY_LIMIT = 3000
 UNKNOWN, END = 0, 1  # END also stands before the first word of an answer
@@ -210,13 +210,13 @@ class Network:
         return gradient
 
     def to_bytes(self) -> bytes:
-        """Everything needed to go on from here, as a compressed numpy archive."""
+        """Everything needed to go on from here, as a numpy archive."""
         out = io.BytesIO()
         texts = np.frombuffer(
             json.dumps([self.vocabulary, self.answers, self.asked]).encode(), dtype=np.uint8
         )
         small = {name: values.astype(np.float32) for name, values in self.weights.items()}
-        np.savez_compressed(out, texts=texts, **small)
+        np.savez(out, texts=texts, **small)
         return out.getvalue()
 
     @classmethod
