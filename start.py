@@ -57,7 +57,7 @@ CARRIER = "wordllama"
 CARRIER_WHEEL = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--implementation", "cp"]
 
 # What the mock API writes into its state folder. Nothing else in that folder is deleted by "reset".
-STATE_FILES = ("state*.sqlite*", "files", "tokens", "trained")
+STATE_FILES = ("state*.sqlite*", "files", "simulated-base-*", "tokens", "trained")
 
 # Windows allows 260 characters in a path; the longest one inside .venv takes 166 of them.
 LONGEST_WINDOWS_FOLDER = 80

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from helpers.local_api.engines import simulated
 from tests import by_hand
 
 from .conftest import MODEL, rows
@@ -88,6 +89,7 @@ def finish(url: str, job_id: str) -> dict:
 
 
 def kill_again_and_again(folder: Path, count: int) -> None:
+    simulated.base_weights(folder)  # trained once; or every server would begin with that, and be killed
     learners: list[Learner] = []
     looked_into: set[str] = set()
     in_flight = 0

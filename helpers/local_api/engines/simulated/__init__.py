@@ -24,9 +24,9 @@ from .reading import Prompt, read_prompt, stems, text_of, tokens
 SAMPLE_LIMIT = 400  # examples; a longer file is trained on a random sample of this many
 ANSWERS_LIMIT = 500  # tuned answers that a model keeps to choose from
 CHECKPOINTS = 3  # epochs whose model is kept (OpenAI supervised fine-tuning guide)
-LEARNING_RATE = 0.15  # for a multiplier of 1
+LEARNING_RATE = 0.2  # for a multiplier of 1
 LARGEST_MULTIPLIER = 1000.0  # beyond it all is noise, and numbers overflow
-VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation examples
+VALID_EVERY, VALID_BATCH = 10, 24  # steps between two looks at a few validation examples
 SHARPNESS = 4.0  # words: an answer is drawn as if it had this many, see answers()
 PRIOR = 0.5  # how much of an answer's likelihood without the question is taken off
 BASE_EPOCHS, BASE_BATCH, BASE_RATE, BASE_SEED = 10, 8, 1.0, 0
