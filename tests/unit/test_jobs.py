@@ -24,7 +24,7 @@ def as_job(api: JobAPI):
 def test_wait_prints_changes_only_and_returns_the_last_job(capsys):
     statuses = ["validating_files", "queued", "queued", "running", "running", "running", "succeeded"]
     api = JobAPI([job(status) for status in statuses])
-    ended = jobs.wait(api.client, JOB_ID, every=0)
+    ended = jobs.wait(api.client, JOB_ID, every=0, timeout=20)
     assert ended.status == "succeeded"
     assert len(api.calls) == len(statuses)
     assert capsys.readouterr().out == "validating_files\nqueued\nrunning\nsucceeded\n"
@@ -33,31 +33,31 @@ def test_wait_prints_changes_only_and_returns_the_last_job(capsys):
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
 def test_wait_ends_on_each_terminal_status(status):
     api = JobAPI([job(status)])
-    assert jobs.wait(api.client, JOB_ID, every=0).status == status
+    assert jobs.wait(api.client, JOB_ID, every=0, timeout=20).status == status
     assert len(api.calls) == 1
 
 
 def test_wait_says_why_a_job_failed(capsys):
     api = JobAPI([job("failed", error={"code": "c", "message": "7 example(s)", "param": None})])
-    jobs.wait(api.client, JOB_ID, every=0)
+    jobs.wait(api.client, JOB_ID, every=0, timeout=20)
     assert capsys.readouterr().out == "failed: 7 example(s)\n"
 
 
 def test_wait_passes_over_the_empty_error_of_a_healthy_job(capsys):
     api = JobAPI([job("succeeded", error={"code": None, "message": None, "param": None})])
-    jobs.wait(api.client, JOB_ID, every=0)
+    jobs.wait(api.client, JOB_ID, every=0, timeout=20)
     assert capsys.readouterr().out == "succeeded\n"
 
 
 def test_wait_polls_on_at_an_unknown_status_and_prints_it(capsys):
     api = JobAPI([job("moderating"), job("moderating"), job("paused"), job("succeeded")])
-    assert jobs.wait(api.client, JOB_ID, every=0).status == "succeeded"
+    assert jobs.wait(api.client, JOB_ID, every=0, timeout=20).status == "succeeded"
     assert capsys.readouterr().out == "moderating\npaused\nsucceeded\n"
 
 
 def test_wait_ends_on_an_unknown_status_of_a_finished_job():
     api = JobAPI([job("running"), job("archived", finished_at=2_000)])
-    assert jobs.wait(api.client, JOB_ID, every=0).status == "archived"
+    assert jobs.wait(api.client, JOB_ID, every=0, timeout=20).status == "archived"
 
 
 def test_wait_gives_up_after_the_timeout():
