@@ -33,7 +33,7 @@ class Server:
     def _run(self) -> None:
         try:
             self._server.run()
-        except SystemExit:  # how uvicorn ends if the port cannot be used; start() sees that the thread is over
+        except SystemExit:  # how uvicorn ends if the port cannot be used; start() will see it
             pass
 
     def start(self) -> "Server":

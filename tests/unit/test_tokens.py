@@ -215,7 +215,8 @@ def _fake_carrier(folder: Path, content: bytes, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(b"IQ== 0\n", mtime=0), b"not gzip", gzip.compress(b"IQ== 0\n", mtime=0)[:-5], b""]
+    "content",
+    [gzip.compress(b"IQ== 0\n", mtime=0), b"not gzip", gzip.compress(b"IQ== 0\n", mtime=0)[:-5], b""],
 )
 def test_corrupted_carrier_gives_a_labelled_estimate(fresh, monkeypatch, content):
     _fake_carrier(fresh, content, monkeypatch)

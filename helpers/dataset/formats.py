@@ -1,37 +1,7 @@
-"""Read, write and check training files: JSONL, one example a line."""
-
-import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+"""Which training format a row has, and the first reason why a job would refuse it."""
 
 ROLES = ("system", "user", "assistant", "tool", "function")  # of a training message, OpenAI's chat format
 MIN_EXAMPLES = 10  # OpenAI supervised fine-tuning guide
-
-
-def read(path: Path | str) -> list[dict]:
-    """All examples of a JSONL file. Raises ValueError with the line number if a line is not JSON."""
-    return [example for _, example in read_lines(path)]
-
-
-def read_lines(path: Path | str) -> Iterator[tuple[int, dict]]:
-    """Line number (from 1) and example, one after the other: a large file is never held in memory."""
-    with open(path, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, _parse(line, number)
-
-
-def _parse(line: str, number: int) -> dict:
-    try:
-        return json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"Line {number} is not valid JSON: {error}") from None
-
-
-def write(examples: Iterable[dict], path: Path | str) -> None:
-    """Writes examples as JSONL, one a line, in UTF-8."""
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(example, ensure_ascii=False) + "\n" for example in examples)
 
 
 def format_of(example) -> str | None:
