@@ -18,6 +18,7 @@ from PIL import Image
 
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 INK, GRID = "#222222", "#DDDDDD"
+FEW_POINTS = 30  # markers on more of them would hide the stroke of the line
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,7 +61,7 @@ def loss_curve(metrics: pandas.DataFrame, title: str, *, simulated: bool = False
     axes = _axes(figure, title)
     axes.set_ylim(0, 1.05 * max(lines.raw.max(), lines.validation.max() if len(lines.validation) else 0))
     axes.plot(lines.raw.index, lines.raw, color=TRAINING, alpha=0.3, linewidth=1)
-    few = len(lines.training) <= 30
+    few = len(lines.training) <= FEW_POINTS
     axes.plot(lines.training.index, lines.training, color=TRAINING, linewidth=2, marker="o" if few else None)
     if len(lines.validation):
         axes.plot(
@@ -69,7 +70,7 @@ def loss_curve(metrics: pandas.DataFrame, title: str, *, simulated: bool = False
             color=VALIDATION,
             linewidth=2,
             linestyle="--",
-            marker="s",
+            marker="s" if len(lines.validation) <= FEW_POINTS else None,
             markersize=4,
         )
         _circle_lowest(axes, lines.validation)

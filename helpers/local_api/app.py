@@ -43,7 +43,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "testserver")
 
 @dataclass(frozen=True)
 class Mode:
-    """How strict the server is. A lesson's server knows one key; one started by hand also takes ``sk-local``."""
+    """How strict the server is. A lesson's server knows one key; one started by hand also takes ``sk-local``.
+
+    ``lenient`` is for the openai package's own tests: it accepts limit 0, unknown cursors, max_tokens 0 and
+    ``hyperparameters`` beside ``method``, and answers a pause with a status that the package's types know.
+    """
 
     by_hand: bool = False
     any_key: bool = False

@@ -88,7 +88,7 @@ def running(tmp_path_factory) -> Iterator[tuple]:
     clock = Clock()
     app = create_app(Store(tmp_path_factory.mktemp("state"), clock), Mode(by_hand=True))
     server = Server(app).start()
-    with DefaultHttpx2Client() as connections:  # shared: making one takes longer than most tests
+    with DefaultHttpx2Client(trust_env=False) as connections:  # shared: making one takes long
         yield server, app, clock, connections
     server.stop()
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from openai import DefaultHttpx2Client, OpenAI
 
+from helpers.local_api.engines import simulated
 from tests import by_hand
 
 from .conftest import MODEL, rows
@@ -40,7 +41,7 @@ def whole_workflow(client: OpenAI, name: str) -> list[str]:
 
 def crowd(urls: list[str], clients: int, times: int) -> None:
     """Each client does the whole workflow several times, on one server after the other; then all is counted."""
-    with DefaultHttpx2Client(timeout=300) as connections:
+    with DefaultHttpx2Client(timeout=300, trust_env=False) as connections:
 
         def client(url: str) -> OpenAI:
             return OpenAI(base_url=url, api_key="sk-local", max_retries=0, http_client=connections)
@@ -64,8 +65,9 @@ def crowd(urls: list[str], clients: int, times: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def jobs_take_no_time(monkeypatch):
+def quick_jobs(monkeypatch, tmp_path):
     monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "0")
+    simulated.base_weights(tmp_path)  # trained once in this process, and not once in each server
 
 
 def test_four_clients_on_two_servers_with_one_state_folder(tmp_path):

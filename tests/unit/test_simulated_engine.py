@@ -1,6 +1,6 @@
 """The simulated engine really learns: its properties on three data sets, on any chat file, in any language.
 
-The first tier tries two seeds, the second (``slow``) ten.
+The first tier tries each data set with one of two seeds, the second (``slow``) all three with ten.
 """
 
 import functools
@@ -20,8 +20,8 @@ from helpers.local_api.engines.simulated.reading import read_prompt, tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRPORT = ROOT / "data" / "airport"
-FEW_SEEDS, MANY_SEEDS = range(2), range(10)
-NAMES = ("airport", "cooking", "generated")
+FIRST_TIER = [("airport", 0), ("cooking", 1), ("generated", 0)]
+ALL = [(name, seed) for name in ("airport", "cooking", "generated") for seed in range(10)]
 
 
 @dataclass
@@ -40,6 +40,7 @@ def row(system: str, user: str, assistant: str) -> dict:
     return {"messages": [{"role": role, "content": text} for role, text in texts.items() if text]}
 
 
+@functools.cache
 def data_set(name: str, seed: int) -> DataSet:
     if name == "generated":
         return generated(seed)
@@ -53,24 +54,25 @@ def data_set(name: str, seed: int) -> DataSet:
 
 
 def generated(seed: int) -> DataSet:
-    """Invented animals, each with a colour, a home and a food, and a style that nobody has seen before."""
+    """An invented language: sentences about animals, in a style that nobody has seen before.
+
+    Words are shared between sentences, so that a model that learns by heart gives wrong ones too surely.
+    """
     rng = random.Random(seed)
 
     def word() -> str:
         return "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(3))
 
-    opening, closing = f"{word().capitalize()}: ", f" {word()} {word()}!"
-    asked = {
-        "What colour is the {}?": "the {} has fur that is {} from head to tail.",
-        "Where does the {} live?": "you will find the {} in the {} near the water.",
-        "What does the {} eat?": "every morning the {} eats {} and nothing more.",
-    }
+    opening, closing = f"{word().capitalize()}: ", f" {word()}!"
+    pool = [word() for _ in range(120)]
     examples = []
     for _ in range(26):
         animal = word()
-        for question, answer in asked.items():
-            text = opening + answer.format(animal, word()) + closing
-            examples.append(row("You know the animals.", question.format(animal), text))
+        for question in ("What colour is the {}?", "Where does the {} live?", "What does the {} eat?"):
+            said = [*rng.choices(pool, k=rng.randint(4, 6)), animal, *rng.choices(pool, k=rng.randint(4, 6))]
+            examples.append(
+                row("You know the animals.", question.format(animal), opening + " ".join(said) + closing)
+            )
     rng.shuffle(examples)
     return DataSet(
         examples[:64], examples[64:], lambda text: text.startswith(opening) and text.endswith(closing)
@@ -86,6 +88,12 @@ def train(data: DataSet, seed: int = 0, examples=None, start=None, **settings) -
         start=start or simulated.base_weights(),
         **settings,
     )
+
+
+@functools.cache
+def usual(name: str, seed: int) -> simulated.TrainingRun:
+    """What "auto" gives for a small file: three epochs."""
+    return train(data_set(name, seed), seed)
 
 
 def epoch_losses(run: simulated.TrainingRun) -> list[float]:
@@ -146,30 +154,28 @@ def check_overfits(name: str, seed: int) -> None:
 
 def check_large_learning_rate(name: str, seed: int) -> None:
     data = data_set(name, seed)
-    good, bad = train(data, seed), train(data, seed, learning_rate_multiplier=50)
+    good, bad = usual(name, seed), train(data, seed, learning_rate_multiplier=50)
     assert epoch_losses(bad)[-1] > epoch_losses(good)[-1] + 1
-    said = [example["messages"][-1]["content"] for example in data.train]
+    asked = data.train[::8]
 
     def right(run: simulated.TrainingRun) -> int:
-        return sum(
-            greedy(run.checkpoints[-1][2], e) == text for e, text in zip(data.train, said, strict=True)
-        )
+        return sum(greedy(run.checkpoints[-1][2], row) == row["messages"][-1]["content"] for row in asked)
 
     assert right(bad) < right(good)
 
 
 def check_garbled_answers(name: str, seed: int) -> None:
     data = data_set(name, seed)
-    good = min(epoch_losses(train(data, seed, n_epochs=6)))
+    good = min(epoch_losses(usual(name, seed)))
     for garble in (permuted, shuffled_words):
-        garbled = min(epoch_losses(train(data, seed, examples=garble(data, seed), n_epochs=6)))
+        garbled = min(epoch_losses(train(data, seed, examples=garble(data, seed))))
         assert garbled > good, garble.__name__
 
 
 def check_style_grows(name: str, seed: int) -> None:
     data = data_set(name, seed)
-    asked = data.valid + data.train[::4]
-    early, *_, late = (style_rate(weights, data, asked) for _, _, weights in train(data, seed).checkpoints)
+    asked = data.valid + data.train[::16]
+    early, *_, late = (style_rate(weights, data, asked) for _, _, weights in usual(name, seed).checkpoints)
     assert style_rate(simulated.base_weights(), data, asked) == 0
     assert early < late
     assert late >= 0.7
@@ -195,16 +201,14 @@ checks = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name
 
 
 @checks
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seed", FEW_SEEDS)
+@pytest.mark.parametrize(("name", "seed"), FIRST_TIER)
 def test_property(check, name, seed):
     check(name, seed)
 
 
 @pytest.mark.slow
 @checks
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seed", [seed for seed in MANY_SEEDS if seed not in FEW_SEEDS])
+@pytest.mark.parametrize(("name", "seed"), [pair for pair in ALL if pair not in FIRST_TIER])
 def test_property_with_more_seeds(check, name, seed):
     check(name, seed)
 
