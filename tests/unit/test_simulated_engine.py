@@ -53,26 +53,32 @@ def data_set(name: str, seed: int) -> DataSet:
     return DataSet(*files, lambda text: text.splitlines()[-1].removeprefix("Desk: ") in desks)
 
 
-def generated(seed: int) -> DataSet:
-    """An invented language: sentences about animals, in a style that nobody has seen before.
+THINGS = """lamp book bike phone shirt camera window bread soup coffee guitar tomato dog cat password letter ticket
+room shoe passport train library garden knife cake poem""".split()
+PLACES = """market station museum school harbour bakery bridge tower cellar attic office park""".split()
+ASKED = {
+    "How much does a {} cost?": (
+        "a {} costs as much as a dinner at the {}.",
+        "ask for the price of a {} at the {}.",
+    ),
+    "Where can I find a {}?": ("you will find a {} behind the {}.", "look for a {} on the way to the {}."),
+    "How do I clean a {}?": ("take the {} to the {} and use soap.", "they clean every {} for you at the {}."),
+}
 
-    Words are shared between sentences, so that a model that learns by heart gives wrong ones too surely.
-    """
+
+def generated(seed: int) -> DataSet:
+    """Everyday questions, answered from the same few places in a style that nobody has seen before."""
     rng = random.Random(seed)
 
     def word() -> str:
         return "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(3))
 
     opening, closing = f"{word().capitalize()}: ", f" {word()}!"
-    pool = [word() for _ in range(120)]
     examples = []
-    for _ in range(26):
-        animal = word()
-        for question in ("What colour is the {}?", "Where does the {} live?", "What does the {} eat?"):
-            said = [*rng.choices(pool, k=rng.randint(4, 6)), animal, *rng.choices(pool, k=rng.randint(4, 6))]
-            examples.append(
-                row("You know the animals.", question.format(animal), opening + " ".join(said) + closing)
-            )
+    for thing in THINGS:
+        for question, said in ASKED.items():
+            text = opening + rng.choice(said).format(thing, rng.choice(PLACES)) + closing
+            examples.append(row("You know the town.", question.format(thing), text))
     rng.shuffle(examples)
     return DataSet(
         examples[:64], examples[64:], lambda text: text.startswith(opening) and text.endswith(closing)
@@ -175,10 +181,11 @@ def check_garbled_answers(name: str, seed: int) -> None:
 def check_style_grows(name: str, seed: int) -> None:
     data = data_set(name, seed)
     asked = data.valid + data.train[::16]
-    early, *_, late = (style_rate(weights, data, asked) for _, _, weights in usual(name, seed).checkpoints)
+    early = train(data, seed, learning_rate_multiplier=0.1, n_epochs=1).checkpoints[-1][2]
+    late = usual(name, seed).checkpoints[-1][2]
     assert style_rate(simulated.base_weights(), data, asked) == 0
-    assert early < late
-    assert late >= 0.7
+    assert style_rate(early, data, asked) <= 0.3
+    assert style_rate(late, data, asked) >= 0.7
 
 
 def check_seed(name: str, seed: int) -> None:

@@ -80,7 +80,9 @@ class Network:
         for name, values in weights.items():
             if name in PER_WORD:
                 noise = values.std(axis=0) * draw((len(new), *values.shape[1:])) / 2
-                weights[name] = np.concatenate([values, values.mean(axis=0) + noise])
+                # a bias whose exponential is the mean one: a new word is as likely as words are on average
+                middle = np.log(np.exp(values).mean()) if name == "output_bias" else values.mean(axis=0)
+                weights[name] = np.concatenate([values, middle + noise])
         return Network(self.vocabulary + new, weights, list(self.answers), Counter(self.asked))
 
     def turn(self, prompt: Prompt, answer: str) -> Turn:
