@@ -1,1 +1,7 @@
-"""What a lesson may import. The rooms and their order are listed in the README."""
+"""What a lesson may import.
+
+connect     which API answers            dataset   read, check, mend, split and convert training files
+tokens      exact token counts, offline  jobs      wait for a job, read its metrics, find it again
+charts      figures with alt text        widgets   what a lesson shows to click on
+local_api   the mock API
+"""

@@ -1,5 +1,7 @@
 """Every notebook of the course keeps to the frame, and the checks of the frame find what they are for."""
 
+import csv
+import re
 from pathlib import Path
 
 import nbformat
@@ -19,6 +21,15 @@ def test_notebook(path):
 @pytest.mark.parametrize("path", refresh.lessons(), ids=lambda path: path.stem)
 def test_lesson(path):
     assert frame.problems_of_a_lesson(refresh.read(path)) == []
+
+
+@pytest.mark.parametrize("path", refresh.notebooks(), ids=lambda path: path.stem)
+def test_a_date_in_the_text_stands_in_the_table_of_models(path):
+    with open(refresh.ROOT / "data" / "models.csv", encoding="utf-8", newline="") as file:
+        known = {row["value"] for row in csv.DictReader(file)}
+    cells = [cell for cell in refresh.read(path).cells if cell.cell_type == "markdown"]
+    found = {date for cell in cells for date in re.findall(r"\d{4}-\d{2}-\d{2}", cell.source)}
+    assert found <= known
 
 
 def test_a_learner_meets_few_helpers():
