@@ -31,7 +31,7 @@ CELL_SECONDS = 120
 WORDS_A_MINUTE = 180
 MINUTES_A_CODE_CELL = 1
 MINUTES_AN_EXERCISE = 6
-KEPT_METADATA = ("tags", "jupyter")
+KEPT_METADATA = ("tags", "jupyter", "jp-MarkdownHeadingCollapsed")
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
