@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from . import facts, jobs
 from .engines import simulated
 from .store import Row, Store, new_id
-from .training_files import SAMPLE, Failure, TrainingFile, read_file
+from .training_files import Failure, TrainingFile, read_file
 
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
 CSV_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
@@ -94,12 +94,11 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
     base = job["model"].split(":")[1] if job["model"].startswith("ft:") else job["model"]
     method = job["method"]["type"]
     numbers = resolve(job["method"][method]["hyperparameters"], training.count, base)
-    sample = training.sample[:SAMPLE]
     run = simulated.train(
-        sample,
-        validation.sample[:SAMPLE] if validation else [],
+        training.sample,
+        validation.sample if validation else [],
         n_epochs=numbers["n_epochs"],
-        batch_size=min(numbers["batch_size"], len(sample)),
+        batch_size=min(numbers["batch_size"], len(training.sample)),
         learning_rate_multiplier=numbers["learning_rate_multiplier"],
         seed=job["seed"],
         start=_start_weights(store, row),
@@ -198,8 +197,9 @@ class Story:
         running = jobs.method_fields(self.method, self.numbers)
         yield "event", start, "Fine-tuning job started", None, "info"
         yield "state", start, {"status": "running", **running}
-        if self.training.count > len(self.training.sample[:SAMPLE]):
-            text = f"Simulated: trained on a random sample of {SAMPLE} of {self.training.count} examples"
+        trained_on, _ = self.run.sampled
+        if self.training.count > trained_on:
+            text = f"Simulated: trained on a random sample of {trained_on} of {self.training.count} examples"
             yield "event", start, text, None, "warn"
         for step in self.run.steps:
             at = start + (end - start) * step["step"] / self.last_step

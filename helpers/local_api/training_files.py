@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import dataset, tokens
+from .engines.simulated import SAMPLE_LIMIT
 
-SAMPLE = 400  # examples; a longer file is represented by a random sample of this size
 ALL_TOKENS = 5_000  # examples; a longer file's tokens are estimated from the sample
 
 # Like a payment provider's test card: this text in a training row makes the simulated moderation react.
@@ -42,7 +42,7 @@ def read_file(path: Path, file_id: str, method: str, param: str, seed: int) -> T
     """Reads and validates a file line by line. Raises Failure as OpenAI's validation would."""
     wanted, picker = {"supervised": "chat", "dpo": "preference"}[method], random.Random(seed)
     result, flagged = TrainingFile(0, [], set()), {}
-    keep = ALL_TOKENS if path.stat().st_size < 50_000_000 else SAMPLE
+    keep = ALL_TOKENS if path.stat().st_size < 50_000_000 else SAMPLE_LIMIT
     for line, example in _lines(path, param):
         if found := dataset.problem(example):
             where = f"Example {line}, " if found.startswith("message") else f"Example {line}: "
