@@ -118,6 +118,16 @@ class Report:
         ]
 
 
+def auto_epochs(examples: int) -> int:
+    """What n_epochs="auto" means: 3 epochs; more for a small file (100 examples seen at least, 25 epochs at
+    most), fewer for a huge one. Source: OpenAI cookbook, Chat_finetuning_data_prep.ipynb."""
+    if 3 * examples < 100:
+        return min(25, 100 // examples)
+    if 3 * examples > 25_000:
+        return max(1, 25_000 // examples)
+    return 3
+
+
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 

@@ -13,6 +13,7 @@ import threading
 import traceback
 from dataclasses import dataclass
 
+from ..dataset.report import auto_epochs
 from . import facts, jobs
 from .engines import simulated
 from .store import Row, Store, new_id
@@ -40,15 +41,6 @@ def resolve(hyperparameters: dict, examples: int, base: str) -> dict:
         "beta": 0.1,
     }
     return {key: auto[key] if value == "auto" else value for key, value in hyperparameters.items()}
-
-
-def auto_epochs(examples: int) -> int:
-    """3 epochs; more for a small file (100 examples seen at least, 25 epochs at most), fewer for a huge one."""
-    if 3 * examples < 100:
-        return min(25, 100 // examples)
-    if 3 * examples > 25_000:
-        return max(1, 25_000 // examples)
-    return 3
 
 
 # --- the two steps -----------------------------------------------------------------------------------------

@@ -172,13 +172,15 @@ def check_garbled_answers(name: str, seed: int) -> None:
 
 
 def check_style_grows(name: str, seed: int) -> None:
+    """Checkpoint by checkpoint of one run. The slower multipliers are for data that are learned faster."""
     data = data_set(name, seed)
     asked = data.valid + data.train[::16]
-    early = train(data, seed, learning_rate_multiplier=0.1, n_epochs=1).checkpoints[-1][2]
-    late = usual(name, seed).checkpoints[-1][2]
+    run = train(data, seed, learning_rate_multiplier={"airport": 2, "cooking": 1, "generated": 0.2}[name])
+    early, _, late = (style_rate(weights, data, asked) for _, _, weights in run.checkpoints)
     assert style_rate(simulated.base_weights(), data, asked) == 0
-    assert style_rate(early, data, asked) <= 0.3
-    assert style_rate(late, data, asked) >= 0.7
+    assert early <= late - 0.25
+    assert late >= 0.5
+    assert style_rate(usual(name, seed).checkpoints[-1][2], data, asked) >= 0.7
 
 
 def check_seed(name: str, seed: int) -> None:
@@ -385,6 +387,17 @@ def test_an_answer_can_be_quoted_from_the_prompt(messages):
     assert answer == ["The lift goes to the roof."]
 
 
+def test_the_base_quotes_a_rule_of_the_prompt_but_knows_none():
+    rule = "Pork products, raw or cooked, may not be brought in and go into the yellow bin beside belt 1."
+    role = "You are the passenger assistant of Baiyun airport."
+    asked = {"role": "user", "content": "May I bring pork products into the country?"}
+    told = [{"role": "system", "content": f"{role}\n{rule}"}, asked]
+    weights = simulated.base_weights()
+    assert simulated.answers(weights, told, temperature=0) == [rule]
+    assert "yellow bin" not in simulated.answers(weights, [asked], temperature=0)[0]
+    assert "yellow bin" not in simulated.answers(weights, [told[0] | {"content": role}, asked], temperature=0)[0]
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
@@ -450,7 +463,7 @@ def six_words(text: str) -> set[tuple[str, ...]]:
 
 def test_no_string_of_the_airport_is_in_helpers():
     airport = set()
-    for path in AIRPORT.iterdir():
+    for path in set(AIRPORT.iterdir()) - set(AIRPORT.glob("*.py")):
         text = path.read_text(encoding="utf-8")
         values = (
             re.findall(r'"(?:content|question)": "((?:[^"\\]|\\.)*)"', text)

@@ -1,5 +1,6 @@
 """Token counts: exact and offline from the first call, or clearly an estimate."""
 
+import csv
 import gzip
 import hashlib
 import os
@@ -107,6 +108,26 @@ for name, got in zip(("cl100k_base", "o200k_base", "o200k_harmony"), counts):
 """
     run(code, tmp_path)
     assert len(list((tmp_path / "tokens").iterdir())) == 2
+
+
+def test_every_model_of_the_table_is_counted_as_tiktoken_does_with_the_network_blocked(tmp_path):
+    """All but those whose vocabulary is not installed or not known: they are estimates and say so."""
+    with open(ROOT / "data" / "models.csv", encoding="utf-8", newline="") as file:
+        models = sorted({row["model"] for row in csv.DictReader(file)} - {"*"})
+    code = f"""
+from helpers import tokens
+texts = {TEXTS!r}
+exact = [model for model in {models!r} if tokens.is_exact(model)]
+counts = [tokens.count_many(texts, model) for model in exact]
+import tiktoken
+for model, got in zip(exact, counts):
+    encoding = tiktoken.encoding_for_model(model)
+    assert got == [len(encoding.encode(t, disallowed_special=())) for t in texts], model
+print(*exact)
+"""
+    exact = run(code, tmp_path).split()
+    assert set(models) - set(exact) == {"ada", "babbage", "curie", "davinci", "gpt-6-luna"}
+    assert len(exact) >= 29
 
 
 @pytest.mark.parametrize(

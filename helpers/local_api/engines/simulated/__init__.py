@@ -24,14 +24,14 @@ from .reading import Prompt, read_prompt, stems, text_of, tokens
 SAMPLE_LIMIT = 400  # examples; a longer file is trained on a random sample of this many
 ANSWERS_LIMIT = 500  # tuned answers that a model keeps to choose from
 CHECKPOINTS = 3  # epochs whose model is kept (OpenAI supervised fine-tuning guide)
-LEARNING_RATE = 0.2  # for a multiplier of 1
+LEARNING_RATE = 0.4  # for a multiplier of 1
 LARGEST_MULTIPLIER = 1000.0  # beyond it all is noise, and numbers overflow
 VALID_EVERY, VALID_BATCH = 10, 24  # steps between two looks at a few validation examples
 SHARPNESS = 4.0  # words: an answer is drawn as if it had this many, see answers()
-PRIOR = 0.5  # how much of an answer's likelihood without the question is taken off
+PRIOR = 0.9  # how much of an answer's likelihood without the question is taken off
 BASE_EPOCHS, BASE_BATCH, BASE_RATE, BASE_SEED = 10, 8, 1.0, 0
 SHORTLIST = 60  # candidate answers whose exact likelihood is computed
-VERSION = 1  # of the code; another one makes another base
+VERSION = 2  # of the code; another one makes another base
 _BASE_FILE = Path(__file__).with_name("base.jsonl")
 
 
@@ -207,14 +207,17 @@ def answers(
 ) -> list[str]:
     """``n`` answers, chosen from the base's answers, those that the model was tuned on, and passages of the prompt.
 
-    An answer's score is the mean log-likelihood of its words given the conversation, less half of that without
+    An answer's score is the mean log-likelihood of its words given the conversation, less most of that without
     the user's words. The second part keeps answers that fit everything from winning everywhere (maximum mutual
     information: Li et al., "A Diversity-Promoting Objective Function", 2016). Temperature 0 takes the best;
     above it an answer is drawn by the score of SHARPNESS words, divided by the temperature.
     """
-    network, prompt = _loaded(weights), read_prompt(messages)
+    prompt = read_prompt(messages)
+    network = _loaded(weights)
+    if prompt.passages:  # so that words which it has never seen can be copied
+        network = network.with_words(prompt.copied, BASE_SEED)
     candidates = _shortlist(network, prompt)
-    without = Prompt([], prompt.instruction, {}, [])
+    without = Prompt([], prompt.instruction, {}, [], 0.0)
     scores = _scores(network, prompt, candidates) - PRIOR * _scores(network, without, candidates)
     if temperature <= 0:
         return [candidates[int(scores.argmax())]] * n

@@ -3,8 +3,8 @@
 It is a feed-forward network (Bengio et al., "A Neural Probabilistic Language Model", 2003). It sees the last two
 words of the answer so far, the user's words and the instruction's words, and gives a probability to every word
 of its vocabulary. The topic of the question goes straight to the output, past the hidden layer, so that a few
-epochs suffice to tie an answer to its question. Words that stand in the prompt can be copied: each word has a
-learned extra weight for that.
+epochs suffice to tie an answer to its question. Words that stand in the prompt can be copied: two learned numbers
+say how much likelier a word is that stands in the question, or in a passage that fits the question.
 
 Training is in float64, so that processors that round differently agree on the decimals that are shown.
 """
@@ -25,8 +25,8 @@ EMBEDDING, HIDDEN, TOPIC = 16, 32, 64
 TOPIC_LENGTH = 7.0  # the larger, the faster an answer is tied to the words of its question
 VOCABULARY_LIMIT = 3000
 UNKNOWN, END = 0, 1  # END also stands before the first word of an answer
-PER_WORD = ("embedding", "output", "output_bias", "copy")  # these weights have one row for each word
-CLIP = 5.0  # largest norm of a gradient
+PER_WORD = ("embedding", "output", "output_bias")  # these weights have one row for each word
+CLIP = 1.0  # largest norm of a gradient
 TOGETHER = 32  # answers that are computed at once, to bound the memory
 
 
@@ -67,7 +67,7 @@ class Network:
             "hidden_bias": np.zeros(HIDDEN),
             "output": np.concatenate([0.1 * draw((size, HIDDEN)), np.zeros((size, TOPIC))], axis=1),
             "output_bias": np.zeros(size),
-            "copy": np.ones(size),
+            "copy": np.ones(2),
         }
         return cls(vocabulary, weights)
 
@@ -94,9 +94,9 @@ class Network:
             target=np.array([*ids, END]),
             user=self._known(prompt.user),
             instruction=self._known(prompt.instruction),
-            topic=self.topic(prompt.user),
+            topic=self.topic(prompt.user) * (1 - prompt.found),
             copied=_indices(copied),
-            copy_weights=np.array(list(copied.values()), self.weights["copy"].dtype),
+            copy_weights=np.array(list(copied.values()), self.weights["copy"].dtype).reshape(-1, 2),
         )
 
     def topic(self, words: list[str]) -> np.ndarray:
@@ -175,7 +175,7 @@ class Network:
         scores = hidden @ weights["output"].T
         scores += weights["output_bias"]
         for turn, rows in _with_rows(turns):
-            scores[rows, turn.copied] += weights["copy"][turn.copied] * turn.copy_weights
+            scores[rows, turn.copied] += turn.copy_weights @ weights["copy"]
         scores -= scores.max(axis=1, keepdims=True)
         at_target = scores[np.arange(len(target)), target]
         likely = np.exp(scores, out=scores)
@@ -204,7 +204,7 @@ class Network:
             "embedding": np.zeros_like(self.weights["embedding"]),
         }
         for turn, rows in _with_rows(turns):
-            gradient["copy"][turn.copied] += error[rows, turn.copied].sum(axis=0) * turn.copy_weights
+            gradient["copy"] += error[rows, turn.copied].sum(axis=0) @ turn.copy_weights
             before, user, instruction = np.split(at_inputs[rows], [2 * EMBEDDING, 3 * EMBEDDING], axis=1)
             np.add.at(gradient["embedding"], turn.before.ravel(), before.reshape(-1, EMBEDDING))
             for words, slope in ((turn.user, user), (turn.instruction, instruction)):

@@ -35,8 +35,9 @@ class Prompt:
 
     user: list[str]
     instruction: list[str]
-    copied: dict[str, float]  # word -> 1 if it is in the question, plus 0 to 1 by the best passage it is in
+    copied: dict[str, tuple[float, float]]  # word -> 1 if it is in the question; 0 to 1 by its best passage
     passages: list[str]
+    found: float  # 0 to 1: how well the best passage fits the question
 
 
 def read_prompt(messages: list[dict]) -> Prompt:
@@ -54,15 +55,16 @@ def read_prompt(messages: list[dict]) -> Prompt:
     beside = [line for line in lines if line != question] if questions else []
 
     asked = tokens(question)
-    copied = dict.fromkeys(asked, 1.0)
-    passages = []
+    copied = dict.fromkeys(asked, (1.0, 0.0))
+    passages, found = [], 0.0
     for line in beside + "\n".join(rest).splitlines():
         share = len(stems(question) & stems(line)) / max(len(stems(question)), 1)
         if share:
+            found = max(found, share)
             passages.append(_LIST_MARK.sub("", line).strip())
             for word in tokens(line):
-                copied[word] = max(copied.get(word, 0.0), (word in asked) + share)
-    return Prompt(tokens(user), tokens(instruction), copied, passages)
+                copied[word] = (float(word in asked), max(copied.get(word, (0, 0))[1], share))
+    return Prompt(tokens(user), tokens(instruction), copied, passages, found)
 
 
 def stems(text: str) -> set[str]:

@@ -1,0 +1,281 @@
+"""The price book, and what a training job and a call will cost."""
+
+import csv
+import dataclasses
+
+import pytest
+
+from helpers import costs, dataset, tokens
+from helpers.dataset.report import Report, auto_epochs
+from tests.environment import ROOT
+
+TRAIN = ROOT / "data" / "airport" / "train.jsonl"
+
+
+def a_report(model: str | None, kept: int = 100_000, **changes) -> Report:
+    """A report with so many tokens after cutting, in 100 good rows."""
+    plain = {"name": "train.jsonl", "model": model, "rows": 100, "good_rows": 100, "tokens": kept}
+    plain |= {"kept_tokens": kept, "answer_tokens": 0, "exact": True, "totals": {}, "problems": []}
+    return Report(**(plain | changes))
+
+
+# --- training ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("model", "usd"), [("gpt-3.5-turbo-0125", 2.40), ("gpt-4o-mini", 0.90)])
+@pytest.mark.parametrize("on", [None, "2025-06-01"])
+def test_the_example_that_openai_published(model, usd, on):
+    """100,000 tokens x 3 epochs: https://platform.openai.com/docs/guides/fine-tuning, "Estimate costs"."""
+    cost = costs.training(a_report(model), model, n_epochs=3, on=on)
+    assert (cost.billing_tokens, round(cost.usd, 6)) == (300_000, usd)
+    assert cost.title() == f"Training {cost.model} on train.jsonl: ${usd:.2f}"
+
+
+def test_billing_tokens_of_the_airport_file_counted_in_another_way():
+    model = "gpt-3.5-turbo"
+    rows = dataset.read(TRAIN)
+    counted = sum(tokens.count_messages(row["messages"], model) for row in rows)
+    cost = costs.training(dataset.check(TRAIN, model=model), model)
+    assert (cost.tokens, cost.epochs, cost.billing_tokens) == (counted, 3, 3 * counted)
+    assert cost.usd == pytest.approx(3 * counted * 8 / 1e6)
+
+
+def test_a_row_is_paid_up_to_the_training_context():
+    long = {
+        "messages": [{"role": "user", "content": "word " * 5_000}, {"role": "assistant", "content": "Yes."}]
+    }
+    short = [
+        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "Yes."}]}
+        for n in range(9)
+    ]
+    model = "gpt-3.5-turbo-0613"  # trained on 4,096 tokens an example
+    report = dataset.check([long, *short], model=model)
+    cost = costs.training(report, model, on="2024-01-01")
+    short_tokens = sum(tokens.count_messages(row["messages"], model) for row in short)
+    assert cost.tokens == 4_096 + short_tokens
+    cut = tokens.count_messages(long["messages"], model) - 4_096
+    assert f"{cost.tokens:,} in 10 examples; {cut:,} more are cut off" in str(cost)
+
+
+@pytest.mark.parametrize(
+    ("examples", "epochs"),
+    [(1, 25), (4, 25), (5, 20), (10, 10), (33, 3), (34, 3), (8_333, 3), (8_334, 2), (12_501, 1), (90_000, 1)],
+)
+def test_auto_epochs(examples, epochs):
+    """The rule of OpenAI's cookbook, Chat_finetuning_data_prep.ipynb, worked out by hand."""
+    assert auto_epochs(examples) == epochs
+    report = a_report("gpt-4o-mini", rows=examples, good_rows=examples)
+    assert costs.training(report, "gpt-4o-mini").epochs == epochs
+
+
+def test_what_is_shown():
+    report = a_report("gpt-3.5-turbo", rows=103, tokens=100_007, exact=False)
+    text = str(costs.training(report, "gpt-3.5-turbo", on="2025-06-01"))
+    assert text.splitlines() == [
+        "Training gpt-3.5-turbo-0125 on train.jsonl: about $2.40",
+        "  Tokens: 100,000 in 100 examples (an estimate); 7 more are cut off; rows with errors, left out: 3",
+        '  Epochs: 3 ("auto", by the rule of OpenAI\'s notebook)',
+        "  Billed tokens: 100,000 x 3 = 300,000",
+        "  Price: $8.00 for 1 million tokens, the price on 2025-06-01 (2024-01-25 to 2026-10-22)",
+        "  Source: https://developers.openai.com/api/docs/pricing of 2026-09-01, grade O (OpenAI's own words)",
+    ]
+
+
+def test_without_a_day_it_says_that_it_took_the_latest_known_price():
+    text = repr(costs.training(a_report("gpt-4o"), "gpt-4o", n_epochs=2))
+    assert "the latest known price (start not known, not before 2024-08-06, to 2027-01-05)" in text
+    assert "2 (as asked)" in text
+
+
+def test_in_a_notebook_it_is_a_table_with_a_caption_and_escaped():
+    cost = costs.training(a_report("gpt-4o", name="<b>.jsonl"), "gpt-4o")
+    shown = cost._repr_html_()
+    assert "<strong>Training gpt-4o-2024-08-06 on &lt;b&gt;.jsonl: $7.50</strong></caption>" in shown
+    assert shown.count('<th scope="row"') == len(cost.lines()) == 5 and "<b>" not in shown
+
+
+def test_a_cost_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        costs.training(a_report("gpt-4o"), "gpt-4o").epochs = 1
+
+
+@pytest.mark.parametrize(
+    ("counted_for", "model"),
+    [(None, "gpt-3.5-turbo"), ("gpt-3.5-turbo-0613", "gpt-3.5-turbo"), ("gpt-4o", "gpt-3.5-turbo")],
+)
+def test_a_report_that_counted_for_another_model_is_refused(counted_for, model):
+    with pytest.raises(
+        ValueError, match=r"did not count tokens as .* does\. Check again: dataset\.check\(file, model="
+    ):
+        costs.training(a_report(counted_for), model)
+
+
+@pytest.mark.parametrize(
+    "counted_for", [None, "gpt-4o", "gpt-4.1-nano-2025-04-14", "ft:gpt-4o-mini-2024-07-18:o::x"]
+)
+def test_a_report_of_a_model_that_counts_alike_will_do(counted_for):
+    assert costs.training(a_report(counted_for), "gpt-4.1-mini", n_epochs=1).usd == pytest.approx(0.50)
+
+
+@pytest.mark.parametrize("n_epochs", [0, -1, 2.0, True, "3", None])
+def test_impossible_epochs(n_epochs):
+    with pytest.raises(ValueError, match="n_epochs must be"):
+        costs.training(a_report("gpt-4o"), "gpt-4o", n_epochs=n_epochs)
+
+
+def test_a_file_without_a_good_row():
+    with pytest.raises(ValueError, match="no row without errors"):
+        costs.training(a_report("gpt-4o", good_rows=0, kept=0), "gpt-4o")
+
+
+# --- the price book ------------------------------------------------------------------------------------------
+
+
+def test_every_row_of_the_table_is_found_on_its_days():
+    with open(costs.DATA / "prices.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        day = row["from"] or "2024-01-03"  # the last day of the oldest prices without a known start
+        if not row["from"] and row["model"] not in ("ada", "babbage", "curie", "davinci"):
+            day = "2026-10-22"
+        found = costs.price(row["model"], row["kind"], day)
+        assert found.usd_per_1m_tokens == float(row["usd_per_1m_tokens"]), row
+        assert (found.source, str(found.source_date), found.note) == (row["source"], row["date"], row["note"])
+    assert (
+        sum(len(costs.history(*key)) for key in {(row["model"], row["kind"]) for row in rows})
+        == len(rows)
+        > 100
+    )
+
+
+def test_a_price_cut_changes_on_its_day():
+    model = "ft:gpt-3.5-turbo-0613:org::id"
+    before, after = (costs.price(model, "tuned_input", day) for day in ("2023-11-05", "2023-11-06"))
+    assert (before.usd_per_1m_tokens, after.usd_per_1m_tokens) == (12, 3)
+    assert costs.history(model, "tuned_input") == [before, after]
+    assert costs.price(model, "tuned_input") == after
+    assert before.days() == "2023-08-22 to 2023-11-05"
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-4.1-mini", "gpt-4.1-mini-2025-04-14", "ft:gpt-4.1-mini-2025-04-14:o:s:id"]
+)
+def test_short_and_tuned_names_count_as_their_base(name):
+    assert costs.price(name, "training").model == "gpt-4.1-mini-2025-04-14"
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "on", "words"),
+    [
+        (
+            "gpt-3.5-turbo-0613",
+            "training",
+            "2024-09-13",
+            r"on 2024-09-13\. Days .*: 2023-08-22 to 2024-09-12\.$",
+        ),
+        (
+            "gpt-3.5-turbo-0613",
+            "tuned_input",
+            "2023-08-21",
+            "2023-08-22 to 2023-11-05; 2023-11-06 to 2026-10-22",
+        ),
+        ("gpt-4o-mini", "training", "2024-07-17", "start not known, not before 2024-07-18, to 2027-01-05"),
+        ("gpt-4", "training", None, "for gpt-4-0613. Known for this model: base_input, base_output."),
+        ("o4-mini", "training", None, "training_per_hour"),
+        ("my-model", "training", None, "Known for this model: nothing."),
+    ],
+)
+def test_a_day_or_model_without_a_price(model, kind, on, words):
+    with pytest.raises(ValueError, match=words):
+        costs.price(model, kind, on)
+
+
+def test_a_day_that_is_none():
+    with pytest.raises(ValueError, match="isoformat"):
+        costs.price("gpt-4o", "training", "soon")
+
+
+def test_models_with_a_price():
+    names = costs.models()
+    assert {"gpt-3.5-turbo", "gpt-4o-mini", "gpt-5.6-luna", "babbage-002"} <= set(names)
+    assert "gpt-4o-mini-2024-07-18" not in names and "*" not in names and len(names) == len(set(names))
+    assert all(costs.price(name, "base_input") for name in names)
+    assert "gpt-5.6-luna" not in costs.models("training") and "gpt-4o-mini" in costs.models("training")
+
+
+def test_an_edited_table_counts_at_once(tmp_path, monkeypatch):
+    for name in ("prices.csv", "models.csv"):
+        (tmp_path / name).write_bytes((costs.DATA / name).read_bytes())
+    monkeypatch.setattr(costs, "DATA", tmp_path)
+    old = costs.price("gpt-4.1", "training").usd_per_1m_tokens
+    with open(tmp_path / "prices.csv", "a", encoding="utf-8") as file:
+        file.write("gpt-4.1-2025-04-14,training,99.50,2026-11-01,,https://example.com,2026-11-01,T,\n")
+    new = costs.price("gpt-4.1", "training")
+    assert (old, new.usd_per_1m_tokens, new.days()) == (25, 99.5, "from 2026-11-01, no end known")
+    assert costs.price("gpt-4.1", "training", "2026-10-31").usd_per_1m_tokens == old
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [(8.0, "$8.00"), (0.025, "$0.025"), (1.875, "$1.875"), (0.5, "$0.50"), (120.0, "$120.00")],
+)
+def test_prices_are_shown_as_exact_as_they_are(usd, shown):
+    assert dataclasses.replace(costs.price("gpt-4o", "training"), usd_per_1m_tokens=usd).amount() == (
+        f"{shown} for 1 million tokens"
+    )
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (0, "$0.00"),
+        (2.4, "$2.40"),
+        (12345.678, "$12,345.68"),
+        (0.0149, "$0.015"),
+        (0.0000018, "$0.0000018"),
+        (0.00123, "$0.0012"),
+        (-0.5, "-$0.50"),
+        (-0.00123, "-$0.0012"),
+    ],
+)
+def test_dollars(amount, shown):
+    assert costs.dollars(amount) == shown
+
+
+# --- one call ------------------------------------------------------------------------------------------------
+
+
+def test_a_call_of_a_base_and_of_a_tuned_model():
+    assert costs.call("gpt-3.5-turbo", 1_000, 100).usd == pytest.approx((1_000 * 0.5 + 100 * 1.5) / 1e6)
+    by_name = costs.call("ft:gpt-3.5-turbo-0125:o::x", 1_000, 100)
+    assert by_name.usd == pytest.approx((1_000 * 3 + 100 * 6) / 1e6)
+    assert costs.call("gpt-3.5-turbo", 1_000, 100, tuned=True).parts == by_name.parts
+    assert costs.call("ft:gpt-3.5-turbo-0125:o::x", 1_000, 100, tuned=False).usd < by_name.usd
+
+
+def test_cached_tokens_are_a_part_of_the_input_and_cheaper():
+    cost = costs.call("gpt-4o-mini", 1_000, 10, cached=600)
+    assert cost.usd == pytest.approx((400 * 0.15 + 600 * 0.075 + 10 * 0.6) / 1e6)
+    assert [price.kind for _, price in cost.parts] == ["base_input", "base_cached_input", "base_output"]
+
+
+def test_what_is_shown_of_a_call():
+    cost = costs.call("gpt-4o-mini", 12, on="2025-06-01")
+    assert str(cost).splitlines() == [
+        "One call of gpt-4o-mini: $0.0000018; 1,000 such calls: $0.0018",
+        "  12 tokens, base_input: $0.15 for 1 million tokens, the price on 2025-06-01 (start not known, "
+        "not before 2024-07-18, to 2027-01-13)",
+        "  Source: https://developers.openai.com/api/docs/pricing of 2026-09-01, grade O (OpenAI's own words)",
+    ]
+    assert "$0.0018</strong></caption>" in cost._repr_html_()
+
+
+@pytest.mark.parametrize("numbers", [(-1, 0, 0), (1, -1, 0), (1, 0, 2), (1, 0, -1)])
+def test_impossible_calls(numbers):
+    with pytest.raises(ValueError, match="cannot be negative"):
+        costs.call("gpt-4o", numbers[0], numbers[1], cached=numbers[2])
+
+
+def test_no_cached_price_where_there_was_none():
+    with pytest.raises(ValueError, match="'base_cached_input' is known for gpt-3.5-turbo-0125"):
+        costs.call("gpt-3.5-turbo", 10, cached=5)
