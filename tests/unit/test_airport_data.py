@@ -1,5 +1,6 @@
 """The airport data set keeps what data/README.md promises."""
 
+import csv
 import json
 import re
 from collections import Counter
@@ -8,9 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from data.airport.make_with_rules import NO_RULE, files
+from helpers import dataset, tokens
+from helpers.dataset.similar import share
+from helpers.local_api.engines.simulated.reading import read_prompt
+from helpers.local_api.vectors import embed
+
 DATA = Path(__file__).resolve().parents[2] / "data"
 AIRPORT = DATA / "airport"
-FILES = ("desks.txt", "rules.md", "train.jsonl", "valid.jsonl", "test.jsonl")
+MADE = ("train_with_rules.jsonl", "valid_with_rules.jsonl", "test_with_rules.jsonl")
+FILES = (
+    "desks.txt",
+    "rules.md",
+    "train.jsonl",
+    "valid.jsonl",
+    "test.jsonl",
+    "with_rules_unanswered.csv",
+    *MADE,
+)
 MAX_WORDS = 30
 
 
@@ -80,6 +96,10 @@ TEST = read_jsonl("test.jsonl")
 PARAPHRASES = [row for row in TEST if row["kind"] == "paraphrase"]
 NEW = [row for row in TEST if row["kind"] == "new"]
 
+TRAIN_WITH, VALID_WITH, TEST_WITH = map(read_jsonl, MADE)
+with open(AIRPORT / "with_rules_unanswered.csv", encoding="utf-8", newline="") as stream:
+    UNANSWERED = list(csv.DictReader(stream))
+
 
 @pytest.mark.parametrize("name", FILES)
 def test_file_is_utf8_without_bom_and_ends_with_one_newline(name):
@@ -108,6 +128,10 @@ def test_row_counts_are_those_of_the_readme():
         "train.jsonl": TRAIN,
         "valid.jsonl": VALID,
         "test.jsonl": TEST,
+        "train_with_rules.jsonl": TRAIN_WITH,
+        "valid_with_rules.jsonl": VALID_WITH,
+        "test_with_rules.jsonl": TEST_WITH,
+        "with_rules_unanswered.csv": UNANSWERED,
     }
     assert table == {name: str(len(rows)) for name, rows in expected.items()}
     assert "\n## Tables\n" in readme
@@ -232,3 +256,245 @@ def test_new_question_was_never_answered_in_training(row):
 
 def test_each_test_row_has_a_rule_of_its_own():
     assert len({row["rule"] for row in TEST}) == len(TEST)
+
+
+# --- The files with rules: see "The files with rules" in data/README.md ------------------------------------
+
+RULE_LINE = {f"- {text} Desk: {RULE_DESK[rule_id]}": rule_id for rule_id, text in RULE_TEXT.items()}
+TRAINED = set(RULE_TEXT) - {row["rule"] for row in NEW}
+WITH_RULES = {"train": TRAIN_WITH, "valid": VALID_WITH, "test": TEST_WITH}
+HAS_NO_RULE = re.compile(r"\bno rule\b")
+
+
+def asked(row: dict) -> str:
+    """The question of a row with rules: the last line of the user message."""
+    return question(row).splitlines()[-1]
+
+
+def shown(row: dict) -> list[str]:
+    """The ids of the rules in a prompt."""
+    return [RULE_LINE[line] for line in question(row).splitlines()[:-2]]
+
+
+def answered(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if not HAS_NO_RULE.search(answer(row))]
+
+
+def unanswered(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if HAS_NO_RULE.search(answer(row))]
+
+
+def answering(row: dict) -> str:
+    """The rule of the prompt that an answer rests on: of its desk, with the answer's numbers and most words."""
+    text, last_line = split_answer(answer(row))
+    fit = [
+        rule_id
+        for rule_id in shown(row)
+        if f"Desk: {RULE_DESK[rule_id]}" == last_line and numbers(text) <= numbers(RULE_TEXT[rule_id])
+    ]
+    return max(fit, key=lambda rule_id: len(words(text) & words(RULE_TEXT[rule_id])))
+
+
+def test_files_with_rules_are_what_the_script_makes():
+    assert files() == {name: (AIRPORT / name).read_text(encoding="utf-8") for name in MADE}
+
+
+def test_row_counts_with_rules():
+    assert (len(answered(TRAIN_WITH)), len(unanswered(TRAIN_WITH))) == (112, 28)
+    assert (len(answered(VALID_WITH)), len(unanswered(VALID_WITH))) == (20, 5)
+    assert Counter(row["kind"] for row in TEST_WITH) == {"paraphrase": 60, "new": 60, "none": 20}
+    assert Counter(row["set"] for row in UNANSWERED) == {"train": 28, "valid": 5, "test": 20}
+
+
+@pytest.mark.parametrize("name", WITH_RULES)
+def test_every_prompt_has_the_one_layout(name):
+    for row in WITH_RULES[name]:
+        *lines, empty, last = question(row).split("\n")
+        assert row["messages"][0] == TRAIN[0]["messages"][0]
+        assert row["messages"][1]["role"] == "user"
+        assert len(lines) == len(set(lines)) == 4
+        assert set(lines) <= set(RULE_LINE)
+        assert empty == ""
+        assert last.endswith("?")
+
+
+@pytest.mark.parametrize("row", TRAIN_WITH + VALID_WITH, ids=asked)
+def test_example_with_rules_has_three_messages_and_house_style(row):
+    assert list(row) == ["messages"]
+    assert [list(message) for message in row["messages"]] == [["role", "content"]] * 3
+    assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
+    assert keeps_house_style(answer(row), DESKS)
+
+
+@pytest.mark.parametrize(("plain", "with_rules"), [(TRAIN, TRAIN_WITH), (VALID, VALID_WITH)])
+def test_examples_with_rules_are_the_plain_ones_but_for_five_changes(plain, with_rules):
+    pairs = list(zip(plain, answered(with_rules), strict=True))
+    changed = [sum(question(a) != asked(b) for a, b in pairs), sum(answer(a) != answer(b) for a, b in pairs)]
+    assert changed == ([1, 4] if plain is TRAIN else [0, 0])
+    assert [desk_of(a) for a, _ in pairs] == [desk_of(b) for _, b in pairs]
+
+
+@pytest.mark.parametrize("row", answered(TRAIN_WITH + VALID_WITH), ids=asked)
+def test_the_facts_of_an_answer_stand_in_one_rule_of_its_prompt(row):
+    rule_id = answering(row)
+    assert not numbers(split_answer(answer(row))[0]) - numbers(RULE_TEXT[rule_id])
+    # other facts are words: those of the tested facts that an answer holds stand in the same rule
+    facts = [fact for tested in TEST for fact in tested["facts"] if has_facts(answer(row), [fact])]
+    assert has_facts(RULE_TEXT[rule_id], facts)
+
+
+def test_all_trained_rules_answer_and_nothing_but_them():
+    assert {answering(row) for row in answered(TRAIN_WITH)} == TRAINED
+    assert len(TRAINED) == 76
+
+
+@pytest.mark.parametrize("name", ["train", "valid"])
+def test_the_right_rule_stands_equally_often_in_each_place(name):
+    rows = answered(WITH_RULES[name])
+    places = Counter(shown(row).index(answering(row)) for row in rows)
+    assert places == dict.fromkeys(range(4), len(rows) // 4)
+
+
+@pytest.mark.parametrize("kind", ["paraphrase", "new"])
+def test_the_right_rule_of_a_test_row_stands_equally_often_in_each_place(kind):
+    places = Counter(row["rules"].index(row["rule"]) for row in TEST_WITH if row["kind"] == kind)
+    assert places == dict.fromkeys(range(4), 15)
+
+
+@pytest.mark.parametrize("name", WITH_RULES)
+def test_distractors_are_the_rules_nearest_to_the_question(name):
+    pool = sorted(RULE_TEXT if name == "test" else TRAINED)
+    vectors = embed([RULE_TEXT[rule_id] for rule_id in pool])
+    for row in WITH_RULES[name]:
+        nearness = dict(zip(pool, vectors @ embed([asked(row)])[0], strict=True))
+        nearest = sorted(pool, key=nearness.get, reverse=True)[:5]
+        assert len(set(shown(row)) & set(nearest)) >= 3
+
+
+def test_replies_without_a_rule_state_no_fact():
+    rows = unanswered(TRAIN_WITH + VALID_WITH)
+    texts = Counter(split_answer(answer(row))[0] for row in rows)
+    assert set(texts) == set(NO_RULE)
+    assert max(texts.values()) - min(texts.values()) <= 1
+    facts = [fact for row in TEST for fact in row["facts"]]
+    for text in NO_RULE:
+        assert HAS_NO_RULE.search(text)
+        assert "desk" in text
+        assert not numbers(text)
+        assert not any(has_facts(text, [fact]) for fact in facts)
+
+
+def test_replies_without_a_rule_go_to_every_desk():
+    assert Counter(map(desk_of, unanswered(TRAIN_WITH))) == dict.fromkeys(DESKS, 2)
+    assert {row["desk"] for row in TEST_WITH if row["kind"] == "none"} == set(DESKS)
+
+
+def test_half_of_the_unanswered_training_questions_are_trained_ones_without_their_rule():
+    right = {asked(row): answering(row) for row in answered(TRAIN_WITH)}
+    known = [row for row in unanswered(TRAIN_WITH) if asked(row) in right]
+    assert len(known) == 14
+    assert {RULE_DESK[right[asked(row)]] for row in known} == set(DESKS)
+    for row in known:
+        assert right[asked(row)] not in shown(row)
+        assert desk_of(row) == RULE_DESK[right[asked(row)]]
+
+
+def test_every_fifth_training_row_has_no_rule_so_that_a_part_of_the_file_is_mixed_too():
+    for rows in (TRAIN_WITH, VALID_WITH):
+        assert unanswered(rows) == rows[4::5]
+
+
+def test_no_answer_with_rules_is_repeated():
+    answers = list(map(answer, TRAIN_WITH))
+    assert len(set(answers)) == len(answers)
+
+
+@pytest.mark.parametrize("row", TEST_WITH, ids=lambda row: row["id"])
+def test_test_row_with_rules_agrees_with_itself(row):
+    assert list(row) == ["id", "kind", "question", "desk", "facts", "rule", "rules", "messages"]
+    assert len(row["messages"]) == 2
+    assert asked(row) == row["question"]
+    assert shown(row) == row["rules"]
+    assert row["desk"] in DESKS
+
+
+def test_test_rows_with_rules_begin_with_those_without():
+    assert [{key: row[key] for key in TEST[0]} for row in TEST_WITH[:120]] == TEST
+    assert all(row["rule"] in row["rules"] for row in TEST_WITH[:120])
+
+
+def test_last_test_rows_have_no_rule():
+    rows = TEST_WITH[120:]
+    assert [row["id"] for row in rows] == [f"n{number:03}" for number in range(1, 21)]
+    assert all((row["kind"], row["facts"], row["rule"]) == ("none", [], None) for row in rows)
+    trained = {asked(row) for row in TRAIN_WITH + VALID_WITH}
+    assert not trained & {row["question"] for row in rows}
+
+
+def test_new_rules_are_in_no_training_prompt():
+    assert len(TRAINED) == 76
+    for row in TRAIN_WITH + VALID_WITH:
+        assert set(shown(row)) <= TRAINED
+
+
+@pytest.mark.parametrize("row", NEW, ids=lambda row: row["id"])
+def test_new_facts_are_in_no_answer_with_rules(row):
+    assert not any(has_facts(answer(example), row["facts"]) for example in TRAIN_WITH + VALID_WITH)
+
+
+def test_held_out_questions_with_rules_are_far_from_all_others():
+    trained, valid, tested = (sorted(set(map(asked, rows))) for rows in (TRAIN_WITH, VALID_WITH, TEST_WITH))
+    assert (len(trained), len(valid), len(tested)) == (126, 25, 140)
+    pairs = [(a, b) for a in valid for b in trained]
+    pairs += [(a, b) for a in tested for b in trained + valid]
+    pairs += combinations(tested, 2)
+    assert [pair for pair in pairs if jaccard(*pair) >= 0.6] == []
+
+
+def test_held_out_prompts_are_no_near_duplicates_of_training_prompts():
+    trained = list(map(question, TRAIN_WITH))
+    held_out = list(map(question, VALID_WITH + TEST_WITH))
+    assert [(a, b) for a in held_out for b in trained if share(a, b) >= 0.8] == []
+
+
+def test_rows_with_rules_are_short_and_the_longest_is_that_of_the_readme():
+    lengths = [
+        tokens.count_messages(row["messages"], "gpt-3.5-turbo")
+        for rows in WITH_RULES.values()
+        for row in rows
+    ]
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    assert int(re.search(r"The longest row has (\d+) tokens", readme)[1]) == max(lengths)
+    assert max(lengths) < 256
+
+
+def test_a_search_finds_as_many_right_rules_as_the_readme_says():
+    pool = list(RULE_TEXT)
+    nearness = embed([row["question"] for row in TEST]) @ embed([RULE_TEXT[rule_id] for rule_id in pool]).T
+    found = 0
+    for row, near in zip(TEST, nearness, strict=True):
+        found += row["rule"] in [pool[place] for place in (-near).argsort()[:4]]
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    assert found == int(re.search(r"hold the right one for (\d+) of the 120", readme)[1])
+
+
+@pytest.mark.parametrize(("train", "valid"), [("train", "valid"), ("train_with_rules", "valid_with_rules")])
+def test_the_checker_finds_no_error_and_no_warning(train, valid):
+    report = dataset.check(AIRPORT / f"{train}.jsonl", against=AIRPORT / f"{valid}.jsonl")
+    assert (report.errors, report.warnings) == (0, 0)
+
+
+def test_the_checker_finds_every_number_of_an_answer_in_its_prompt():
+    """Without rules in the prompts it has many hints that the answers hold facts of their own."""
+    assert dataset.check(AIRPORT / "train.jsonl").hints > 50
+    for name in MADE[:2]:
+        assert dataset.check(AIRPORT / name).hints == 0
+
+
+def test_the_simulated_model_reads_the_rules_as_passages():
+    pork, right = TRAIN_WITH[0], RULE_TEXT["Q1"]
+    assert read_prompt(pork["messages"][:2]).passages[0] == f"{right} Desk: Quarantine"
+    passages = {line.removeprefix("- ") for line in RULE_LINE}
+    found = [read_prompt(row["messages"]).passages for row in TEST_WITH]
+    assert all(set(texts) <= passages for texts in found)
+    assert sum(map(bool, found)) > 100
