@@ -129,12 +129,82 @@ def _course(values: pandas.Series) -> str:
     return f"{verb} from {first} at step {values.index[0]} to {last} at step {values.index[-1]}"
 
 
-def _axes(figure: Figure, title: str):
+def break_even(points: Sequence[Mapping[str, float]], title: str) -> Chart:
+    """Two straight lines of US dollars and the place where they cross, if they do.
+
+    ``points`` are rows with three keys, as ``costs.BreakEven.points()`` returns them: the first, such as
+    "Calls a month", is the horizontal axis, the others name the lines.
+    """
+    ways = Ways.of(points)
+    figure = Figure(figsize=(7.5, 3.8), dpi=100, facecolor="white", layout="constrained")
+    axes = _axes(figure, title, ways.table.index.name, "US dollars")
+    top = max(ways.table.max()) or 1
+    axes.set_ylim(0, 1.05 * top)
+    strokes = ((VALIDATION, "--", "s"), (TRAINING, "-", "o"))
+    for name, (color, stroke, marker) in zip(ways.table, strokes, strict=True):
+        axes.plot(
+            ways.table.index, ways.table[name], color=color, linewidth=2, linestyle=stroke, marker=marker
+        )
+    if ways.crossing:
+        axes.plot(*([part] for part in ways.crossing), "o", markersize=12, markerfacecolor="none", color=INK)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: _short(value))
+    for name, y in _apart(ways.ends(), gap=0.1 * top).items():
+        place = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+        axes.annotate(name, xy=(1.01, y), color=INK, fontsize=9, **place)
+    return Chart(figure, ways.table, f"Line chart: {title}. {ways.sentence()}")
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Two ways to spend money: a column each, the index is the axis. ``crossing`` is where they cost the same."""
+
+    table: pandas.DataFrame
+    crossing: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, points: Sequence[Mapping[str, float]]) -> "Ways":
+        table = pandas.DataFrame(points)
+        table = table.set_index(table.columns[0]).astype(float)
+        gap = table.iloc[:, 1] - table.iloc[:, 0]
+        first, last = table.index[0], table.index[-1]
+        if gap.iloc[0] * gap.iloc[-1] >= 0:
+            return cls(table, None)
+        share = gap.iloc[0] / (gap.iloc[0] - gap.iloc[-1])
+        way = table.iloc[:, 0]
+        return cls(
+            table, (first + share * (last - first), way.iloc[0] + share * (way.iloc[-1] - way.iloc[0]))
+        )
+
+    def ends(self) -> dict[str, float]:
+        return {name: self.table[name].iloc[-1] for name in self.table}
+
+    def sentence(self) -> str:
+        """What the lines show, in words and numbers."""
+        axis, last = self.table.index.name.lower(), self.table.index[-1]
+        lines = "; ".join(
+            f"{name}: ${self.table[name].iloc[0]:,.2f} at {self.table.index[0]:,} {axis}, ${end:,.2f} at {last:,}"
+            for name, end in self.ends().items()
+        )
+        if not self.crossing:
+            return f"{lines}. The lines do not cross."
+        return f"{lines}. They cross at {math.ceil(round(self.crossing[0], 6)):,} {axis}, ${self.crossing[1]:,.2f}."
+
+
+def _short(value: float) -> str:
+    """A number for an axis: 250, 1.5k, 2M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def _axes(figure: Figure, title: str, x_name: str = "Training step", y_name: str = "Loss"):
     """Axes in the style of the course."""
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", color=INK, fontsize=12)
-    axes.set_xlabel("Training step", color=INK)
-    axes.set_ylabel("Loss", color=INK)
+    axes.set_xlabel(x_name, color=INK)
+    axes.set_ylabel(y_name, color=INK)
     axes.tick_params(colors=INK)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -211,6 +281,25 @@ def loss_curve_svg(
     return _svg(title, lines.sentence(), body)
 
 
+def break_even_svg(points: Sequence[Mapping[str, float]], title: str) -> str:
+    """The chart of ``break_even`` as an SVG string, for a picture that changes with its numbers."""
+    ways = Ways.of(points)
+    scale = Scale(ways.table.index[-1], _ticks(0.0, max(ways.table.max()) or 1.0))
+    body = scale.axes(ways.table.index.name, "US dollars")
+    now, tuned = ways.table
+    body += scale.polyline(ways.table[now], VALIDATION, 'stroke-width="2.5" stroke-dasharray="6 4"')
+    body += scale.squares(ways.table[now], VALIDATION)
+    body += scale.polyline(ways.table[tuned], TRAINING, 'stroke-width="2.5"')
+    if ways.crossing:
+        x, y = scale.x(ways.crossing[0]), scale.y(ways.crossing[1])
+        body += (
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="none" stroke="currentColor" stroke-width="2"/>'
+        )
+    for name, y in _apart({name: scale.y(end) for name, end in ways.ends().items()}, gap=18).items():
+        body += _text(WIDTH - RIGHT + 10, y + 4, name)
+    return _svg(title, ways.sentence(), body)
+
+
 @dataclass(frozen=True)
 class Scale:
     """Where steps and losses lie in the picture."""
@@ -231,7 +320,7 @@ class Scale:
         low, high = self.ticks[0], self.ticks[-1]
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (loss - low) / (high - low)
 
-    def axes(self, step_name: str) -> str:
+    def axes(self, step_name: str, value_name: str = "Loss") -> str:
         """Grid lines, tick labels and the names of the axes."""
         right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
         parts = []
@@ -239,14 +328,14 @@ class Scale:
             y = self.y(loss)
             parts.append(
                 f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" '
-                'stroke-opacity="0.2"/>' + _text(LEFT - 8, y + 4, f"{loss:g}", "end")
+                'stroke-opacity="0.2"/>' + _text(LEFT - 8, y + 4, _short(loss), "end")
             )
         for step in _ticks(0, self.last_step):
             if step <= self.last_step:
-                parts.append(_text(self.x(step), bottom + 16, f"{step:g}", "middle"))
+                parts.append(_text(self.x(step), bottom + 16, _short(step), "middle"))
         parts.append(_text((LEFT + right) / 2, HEIGHT - 6, step_name, "middle"))
         turn = f'transform="rotate(-90 14 {(TOP + bottom) / 2:.0f})"'
-        parts.append(_text(14, (TOP + bottom) / 2, "Loss", "middle", turn))
+        parts.append(_text(14, (TOP + bottom) / 2, value_name, "middle", turn))
         return "".join(parts)
 
     def polyline(self, values: pandas.Series, color: str, stroke: str) -> str:

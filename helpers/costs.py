@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import tokens
+from .dataset.checker import check
 from .dataset.context import snapshot, training_context
 from .dataset.report import Report, auto_epochs
 
@@ -120,7 +121,7 @@ class TrainingCost(_Sum):
     epochs: int
     why_epochs: str
     price: Price
-    on: str | None
+    on: str | datetime.date | None
 
     @property
     def tokens(self) -> int:
@@ -158,18 +159,23 @@ class TrainingCost(_Sum):
 
 
 def training(
-    report: Report, model: str, *, n_epochs: int | str = "auto", on: str | None = None
+    file: Report | str | Path,
+    model: str,
+    *,
+    n_epochs: int | str = "auto",
+    on: str | datetime.date | None = None,
 ) -> TrainingCost:
-    """What it costs to train a model on a checked file: tokens in the file x epochs x price of a token.
+    """What it costs to train a model on a file: tokens in the file x epochs x price of a token.
 
-    ``report`` comes from ``dataset.check(file, model=model)``. Validation files are not charged (OpenAI's
-    guide). ``on`` is a day such as "2025-06-01"; without it the latest known price is taken, which may
-    be over. Rows with errors are left out, though a job with such rows would fail. No source says how the
-    pairs of answers for DPO are billed; here both answers count.
+    ``file`` is a path, or the report of ``dataset.check(file, model=model)``. Validation files are not
+    charged (OpenAI's guide). ``on`` is a day such as "2025-06-01"; without it the latest known price is
+    taken, which may be over. Rows with errors are left out, though a job with such rows would fail. No source
+    says how the pairs of answers for DPO are billed; here both answers count.
     Raises ValueError if there is no price, no good row, or if the report counted for another kind of model.
     """
     if n_epochs != "auto" and (type(n_epochs) is not int or n_epochs < 1):
         raise ValueError(f'n_epochs must be "auto" or a whole number from 1, not {n_epochs!r}.')
+    report = file if isinstance(file, Report) else check(file, model=model)
     if _counting(report.model) != _counting(model):
         again = f"dataset.check(file, model={model!r})"
         raise ValueError(f"This report did not count tokens as {model} does. Check again: {again}.")
@@ -187,7 +193,7 @@ class CallCost(_Sum):
 
     model: str
     parts: tuple[tuple[int, Price], ...]
-    on: str | None
+    on: str | datetime.date | None
 
     @property
     def usd(self) -> float:
@@ -196,6 +202,17 @@ class CallCost(_Sum):
     def title(self) -> str:
         """The sum in one line."""
         return f"One call of {self.model}: {dollars(self.usd)}; 1,000 such calls: {dollars(1_000 * self.usd)}"
+
+    def short(self) -> str:
+        """Tokens and sum in one line."""
+        counted = ", ".join(f"{count:,} {price.kind.partition('_')[2]}" for count, price in self.parts)
+        return (
+            f"{counted.replace('_', ' ')}: {dollars(self.usd)}; 1,000 such calls: {dollars(1_000 * self.usd)}"
+        )
+
+    def origin(self) -> str:
+        """Days, source, date and grade of its prices, each said once."""
+        return "; ".join(dict.fromkeys(f"{price.days()}, {price.origin()}" for _, price in self.parts))
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
@@ -212,7 +229,7 @@ def call(
     *,
     cached: int = 0,
     tuned: bool | None = None,
-    on: str | None = None,
+    on: str | datetime.date | None = None,
 ) -> CallCost:
     """What one call costs. ``cached`` is the part of the input tokens that the service had in its cache.
 
@@ -228,7 +245,91 @@ def call(
     return CallCost(model, tuple((counts[kind], price(model, f"{family}_{kind}", on)) for kind in kinds), on)
 
 
-def _of_price(name: str, price: Price, on: str | None) -> list[tuple[str, str]]:
+def count(what: str | list[dict], model: str) -> int:
+    """How many tokens a model counts in a text, or in the messages of a chat with their wrapping."""
+    return tokens.count(what, model) if isinstance(what, str) else tokens.count_messages(what, model)
+
+
+@dataclass(frozen=True, repr=False)
+class BreakEven(_Sum):
+    """The same calls answered in two ways for some months: as now, or by a tuned model that is paid for first."""
+
+    now: CallCost
+    tuned: CallCost
+    once: float  # US dollars before the first call: training, people
+    calls: int  # a month
+    months: int
+
+    @property
+    def saved(self) -> float:
+        """US dollars that one call saves with the tuned model; negative if it costs more."""
+        return self.now.usd - self.tuned.usd
+
+    @property
+    def calls_a_month(self) -> int | None:
+        """The fewest calls a month at which tuning is not dearer. None if it never pays back."""
+        if self.saved <= 0:
+            return None if self.once or self.saved else 0
+        return math.ceil(round(self.once / (self.saved * self.months), 6))
+
+    def spent(self, calls: int) -> tuple[float, float]:
+        """US dollars of all months at so many calls a month: as now, and with the tuned model."""
+        return calls * self.months * self.now.usd, self.once + calls * self.months * self.tuned.usd
+
+    def points(self) -> list[dict]:
+        """Rows to draw: calls a month, and the dollars of both ways, at 0, break-even, ``calls`` and the end."""
+        marked = {0, self.calls, self.calls_a_month or 0}
+        places = sorted(marked | {2 * max(*marked, 1)})
+        names = ("Calls a month", "As now", "Tuned")
+        return [dict(zip(names, (place, *self.spent(place)), strict=True)) for place in places]
+
+    def title(self) -> str:
+        """When it pays back, in one line."""
+        within = f"within {self.months} month{'' if self.months == 1 else 's'}"
+        if self.calls_a_month is None:
+            return "Tuning never pays back: a call does not get cheaper"
+        return f"Tuning pays back {within} from {self.calls_a_month:,} calls a month"
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Name and value of each number behind the sum."""
+        now, tuned = self.spent(self.calls)
+        verdict = "saves" if tuned <= now else "costs"
+        spent = f"as now {dollars(now)}, tuned {dollars(tuned)}: tuning {verdict} {dollars(abs(now - tuned))}"
+        ways = {f"As now, {self.now.model}": self.now, f"Tuned {self.tuned.model}": self.tuned}
+        shown = [
+            line for name, call in ways.items() for line in ((name, call.short()), ("Prices", call.origin()))
+        ]
+        return [
+            *shown,
+            ("One call saves", dollars(self.saved)),
+            ("Before the first call", dollars(self.once)),
+            (f"{self.calls:,} calls a month, {self.months} months", spent),
+        ]
+
+
+def break_even(now: CallCost, tuned: CallCost, once: float, *, calls: int, months: int = 12) -> BreakEven:
+    """When a tuned model pays back: ``once`` dollars are paid first, then each call costs what ``tuned`` says.
+
+    ``calls`` is the number of calls a month. Raises ValueError if a number is negative or there is no month.
+    """
+    if once < 0 or calls < 0 or months < 1:
+        raise ValueError("Dollars and calls cannot be negative, and there must be at least one month.")
+    return BreakEven(now, tuned, once, calls, months)
+
+
+def prompt_to_save(
+    model: str, prompt: int, answer: int, *, on: str | datetime.date | None = None
+) -> int | None:
+    """How many tokens shorter a prompt must get before a tuned call is no dearer than one of its base.
+
+    None if even a call without a prompt would be dearer, because of its answer. Training is not counted.
+    """
+    budget = call(model, prompt, answer, on=on).usd - call(model, 0, answer, tuned=True, on=on).usd
+    each = call(model, 1, tuned=True, on=on).usd
+    return None if budget < 0 else max(0, prompt - math.floor(round(budget / each, 6)))
+
+
+def _of_price(name: str, price: Price, on: str | datetime.date | None) -> list[tuple[str, str]]:
     which = f"the price on {on}" if on else "the latest known price"
     return [(name, f"{price.amount()}, {which} ({price.days()})"), ("Source", price.origin())]
 

@@ -188,3 +188,61 @@ def test_svg_escapes_what_comes_from_outside():
 )
 def test_ticks(low, high, expected):
     assert charts._ticks(low, high) == expected
+
+
+# --- break-even ------------------------------------------------------------------------------------------
+
+CALLS = "Calls a month"
+WAYS = [
+    {CALLS: 0, "As now": 0.0, "Tuned": 50.0},
+    {CALLS: 100, "As now": 10.0, "Tuned": 55.0},
+    {CALLS: 2_000, "As now": 200.0, "Tuned": 150.0},
+]
+APART = [{CALLS: 0, "As now": 0.0, "Tuned": 50.0}, {CALLS: 2_000, "As now": 100.0, "Tuned": 150.0}]
+
+
+def test_break_even_says_where_the_lines_cross():
+    assert charts.break_even(WAYS, "A year").alt == (
+        "Line chart: A year. As now: $0.00 at 0 calls a month, $200.00 at 2,000; Tuned: $50.00 at 0 calls a month, "
+        "$150.00 at 2,000. They cross at 1,000 calls a month, $100.00."
+    )
+    assert charts.break_even(APART, "A year").alt.endswith("The lines do not cross.")
+
+
+def test_break_even_draws_both_lines_and_circles_the_crossing():
+    axes = charts.break_even(WAYS, "A year").figure.axes[0]
+    now, tuned, circle = axes.lines
+    assert now.get_xdata().tolist() == [0, 100, 2_000] and now.get_ydata().tolist() == [0, 10, 200]
+    assert tuned.get_ydata().tolist() == [50, 55, 150]
+    assert (list(circle.get_xdata()), list(circle.get_ydata())) == ([1_000], [100])
+    assert {now.get_linestyle(), tuned.get_linestyle()} == {"--", "-"}
+    assert now.get_marker() != tuned.get_marker() and now.get_color() != tuned.get_color()
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (CALLS, "US dollars")
+    assert {text.get_text() for text in axes.texts} == {"As now", "Tuned"}
+    assert len(charts.break_even(APART, "A year").figure.axes[0].lines) == 2
+
+
+def test_break_even_svg_says_and_draws_the_same():
+    svg = ElementTree.fromstring(charts.break_even_svg(WAYS, "A year"))
+    assert svg.get("aria-label") == charts.break_even(WAYS, "A year").alt
+    assert [len(line.get("points").split()) for line in svg.iter(f"{SVG}polyline")] == [3, 3]
+    assert {"As now", "Tuned", CALLS, "US dollars", "A year", "2k"} <= {
+        t.text for t in svg.iter(f"{SVG}text")
+    }
+    (circle,) = svg.iter(f"{SVG}circle")
+    middle = charts.LEFT + (charts.WIDTH - charts.LEFT - charts.RIGHT) / 2
+    assert float(circle.get("cx")) == pytest.approx(middle, abs=0.1)
+    assert not list(ElementTree.fromstring(charts.break_even_svg(APART, "T")).iter(f"{SVG}circle"))
+
+
+def test_break_even_of_nothing():
+    flat = [{CALLS: 0, "As now": 0.0, "Tuned": 0.0}, {CALLS: 2, "As now": 0.0, "Tuned": 0.0}]
+    assert "The lines do not cross." in charts.break_even(flat, "T").alt
+    assert "<svg" in charts.break_even_svg(flat, "T")
+
+
+@pytest.mark.parametrize(
+    ("number", "short"), [(0, "0"), (2.5, "2.5"), (999, "999"), (1_500, "1.5k"), (2e6, "2M")]
+)
+def test_numbers_of_an_axis(number, short):
+    assert charts._short(number) == short

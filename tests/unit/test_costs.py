@@ -279,3 +279,92 @@ def test_impossible_calls(numbers):
 def test_no_cached_price_where_there_was_none():
     with pytest.raises(ValueError, match="'base_cached_input' is known for gpt-3.5-turbo-0125"):
         costs.call("gpt-3.5-turbo", 10, cached=5)
+
+
+# --- whole months --------------------------------------------------------------------------------------------
+
+
+def plan(once: float = 12.0, saved: int = 900, model: str = "gpt-4.1-mini", **settings) -> costs.BreakEven:
+    now = costs.call(model, 1_000, 100)
+    return costs.break_even(
+        now, costs.call(model, 1_000 - saved, 100, tuned=True), once, **({"calls": 1_000} | settings)
+    )
+
+
+def test_a_path_is_checked_for_the_model():
+    by_report = costs.training(dataset.check(TRAIN, model="gpt-4o"), "gpt-4o")
+    assert costs.training(str(TRAIN), "gpt-4o").lines() == by_report.lines()
+    assert costs.training(TRAIN, "gpt-4o").usd == by_report.usd > 0
+
+
+def test_count_of_a_text_and_of_a_chat():
+    chat = [{"role": "user", "content": "May I bring pork products into the country?"}]
+    assert costs.count(chat[0]["content"], "gpt-3.5-turbo") == 9
+    assert costs.count(chat, "gpt-3.5-turbo") == tokens.count_messages(chat, "gpt-3.5-turbo") == 16
+
+
+def test_break_even_worked_out_by_hand():
+    """As now 1,000 x 0.40 + 100 x 1.60 = 560, tuned 100 x 0.80 + 100 x 3.20 = 400 millionths of a dollar."""
+    found = plan(once=12.0, months=12)
+    assert found.saved == pytest.approx(0.00016)
+    assert found.calls_a_month == 6_250 == 12 / 0.00016 / 12
+    assert found.spent(6_250) == pytest.approx((42.0, 42.0))
+    assert found.title() == "Tuning pays back within 12 months from 6,250 calls a month"
+    assert dict(found.lines())["1,000 calls a month, 12 months"] == (
+        "as now $6.72, tuned $16.80: tuning costs $10.08"
+    )
+
+
+@pytest.mark.parametrize(("once", "months", "calls"), [(12, 1, 75_000), (12.0001, 12, 6_251), (0, 12, 0)])
+def test_break_even_is_the_fewest_calls(once, months, calls):
+    found = plan(once=once, months=months)
+    assert found.calls_a_month == calls
+    now, tuned = found.spent(calls)
+    assert tuned <= now + 1e-9
+    if calls:
+        now, tuned = found.spent(calls - 1)
+        assert tuned > now
+
+
+@pytest.mark.parametrize("saved", [0, 600])
+def test_it_never_pays_back_if_a_call_does_not_get_cheaper(saved):
+    found = plan(saved=saved)
+    assert found.saved < 0 and found.calls_a_month is None
+    assert found.title() == "Tuning never pays back: a call does not get cheaper"
+
+
+def test_points_hold_start_break_even_own_calls_and_the_end():
+    assert [point["Calls a month"] for point in plan().points()] == [0, 1_000, 6_250, 12_500]
+    assert plan().points()[2] == {
+        "Calls a month": 6_250,
+        "As now": pytest.approx(42),
+        "Tuned": pytest.approx(42),
+    }
+    assert [point["Calls a month"] for point in plan(saved=0).points()] == [0, 1_000, 2_000]
+    assert [point["Calls a month"] for point in plan(once=0, calls=0).points()] == [0, 2]
+
+
+@pytest.mark.parametrize("wrong", [{"once": -1}, {"calls": -1}, {"months": 0}])
+def test_impossible_plans(wrong):
+    with pytest.raises(ValueError, match="cannot be negative, and there must be at least one month"):
+        plan(**wrong)
+
+
+@pytest.mark.parametrize("model", ["gpt-3.5-turbo", "gpt-4.1-mini", "gpt-4o"])
+def test_the_prompt_that_must_be_saved_is_the_smallest(model):
+    found = costs.prompt_to_save(model, 1_000, 50)
+    now = costs.call(model, 1_000, 50).usd
+    assert costs.call(model, 1_000 - found, 50, tuned=True).usd <= now + 1e-12
+    assert costs.call(model, 1_001 - found, 50, tuned=True).usd > now
+    assert costs.prompt_to_save(model, 10, 1_000) is None
+
+
+def test_prompt_to_save_by_hand():
+    """1,000 x 0.40 - 50 x (3.20 - 1.60) = 320, which pays for 400 tuned tokens at 0.80."""
+    assert costs.prompt_to_save("gpt-4.1-mini", 1_000, 50) == 600
+
+
+def test_the_short_line_of_a_call_and_its_origin():
+    cost = costs.call("gpt-4o-mini", 1_000, 10, cached=600)
+    assert cost.short() == ("400 input, 600 cached input, 10 output: $0.00011; 1,000 such calls: $0.11")
+    assert cost.origin().count("https://") == 1 and "grade O" in cost.origin()
