@@ -109,7 +109,9 @@ class _Sum:
             for name, value in self.lines()
         )
         caption = html.escape(self.title())
-        return f"<table><caption {left}><strong>{caption}</strong></caption><tbody>{rows}</tbody></table>"
+        # JupyterLab would take what stands between two dollar signs for a formula
+        head = f"<caption {left}><strong>{caption}</strong></caption>"
+        return f'<table class="mathjax_ignore">{head}<tbody>{rows}</tbody></table>'
 
 
 @dataclass(frozen=True, repr=False)

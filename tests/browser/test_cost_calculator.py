@@ -100,6 +100,24 @@ def test_box_and_slider_follow_each_other(calculate):
     expect(slider(page, "Epochs")).to_have_attribute("aria-valuenow", "7.0")
 
 
+def test_two_prices_in_a_cell_are_not_taken_for_a_formula(lab):
+    """JupyterLab sets what stands between two dollar signs as mathematics."""
+    page = lab.page
+    path = lab.server.folder / "sum.ipynb"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    sources = [
+        f'from helpers import costs\ncosts.call("{MODEL}", 1_000, 30)',
+        'from IPython.display import HTML\nHTML("<p>a $x^2$ b</p>")',
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    notebook = lab.open_notebook(path.name)
+    notebook.run_all()
+    expect(notebook.output(2).locator("mjx-container")).to_have_count(1)  # so the typesetter is done
+    expect(notebook.output(1).locator("caption")).to_contain_text("1,000 such calls: $")
+    assert page.locator("mjx-container").count() == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_legible_in_both_themes(calculate, theme):

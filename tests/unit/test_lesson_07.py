@@ -302,18 +302,20 @@ def test_rounds_and_people():
 
 def test_the_rival():
     with open(ROOT / "data" / "airport" / "train_with_rules.jsonl", encoding="utf-8") as file:
-        sizes = [tokens.count_messages(json.loads(line)["messages"][:2], OLD) for line in file]
-    rules = round(sum(sizes) / len(sizes))
-    assert f"with four rules: {rules} tokens" in output("RULES =")
+        prompts = [json.loads(line)["messages"][1]["content"].split("\n\n") for line in file]
+    assert {len(parts) for parts in prompts} == {2}  # the rules, then the question
+    four = round(sum(tokens.count_many([parts[0] for parts in prompts], OLD)) / len(prompts))
+    assert f"four rules in the prompt: {four} tokens" in output("FOUR =")
+    tuned_prompt, base_prompt = SHORT + four, LONG + four
     lookup = tokens.count(CHATS[0][1]["content"], OLD) * usd("text-embedding-3-small", "embedding")
     rows = table('thousand("big')
     expected = [
         call(OLD, "tuned", SHORT, ANSWER, LAUNCH),
-        call(OLD, "tuned", rules, ANSWER, LAUNCH) + lookup,
-        call("gpt-4-0613", "base", rules, ANSWER, LAUNCH) + lookup,
+        call(OLD, "tuned", tuned_prompt, ANSWER, LAUNCH) + lookup,
+        call("gpt-4-0613", "base", base_prompt, ANSWER, LAUNCH) + lookup,
         call(MINI, "tuned", SHORT, ANSWER),
-        call(MINI, "tuned", rules, ANSWER) + lookup,
-        *(call(row["model"], "base", rules, ANSWER) + lookup for row in rows[5:]),
+        call(MINI, "tuned", tuned_prompt, ANSWER) + lookup,
+        *(call(row["model"], "base", base_prompt, ANSWER) + lookup for row in rows[5:]),
     ]
     for row, amount in zip(rows, expected, strict=True):
         assert_dollars(row["1,000 calls"], 1_000 * amount)
