@@ -15,6 +15,10 @@ LAST_SECTIONS = ["Try it", "What you take home"]
 MAX_CODE_LINES = 15
 MAX_BYTES = 300_000
 MAX_HELPER_NAMES = 3
+# Quiz and check are the same two in every lesson, so they are learned once and leave room for a lesson's own
+# names. They do count among the names of the whole course.
+HELPERS_OF_EVERY_LESSON = {"helpers.teach.check", "helpers.teach.quiz"}
+TIERS = ("**Run it:**", "**Change it:**", "**Your own:**")
 IGNORE = "nbval-ignore-output"
 SKIP = "nbval-skip"
 ABSOLUTE_PATH = re.compile(
@@ -142,10 +146,22 @@ def code(notebook: NotebookNode) -> list[str]:
         lines = len(cell.source.splitlines())
         if lines > MAX_CODE_LINES:
             found.append(f"{lines} lines in the code cell {first_line!r}: more than {MAX_CODE_LINES}")
-    names = helper_names(notebook)
+    names = helper_names(notebook) - HELPERS_OF_EVERY_LESSON
     if len(names) > MAX_HELPER_NAMES:
         found.append(f"{len(names)} names from helpers, more than {MAX_HELPER_NAMES}: {sorted(names)}")
     return found
+
+
+def tasks(notebook: NotebookNode) -> list[str]:
+    """A quiz, exercises that are checked and have a folded solution each, and three tiers of challenge."""
+    found = [] if calls(notebook, "quiz") else ["no quiz"]
+    exercises = sum(text.startswith("Exercise") for level, text in headings(notebook) if level == 3)
+    checks = len(calls(notebook, "check"))
+    folded = sum(cell.source.count("<summary>Solution</summary>") for cell in notebook.cells)
+    if not exercises == checks == folded or not exercises:
+        found.append(f"{exercises} exercises, {checks} checks, {folded} folded solutions")
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return found + [f"no challenge {tier}" for tier in TIERS if tier not in text]
 
 
 # --- reading ---------------------------------------------------------------------------------------------
@@ -164,6 +180,12 @@ def helper_names(notebook: NotebookNode) -> set[str]:
             elif isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "helpers"}
     return names
+
+
+def calls(notebook: NotebookNode, function: str) -> list[str]:
+    """The first arguments of the calls of ``check`` or ``quiz``, one call a cell, in order."""
+    pattern = re.compile(rf'^{function}\("([^"]+)"', re.MULTILINE)
+    return [match[1] for cell in code_cells(notebook) for match in pattern.finditer(cell.source)]
 
 
 def headings(notebook: NotebookNode) -> list[tuple[int, str]]:

@@ -1,0 +1,133 @@
+"""Checked exercises and quizzes. Their texts and rules stand in data/exercises and data/quizzes, one file a lesson."""
+
+import html
+import textwrap
+import tomllib
+from pathlib import Path
+
+from ipywidgets import HTML, Button, RadioButtons, VBox
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+LETTERS = "abcdefgh"
+STYLE = """<style>
+.quiz { color: var(--jp-ui-font-color1, inherit); max-width: 50em; padding: 4px 0; }
+.quiz .widget-html, .quiz .widget-html-content { height: auto; line-height: 1.4; }
+.quiz .widget-radio, .quiz .widget-radio-box { width: 100%; height: auto; }
+.quiz .widget-radio-box label { height: auto; white-space: normal; line-height: 1.4; margin: 2px 0; }
+.quiz p { margin: 6px 0 2px; }
+</style>"""
+
+
+def check(exercise: str, *values: object) -> None:
+    """Prints "Right." or the hint that fits. ``exercise`` is such as "04-mend-a-file".
+
+    Raises ValueError if there is no such exercise, or if it takes another number of values.
+    """
+    print(answer(exercise, *values))
+
+
+def answer(exercise: str, *values: object) -> str:
+    """What ``check`` prints: the first hint whose rule holds; else "Right." if the rule for that holds."""
+    lesson, _, name = exercise.partition("-")
+    tasks = _load("exercises", lesson)
+    if name not in tasks:
+        raise ValueError(f"No exercise {name!r} in lesson {lesson}. Known: {', '.join(tasks)}.")
+    task = tasks[name]
+    if len(values) != len(task["values"]):
+        raise ValueError(f"check({exercise!r}, ...) takes these values: {', '.join(task['values'])}.")
+    named = dict(zip(task["values"], values, strict=True))
+    for hint in task["hints"]:
+        if _holds(hint["when"], named):
+            return "Not yet. " + hint["say"].format_map(named)
+    if _holds(task["right"]["when"], named):
+        return "Right. " + task["right"]["say"].format_map(named)
+    return "Not yet. " + task["otherwise"]
+
+
+def quiz(name: str) -> "Quiz":
+    """A widget with the questions of a lesson, such as "04". Where widgets do not work, it is plain text.
+
+    Raises ValueError if there is no such quiz.
+    """
+    return Quiz(name)
+
+
+class Quiz(VBox):
+    """Radio buttons for each question, one button, and an area that says what was right and why."""
+
+    def __init__(self, name: str):
+        self.questions = _load("quizzes", name)["question"]
+        self._choices = [
+            RadioButtons(options=[option["text"] for option in question["options"]], value=None)
+            for question in self.questions
+        ]
+        self._button = Button(description="Check my answers", layout={"width": "auto"})
+        self._said = HTML('<div role="status" aria-live="polite"></div>')
+        asked = []
+        for number, (question, choice) in enumerate(zip(self.questions, self._choices, strict=True), start=1):
+            asked += [HTML(f"<p><strong>{number}. {html.escape(question['ask'])}</strong></p>"), choice]
+        super().__init__([HTML(STYLE), *asked, self._button, self._said])
+        self.add_class("quiz")
+        self._button.on_click(self._say)
+
+    def __repr__(self) -> str:
+        """Questions and options as text, without the answers: what a notebook stores and a static page shows."""
+        lines = ["Quiz (buttons appear while the notebook runs)"]
+        for number, question in enumerate(self.questions, start=1):
+            lines += ["", *_wrapped(f"{number}. {question['ask']}", "   ")]
+            for letter, option in zip(LETTERS, question["options"], strict=False):
+                lines += _wrapped(f"   {letter}) {option['text']}", "      ")
+            lines += _wrapped(f"   Answered {_place(question)}", "   ")
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **settings) -> dict:
+        """The text whole: a widget's own would end after 110 characters."""
+        return super()._repr_mimebundle_(**settings) | {"text/plain": repr(self)}
+
+    def _say(self, _=None) -> None:
+        said = []
+        for number, (question, choice) in enumerate(zip(self.questions, self._choices, strict=True), start=1):
+            text = html.escape(verdict(question, choice.index))
+            said.append(f"<p>{number}. {text}</p>")
+        right = sum(
+            choice.index is not None and bool(question["options"][choice.index].get("right"))
+            for question, choice in zip(self.questions, self._choices, strict=True)
+        )
+        head = f"<p><strong>{right} of {len(self.questions)} right</strong></p>"
+        self._said.value = f'<div role="status" aria-live="polite">{head}{"".join(said)}</div>'
+
+
+def verdict(question: dict, chosen: int | None) -> str:
+    """What the quiz says to one choice (its place from 0, or None): right or not, and why."""
+    if chosen is None:
+        return "No answer yet."
+    option = question["options"][chosen]
+    if option.get("right"):
+        return f"Right. {option['why']}"
+    return f"Not yet. {option['why']} Read again {_place(question)}"
+
+
+def _place(question: dict) -> str:
+    lesson = f"in lesson {question['lesson']}" if "lesson" in question else ""
+    heading = f'under "{question["heading"]}"' if "heading" in question else ""
+    return " ".join(filter(None, (lesson, heading))) + "."
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, 88, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _load(folder: str, name: str) -> dict:
+    path = DATA / folder / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml")))
+        raise ValueError(f"No file {name!r} in data/{folder}. Known: {known}.")
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _holds(rule: str, named: dict) -> bool:
+    """Whether a rule, a Python expression of our own files, holds. A value of an unexpected kind makes it False."""
+    try:
+        return bool(eval(rule, dict(named)))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return False

@@ -1,0 +1,84 @@
+"""The quiz, driven in a real browser."""
+
+import tomllib
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+from helpers import teach
+from tests.browser.test_monitor import GROUND, TEXT_COLOUR, _luminance
+
+NAME = "03"
+QUESTIONS = tomllib.loads((teach.DATA / "quizzes" / f"{NAME}.toml").read_text(encoding="utf-8"))["question"]
+RIGHT = [[o.get("right", False) for o in question["options"]].index(True) for question in QUESTIONS]
+
+
+@pytest.fixture
+def open_quiz(lab):
+    """A function: makes a notebook with the quiz, runs it, returns the page."""
+
+    def open_and_run(theme: str = "JupyterLab Light") -> Page:
+        path = lab.server.folder / "quiz.ipynb"
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        cells = [nbformat.v4.new_code_cell(f'from helpers.teach import quiz\n\nquiz("{NAME}")')]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+        notebook = lab.open_notebook(path.name, theme)
+        notebook.run_all()
+        expect(notebook.page.get_by_role("button", name="Check my answers")).to_be_visible()
+        return notebook.page
+
+    return open_and_run
+
+
+def tab_to(page: Page, control) -> None:
+    """Presses Tab until this control has the focus."""
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        if control.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError("Tab does not lead to the control")
+
+
+def answer_all(page: Page, places: list[int]) -> None:
+    """With Tab, the space bar and Enter only."""
+    for question, place in zip(QUESTIONS, places, strict=True):
+        option = page.get_by_role("radio", name=question["options"][place]["text"], exact=True)
+        tab_to(page, option)
+        page.keyboard.press("Space")
+        expect(option).to_be_checked()
+    tab_to(page, page.get_by_role("button", name="Check my answers"))
+    page.keyboard.press("Enter")
+
+
+def test_with_the_keyboard_only(open_quiz):
+    page = open_quiz()
+    status = page.locator(".quiz [role=status]")
+    wrong = [(place + 1) % len(q["options"]) for place, q in zip(RIGHT, QUESTIONS, strict=True)]
+    answer_all(page, wrong)
+    expect(status).to_contain_text(f"0 of {len(QUESTIONS)} right")
+    for question, place in zip(QUESTIONS, wrong, strict=True):
+        expect(status).to_contain_text(question["options"][place]["why"])
+        expect(status).to_contain_text(f'Read again under "{question["heading"]}"')
+    answer_all(page, RIGHT)
+    expect(status).to_contain_text(f"{len(QUESTIONS)} of {len(QUESTIONS)} right")
+    for question, place in zip(QUESTIONS, RIGHT, strict=True):
+        expect(status).to_contain_text("Right. " + question["options"][place]["why"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_legible_in_both_themes(open_quiz, theme):
+    """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more. No option is cut off."""
+    page = open_quiz(theme)
+    page.get_by_role("button", name="Check my answers").click()
+    expect(page.locator(".quiz [role=status]")).to_contain_text("No answer yet.")
+    ground = _luminance(page.evaluate(GROUND))
+    for part in ("p strong >> nth=0", ".widget-radio-box label >> nth=0", "[role=status] p >> nth=1"):
+        colour = page.locator(f".quiz {part}").evaluate(TEXT_COLOUR)
+        lighter, darker = sorted((_luminance(colour), ground), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{part} in {theme}: {colour}"
+    for label in page.locator(".quiz .widget-radio-box label").all():
+        assert label.evaluate(
+            "e => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
+        )
