@@ -1,14 +1,18 @@
 """connect() sets the scene; afterwards plain OpenAI() works."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
+from helpers import connect as connect_module
 from helpers.connect import connect
+from helpers.local_api.server import Server
 
 ROOT = Path(__file__).parents[2]
 OPENAI_NAMES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
@@ -76,19 +80,140 @@ def test_a_mistake_is_named_and_the_environment_left_alone(arguments, hint):
     assert "OPENAI_API_KEY" not in os.environ
 
 
-def test_openai_without_a_key_is_a_clear_error_and_never_a_question():
-    result = run("from helpers.connect import connect; connect('openai')")
-    assert result.returncode == 1
-    assert "Set OPENAI_API_KEY" in result.stderr
+PROVIDER_KEYS = {
+    "openai": "OPENAI_API_KEY",
+    "azure": "AZURE_OPENAI_API_KEY",
+    "nebius": "NEBIUS_API_KEY",
+    "crusoe": "CRUSOE_API_KEY",
+    "https://host.invalid/v1": "COMPATIBLE_API_KEY",
+}
 
 
-def test_openai_after_the_mock_gets_the_learners_own_key_back():
-    code = (
-        "import os, json\n"
-        "from helpers.connect import connect\n"
-        "connect(); connect('openai')\n"
-        "print(json.dumps([os.environ['OPENAI_API_KEY'], 'OPENAI_BASE_URL' in os.environ]))"
+@pytest.mark.parametrize(("target", "name"), PROVIDER_KEYS.items())
+def test_without_a_key_there_is_a_clear_error_and_never_a_question(target, name, tmp_path):
+    result = run(
+        f"import os; os.chdir({str(tmp_path)!r})\nfrom helpers.connect import connect; connect({target!r})",
+        AZURE_OPENAI_ENDPOINT="https://mine.openai.azure.com",
+        PYTHONPATH=os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)]),
+        **dict.fromkeys(set(PROVIDER_KEYS.values()) - {"OPENAI_API_KEY"}, ""),
     )
-    result = run(code, OPENAI_API_KEY="sk-" + "mine")
-    assert json.loads(result.stdout.splitlines()[-1]) == ["sk-" + "mine", False]
-    assert "cost money" in result.stdout
+    assert result.returncode == 1
+    assert f"Set {name} in the environment" in result.stderr
+    assert "EOFError" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("nowhere", "'openai', 'azure', 'nebius', 'crusoe'"),
+        ("http://host.invalid/v1", "https"),
+        ("https://name:word@host.invalid/v1", "without a key"),
+        ("https://host.invalid/v1?key=x", "without a key"),
+        ("azure", "Set AZURE_OPENAI_ENDPOINT"),
+    ],
+)
+def test_a_target_that_cannot_be_is_named(target, hint, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AZURE_OPENAI_ENDPOINT", raising=False)
+    with pytest.raises(ValueError, match=hint):
+        connect(target)
+    assert "OPENAI_API_KEY" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scenario": "closed"}, {"as_of": "2026-11-22"}, {"scenario": "closed", "as_of": "2026-11-22"}],
+)
+def test_scenes_belong_to_the_mock(options):
+    with pytest.raises(ValueError, match="belong to the mock"):
+        connect("openai", **options)
+
+
+def test_the_mock_has_nothing_to_approve():
+    with pytest.raises(ValueError, match="nothing to approve"):
+        connect(approve="$1.00 ABCDEF")
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_amount_is_named(text, monkeypatch):
+    monkeypatch.setenv("SPEND_LIMIT_USD", text)
+    with pytest.raises(ValueError, match="number of US dollars"):
+        connect_module._limit(5.0)
+
+
+def test_the_limit_comes_from_the_environment_then_from_dotenv_then_from_the_guard(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPEND_LIMIT_USD", raising=False)
+    assert connect_module._limit(5.0) == 5
+    (tmp_path / ".env").write_text("SPEND_LIMIT_USD=7")
+    assert connect_module._limit(5.0) == 7
+    monkeypatch.setenv("SPEND_LIMIT_USD", "9.5")
+    assert connect_module._limit(5.0) == 9.5
+
+
+def test_a_key_with_a_line_break_inside_is_refused_without_showing_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("COMPATIBLE_API_KEY", "half-of\nthe-key")
+    with pytest.raises(ValueError, match="COMPATIBLE_API_KEY holds blanks") as caught:
+        connect("https://host.invalid/v1")
+    assert "half-of" not in str(caught.value)
+
+
+def paid_api(refused: bool = False, jobs_status: int = 200):
+    """A compatible API on this computer that knows two lists."""
+
+    async def models(request):
+        seen.append(request.headers["authorization"])
+        found = [{"id": "a", "fine_tuning_available": True}, {"id": "b", "fine_tuning_available": False}]
+        return JSONResponse({"error": {"message": "no"}}, 401) if refused else JSONResponse({"data": found})
+
+    async def jobs(request):
+        return JSONResponse({"data": []}, jobs_status)
+
+    seen = []
+    app = Starlette(routes=[Route("/v1/models", models), Route("/v1/fine_tuning/jobs", jobs)])
+    return Server(app).start(), seen
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(200, "there is none yet"), (403, "may not see them"), (404, "does not have them")]
+)
+def test_the_pre_flight_says_what_the_key_can_do(status, words, monkeypatch, capsys):
+    server, seen = paid_api(jobs_status=status)
+    monkeypatch.setenv("COMPATIBLE_API_KEY", "my-" + "own")
+    connect(server.base_url)
+    said = capsys.readouterr().out
+    assert "cost money" in said and "2 listed" in said and "1 of them can be fine-tuned" in said
+    assert words in said and "held until you approve" in said
+    assert seen == ["Bearer my-own"] and "my-own" not in said
+    # the client gets the guard's address and token, never the key
+    assert os.environ["OPENAI_API_KEY"].startswith("sk-guard-")
+    assert os.environ["OPENAI_BASE_URL"].startswith("http://127.0.0.1:")
+    assert os.environ["OPENAI_BASE_URL"] != server.base_url
+    server.stop()
+
+
+def test_a_refused_key_is_said_and_nothing_is_connected(monkeypatch):
+    server, _ = paid_api(refused=True)
+    monkeypatch.setenv("COMPATIBLE_API_KEY", "old")
+    with pytest.raises(ValueError, match="does not accept your key"):
+        connect(server.base_url)
+    assert "OPENAI_API_KEY" not in os.environ
+    server.stop()
+
+
+def test_an_api_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setenv("COMPATIBLE_API_KEY", "mine")
+    with pytest.raises(ConnectionError, match="could not be reached"):
+        connect("http://127.0.0.1:9/v1")
+
+
+def test_the_way_back_to_the_mock_and_to_the_provider_again(monkeypatch, capsys):
+    server, _ = paid_api()
+    monkeypatch.setenv("COMPATIBLE_API_KEY", "mine")
+    connect(server.base_url)
+    guarded = os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+    connect()
+    assert os.environ["OPENAI_API_KEY"].startswith("sk-local")
+    connect(server.base_url)
+    assert (os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]) == guarded
+    server.stop()
