@@ -2,7 +2,8 @@
 
 python start.py              installs what is missing, then opens the lessons in JupyterLab
 python start.py test         runs the tests, a few minutes; extra arguments go to pytest
-python start.py test --all   runs the slow tests too
+python start.py test --all   runs the slow tests too, and installs what "local" adds
+python start.py local        adds what lesson 09 needs to train a real model on this computer (1.5 GB)
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
 python start.py help         shows this page
@@ -29,6 +30,7 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -39,10 +41,15 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 LEARNER = "requirements.txt"
 TESTS = "tests/requirements.txt"
+LOCAL = "requirements-local.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-COMMANDS = ("open", "test", "check", "reset", "help")
+COMMANDS = ("open", "test", "local", "check", "reset", "help")
 UNFINISHED = "unfinished"
-DOWNLOAD_MB = {LEARNER: 145, TESTS: 70}
+DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300}
+LOCAL_DISK_GB = 1.5
+
+# On Linux the usual torch brings several GB for graphics cards; this index of PyTorch has it without them.
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 # JupyterLab asks the network for news and updates unless told not to.
 LAB_SETTINGS = {
@@ -116,6 +123,8 @@ def run_command(command, options, extra):
         return reset(options.yes)
     if command == "test":
         return test(options, extra)
+    if command == "local":
+        return add_local_engine(options.wheels)
     return open_lessons(options)
 
 
@@ -185,11 +194,54 @@ def is_root():
 
 def test(options, extra):
     """Runs pytest: the first tier, or with --all everything. Returns its exit status."""
+    if options.all:
+        refuse_without_torch()
     prepare([LEARNER, TESTS], options.wheels)
+    if options.all:
+        install_local_packages(options.wheels)
     tier = [] if options.all else ["-m", "not slow"]
     workers = ["-n", "2", "--dist", "loadfile"]  # all cells of a notebook must run in one worker
     command = [str(venv_python()), "-m", "pytest"] + workers + tier + extra
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+
+
+def add_local_engine(wheels):
+    """Installs torch and fetches the weights of the small open model. Returns 0 if it can be trained then."""
+    refuse_without_torch()
+    print(
+        "This takes {} GB of disk and a few minutes, more on a slow line.".format(LOCAL_DISK_GB), flush=True
+    )
+    prepare([LEARNER], wheels)
+    install_local_packages(wheels)
+    command = [str(venv_python()), "-m", "helpers.local_api.engines.trained.weights"]
+    command += ["--wheels", str(wheels)] if wheels else []
+    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+
+
+def refuse_without_torch():
+    """Raises Problem on computers that torch is no longer made for."""
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        raise Problem(
+            "There is no current torch for Macs with an Intel processor, so no real model can be trained there.\n"
+            "All lessons work without it, on simulated models."
+        )
+
+
+def install_local_packages(wheels):
+    """Installs torch and what goes with it, unless that is done."""
+    if read_stamp(LOCAL) != wanted_stamp(LOCAL):
+        if sys.platform.startswith("linux") and not wheels:
+            install_torch_for_cpu()
+        install(LOCAL, wheels)
+
+
+def install_torch_for_cpu():
+    """Installs the torch of the requirements from PyTorch's own index, and from no other."""
+    text = (ROOT / LOCAL).read_text(encoding="utf-8")
+    pin = next(line.split()[0] for line in text.splitlines() if line.startswith("torch=="))
+    print("Installing {} without what graphics cards need (about 200 MB)".format(pin), flush=True)
+    # Only torch itself: what it needs follows from the usual index. One retry: this index may be out of reach.
+    run_installer(pip_install() + ["--no-deps", "--retries", "1", "--index-url", TORCH_CPU_INDEX, pin])
 
 
 def check():

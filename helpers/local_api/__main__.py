@@ -1,7 +1,11 @@
-"""python -m helpers.local_api: the API alone, for curl and for clients in any language."""
+"""python -m helpers.local_api: the API alone, for curl and for clients in any language.
+
+python -m helpers.local_api export MODEL --to DIR: a model that was trained here, for other programs.
+"""
 
 import argparse
 import sys
+from pathlib import Path
 
 from .app import Mode, create_app
 from .server import run_forever
@@ -13,6 +17,8 @@ DEFAULT_PORT = 8765
 def main(arguments: list[str] | None = None) -> int:
     """Serves until Ctrl+C. Returns the exit status."""
     options = _parser().parse_args(arguments)
+    if options.command == "export":
+        return _export(options.model, options.to)
     if options.where:
         print(default_folder())
         return 0
@@ -36,6 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)"
     )
+    export = parser.add_subparsers(dest="command").add_parser(
+        "export", help="write a trained model to a folder"
+    )
+    export.add_argument("model", help="ft:smollm2-135m-instruct:...")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR")
     parser.add_argument("--where", action="store_true", help="print the state folder and end")
     parser.add_argument(
         "--conformance",
@@ -43,6 +54,22 @@ def _parser() -> argparse.ArgumentParser:
         help="a seeded server on a temporary state folder, for the openai package's own tests",
     )
     return parser
+
+
+def _export(model: str, target: Path) -> int:
+    from .engines import trained
+
+    if problem := trained.problem():
+        print(problem, file=sys.stderr)
+        return 1
+    from .engines.trained.export import ExportError, export
+
+    try:
+        print(*export(Store(), model, target), sep="\n")
+    except ExportError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _announce(url: str, store: Store) -> None:

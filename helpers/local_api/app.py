@@ -202,6 +202,12 @@ def _pause(call: Call) -> dict:
     return job | {"status": "queued"} if call.service.mode.lenient else job
 
 
+def _resume(call: Call) -> dict:
+    job = jobs.resume(*call.who, call.path["id"])
+    call.service.worker.submit(job["id"], call.caller.owner)
+    return job
+
+
 def _events(call: Call) -> dict:
     query = call.query
     page = jobs.events(*call.who, call.path["id"], after=query.text("after"), limit=query.limit(20, MAX_LIST))
@@ -285,7 +291,7 @@ def _routes() -> list[Route]:
         _route("GET", job, _job),
         _route("POST", job + "/cancel", lambda call: jobs.cancel(*call.who, call.path["id"])),
         _route("POST", job + "/pause", _pause),
-        _route("POST", job + "/resume", lambda call: jobs.resume(*call.who, call.path["id"])),
+        _route("POST", job + "/resume", _resume),
         _route("GET", job + "/events", _events),
         _route("GET", job + "/checkpoints", _checkpoints),
         _route("POST", checkpoint, _create_permission, body="permission"),

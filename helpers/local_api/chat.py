@@ -1,8 +1,9 @@
-"""Chat completions, answered by the simulated engine; streamed, cut and counted as OpenAI does.
+"""Chat completions, answered by the simulated or the trained engine; streamed, cut and counted as OpenAI does.
 
-Real here: which answer the tiny model finds likeliest, temperature and seed (they choose among its candidate
-answers), stop, max_tokens, n, token counts. Accepted without effect: tools, response_format, logprobs,
-penalties, top_p and everything else that the types allow.
+Real in the simulation: which answer the tiny model finds likeliest, temperature and seed (they choose among its
+candidate answers), stop, max_tokens, n, token counts. Accepted without effect: tools, response_format, logprobs,
+penalties, top_p and everything else that the types allow. The trained engine writes its answers itself, token
+by token, with real logprobs and the counts of its own tokenizer.
 """
 
 import re
@@ -14,14 +15,14 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from .. import tokens
 from . import history, models, validate
-from .engines import simulated
+from .engines import simulated, trained
 from .errors import bad_request, not_found
 from .jobs import check_metadata
 from .scenarios import Caller
 from .store import Row, Store, new_id
 from .validate import model_dump
 
-FINGERPRINT = "fp_simulated"  # every answer says where it comes from
+FINGERPRINT, TRAINED_FINGERPRINT = "fp_simulated", "fp_trained"  # every answer says where it comes from
 MAX_STOPS = 4  # OpenAI's API description, StopConfiguration
 PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
 PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where jobs take no time either
@@ -33,6 +34,8 @@ class Answer:
 
     text: str
     finish_reason: str
+    logprobs: dict | None = None
+    tokens: int | None = None  # counted by the engine; if None, by the tokenizer of the model that it plays
 
 
 def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> dict:
@@ -42,29 +45,41 @@ def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -
 
 def stream(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> Iterator[str]:
     """POST /chat/completions with ``stream``: server-sent events. Errors are raised before the first one."""
-    completion = _complete(store, caller, body, lenient)
-    return _events(completion, bool((body.get("stream_options") or {}).get("include_usage")))
+    wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    model = _checked(store, caller, body, lenient)
+    if trained.owns(model.base):
+        return _live_events(store, caller, body, model, _written_here(model, body), wants_usage)
+    return _events(_complete(store, caller, body, lenient), wants_usage)
 
 
 def _complete(store: Store, caller: Caller, body: dict, lenient: bool) -> dict:
     """The whole completion, kept if the caller wants it stored."""
-    model, answers = _answers(store, caller, body, lenient)
+    model = _checked(store, caller, body, lenient)
+    if trained.owns(model.base):
+        written, prompt = _written_here(model, body)
+        answers = [_gathered(answer) for answer in written]
+    else:
+        answers, prompt = _answers(store, model, body), None
+    return _completion(store, caller, body, model, answers, prompt)
+
+
+def _completion(store: Store, caller: Caller, body: dict, model, answers: list[Answer], prompt: int | None):
     completion = {
         "id": new_id("chatcmpl-", 29),
         "object": "chat.completion",
         "created": int(store.clock()),
         "model": model.name,
-        "system_fingerprint": FINGERPRINT,
+        "system_fingerprint": _fingerprint(model),
         "choices": [
             {
                 "index": index,
                 "message": {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []},
                 "finish_reason": answer.finish_reason,
-                "logprobs": None,
+                "logprobs": answer.logprobs,
             }
             for index, answer in enumerate(answers)
         ],
-        "usage": _usage(body["messages"], answers, model),
+        "usage": _usage(body["messages"], answers, model, prompt),
         "service_tier": "default",
     }
     if body.get("store"):
@@ -89,8 +104,8 @@ def _events(completion: dict, wants_usage: bool) -> Iterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def _part(choice: dict, delta: dict, finish_reason: str | None) -> dict:
-    return {"index": choice["index"], "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+def _part(choice: dict, delta: dict, finish_reason: str | None, logprobs: dict | None = None) -> dict:
+    return {"index": choice["index"], "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
 
 
 def _event(head: dict, choices: list) -> str:
@@ -98,7 +113,72 @@ def _event(head: dict, choices: list) -> str:
     return f"data: {chunk.to_json(indent=None)}\n\n"
 
 
-def _answers(store: Store, caller: Caller, body: dict, lenient: bool) -> tuple[models.Chosen, list[Answer]]:
+def _fingerprint(model: models.Chosen) -> str:
+    return TRAINED_FINGERPRINT if trained.owns(model.base) else FINGERPRINT
+
+
+def _written_here(model: models.Chosen, body: dict) -> tuple[list, int]:
+    """The answers of the trained engine while they are written, and the tokens of the prompt."""
+    from .engines.trained import serving  # loads torch: seconds, at the first question
+
+    stop = body.get("stop")
+    try:
+        return serving.server.ask(
+            model.name,
+            model.weights,
+            body["messages"],
+            n=body.get("n") or 1,
+            limit=_limit(body),
+            temperature=_temperature(body),
+            seed=body.get("seed"),
+            stops=[stop] if isinstance(stop, str) else stop or [],
+            top=(body.get("top_logprobs") or 0) if body.get("logprobs") else -1,
+        )
+    except serving.ContextTooLong as error:
+        raise bad_request(str(error), "messages", "context_length_exceeded") from None
+
+
+def _gathered(written) -> Answer:
+    """An answer of the trained engine once it is complete."""
+    pieces = list(written)
+    return _joined(written, pieces)
+
+
+def _joined(written, pieces: list) -> Answer:
+    logprobs = None if written.top < 0 else _logprobs([one for piece in pieces for one in piece.logprobs])
+    text = "".join(piece.text for piece in pieces)
+    return Answer(text, pieces[-1].finish_reason, logprobs, written.tokens)
+
+
+def _logprobs(content: list[dict]) -> dict:
+    return {"content": content, "refusal": None}
+
+
+def _live_events(store: Store, caller: Caller, body: dict, model, written: tuple, wants_usage: bool):
+    """The events of answers that are being written: each piece is sent when it comes."""
+    answers, prompt = written
+    head = {"id": new_id("chatcmpl-", 29), "created": int(store.clock()), "model": model.name}
+    head |= {"system_fingerprint": _fingerprint(model), "object": "chat.completion.chunk"}
+    head |= {"usage": None} if wants_usage else {}
+    whole = []
+    for index, answer in enumerate(answers):
+        choice, pieces = {"index": index}, []
+        yield _event(head, [_part(choice, {"role": "assistant", "content": "", "refusal": None}, None)])
+        for piece in answer:
+            pieces.append(piece)
+            logprobs = _logprobs(piece.logprobs) if answer.top >= 0 else None
+            if piece.text or piece.logprobs:
+                yield _event(head, [_part(choice, {"content": piece.text}, None, logprobs)])
+        yield _event(head, [_part(choice, {}, pieces[-1].finish_reason)])
+        whole.append(_joined(answer, pieces))
+    completion = _completion(store, caller, body, model, whole, prompt)
+    if wants_usage:
+        yield _event(head | {"usage": completion["usage"]}, [])
+    yield "data: [DONE]\n\n"
+
+
+def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.Chosen:
+    """The model that is asked. Raises what is wrong with the request."""
     if not lenient:
         validate.check_ranges(body, validate.CHAT_RANGES)
         if not body["messages"]:
@@ -108,17 +188,27 @@ def _answers(store: Store, caller: Caller, body: dict, lenient: bool) -> tuple[m
     check_metadata(body.get("metadata") or {})
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_chat(model)
-    temperature = 1.0 if body.get("temperature") is None else body["temperature"]
+    return model
+
+
+def _temperature(body: dict) -> float:
+    return 1.0 if body.get("temperature") is None else body["temperature"]
+
+
+def _limit(body: dict) -> int | None:
+    limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
+    return next((limit for limit in limits if limit is not None), None)
+
+
+def _answers(store: Store, model: models.Chosen, body: dict) -> list[Answer]:
     texts = simulated.answers(
         model.weights or simulated.base_weights(store.folder),
         body["messages"],
         n=body.get("n") or 1,
-        temperature=temperature,
+        temperature=_temperature(body),
         seed=body.get("seed"),
     )
-    limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
-    limit = next((limit for limit in limits if limit is not None), None)
-    return model, [_cut(text, body.get("stop"), limit, model.base) for text in texts]
+    return [_cut(text, body.get("stop"), _limit(body), model.base) for text in texts]
 
 
 def _cut(text: str, stop, limit: int | None, model: str) -> Answer:
@@ -132,9 +222,12 @@ def _cut(text: str, stop, limit: int | None, model: str) -> Answer:
     return Answer(text, "stop")
 
 
-def _usage(messages: list, answers: list[Answer], model: models.Chosen) -> dict:
-    prompt = tokens.count_messages(messages, model.base)
-    completion = sum(tokens.count(answer.text, model.base) for answer in answers)
+def _usage(messages: list, answers: list[Answer], model: models.Chosen, prompt: int | None) -> dict:
+    if prompt is None:
+        prompt = tokens.count_messages(messages, model.base)
+        completion = sum(tokens.count(answer.text, model.base) for answer in answers)
+    else:
+        completion = sum(answer.tokens for answer in answers)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 

@@ -35,9 +35,9 @@ def not_found(what: str, object_id: str, param: str | None = "id") -> APIError:
     return APIError(404, f"No such {what}: {object_id}", param=param)
 
 
-def model_not_found(model: str) -> APIError:
-    """404 for a model that does not exist or belongs to another key."""
-    message = f"The model `{model}` does not exist or you do not have access to it."
+def model_not_found(model: str, hint: str = "") -> APIError:
+    """404 for a model that does not exist or belongs to another key. ``hint`` says what can be done about it."""
+    message = f"The model `{model}` does not exist or you do not have access to it. {hint}".rstrip()
     return APIError(404, message, code="model_not_found")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..dataset.report import auto_epochs
 from . import facts, jobs
 from .engines import simulated
+from .engines.trained import lease
 from .store import Row, Store, new_id
 from .training_files import Failure, TrainingFile, read_file
 
@@ -52,9 +53,12 @@ def advance(store: Store, job_id: str, owner: str) -> None:
     if row is None or _statuses(store, job_id) & {"running", *jobs.TERMINAL}:
         return
     try:
-        training, validation = _read_files(store, row)
+        training, validation = read_files(store, row)
         _write(store, row, "queued", _queued_rows)
-        train(store, row, training, validation)
+        if jobs.is_trained_here(row.body):
+            lease.ensure_worker(store)
+        else:
+            train(store, row, training, validation)
     except Failure as failure:
         error = failure.error
         _write(store, row, "failed", lambda *place: _failed_rows(*place, error))
@@ -68,7 +72,8 @@ def advance(store: Store, job_id: str, owner: str) -> None:
         _write(store, row, "failed", lambda *place: _failed_rows(*place, error))
 
 
-def _read_files(store: Store, row: Row) -> tuple[TrainingFile, TrainingFile | None]:
+def read_files(store: Store, row: Row) -> tuple[TrainingFile, TrainingFile | None]:
+    """The training and the validation file of a job. Raises Failure if one is gone or is not valid."""
     job = row.body
     files = []
     for param in ("training_file", "validation_file"):
@@ -96,7 +101,7 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
         start=_start_weights(store, row),
     )
     story = Story(job, base, method, numbers, training, run)
-    story.csv_size = store.save_bytes(story.csv_id, [base64.b64encode(story.csv())])
+    story.csv_size = store.save_bytes(story.csv_id, [base64.b64encode(metrics_csv(run.steps))])
     _write(store, row, "running", story.rows)
 
 
@@ -120,7 +125,8 @@ def _write(store: Store, row: Row, status: str, rows) -> None:
         last = (store.children("state", row.id) or [None])[-1]
         if last and last.body["status"] == "paused":
             now, later = last.at, jobs.FAR
-        for kind, offset, *what in rows(row.body["id"], job_seconds()):
+        seconds = 0 if jobs.is_trained_here(row.body) else job_seconds()
+        for kind, offset, *what in rows(row.body["id"], seconds):
             at = now + offset + later
             if kind == "state":
                 jobs.insert_state(
@@ -195,7 +201,7 @@ class Story:
             yield "event", start, text, None, "warn"
         for step in self.run.steps:
             at = start + (end - start) * step["step"] / self.last_step
-            yield "event", at, *_metrics_event(step)
+            yield "event", at, *metrics_event(step)
             if step["step"] in self.models and step["step"] != self.last_step:
                 name = self.models[step["step"]]
                 text = f"Checkpoint created at step {step['step']} with Snapshot ID: {name}"
@@ -216,7 +222,13 @@ class Story:
 
     def _succeeded(self, seconds: float):
         final = self.models[self.last_step]
-        yield "file", seconds, self.csv_id, self._csv_file(), None
+        yield (
+            "file",
+            seconds,
+            self.csv_id,
+            results_file(self.csv_id, self.csv_size, self.job["created_at"]),
+            None,
+        )
         for _, step, weights in self.run.checkpoints:
             body = {"base": self.base, "organization": jobs.ORGANIZATION}
             yield "model", seconds, self.models[step], body, weights
@@ -247,34 +259,38 @@ class Story:
             "metrics": metrics,
         }
 
-    def csv(self) -> bytes:
-        """The results file: the columns that OpenAI documents, empty cells where nothing was measured."""
-        out = io.StringIO()
-        table = csv.writer(out, lineterminator="\n")
-        table.writerow(CSV_COLUMNS)
-        for step in self.run.steps:
-            table.writerow([step["step"], *(_short(step.get(key)) for key in METRICS)])
-        return out.getvalue().encode()
 
-    def _csv_file(self) -> dict:
-        return {
-            "id": self.csv_id,
-            "object": "file",
-            "bytes": self.csv_size,
-            "created_at": self.job["created_at"],
-            "expires_at": None,
-            "filename": "step_metrics.csv",
-            "purpose": "fine-tune-results",
-            "status": "processed",
-            "status_details": None,
-        }
+def metrics_csv(steps: list[dict]) -> bytes:
+    """The results file: the columns that OpenAI documents, empty cells where nothing was measured."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(CSV_COLUMNS)
+    for step in steps:
+        table.writerow([step["step"], *(_short(step.get(key)) for key in METRICS)])
+    return out.getvalue().encode()
+
+
+def results_file(file_id: str, size: int, created_at: int) -> dict:
+    """The results file as an object of the API."""
+    return {
+        "id": file_id,
+        "object": "file",
+        "bytes": size,
+        "created_at": created_at,
+        "expires_at": None,
+        "filename": "step_metrics.csv",
+        "purpose": "fine-tune-results",
+        "status": "processed",
+        "status_details": None,
+    }
 
 
 def _short(value: float | None) -> str:
     return "" if value is None else f"{value:.5f}"
 
 
-def _metrics_event(step: dict) -> tuple[str, dict, str]:
+def metrics_event(step: dict) -> tuple[str, dict, str]:
+    """Text, data and level of the event that tells of one step."""
     text = f"Step {step['step']}/{step['total_steps']}: training loss={step['train_loss']:.2f}"
     if "valid_loss" in step:
         text += f", validation loss={step['valid_loss']:.2f}"
@@ -284,7 +300,10 @@ def _metrics_event(step: dict) -> tuple[str, dict, str]:
 
 
 class Worker:
-    """A background thread that brings new and interrupted jobs forward, one after the other."""
+    """A background thread that brings new and interrupted jobs forward, one after the other.
+
+    Jobs of the trained engine it only validates; then it sees to it that a training process lives.
+    """
 
     def __init__(self, store: Store):
         self.store = store
@@ -295,6 +314,9 @@ class Worker:
 
     def submit(self, job_id: str, owner: str) -> None:
         """Queues a job once. The thread starts with the first one."""
+        if self._is_training(job_id, owner):
+            lease.ensure_worker(self.store)
+            return
         with self._lock:
             if job_id in self._known:
                 return
@@ -304,10 +326,19 @@ class Worker:
                 self._thread.start()
         self._waiting.put((job_id, owner))
 
+    def _is_training(self, job_id: str, owner: str) -> bool:
+        """True for a valid job of the trained engine: it may have lost its process."""
+        row = self.store.get("job", job_id, owner)
+        if row is None or not jobs.is_trained_here(row.body):
+            return False
+        return jobs.status(self.store, job_id) in ("queued", "running")
+
     def resume(self) -> None:
         """Queues the jobs that a killed process has left unfinished."""
         for row in self.store.every("job"):
-            if not _statuses(self.store, row.id) & {"running", *jobs.TERMINAL}:
+            if self._is_training(row.id, row.owner) or not (
+                _statuses(self.store, row.id) & {"running", *jobs.TERMINAL}
+            ):
                 self.submit(row.id, row.owner)
 
     def wait(self) -> None:

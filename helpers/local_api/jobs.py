@@ -6,6 +6,7 @@ from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
 from . import files, models, validate
+from .engines import trained
 from .errors import APIError, bad_request
 from .scenarios import Caller, refuse_if_closed
 from .store import Row, Store, new_id
@@ -24,7 +25,8 @@ def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -
     """POST /fine_tuning/jobs. ``lenient`` accepts ``hyperparameters`` beside ``method`` (conformance only)."""
     _check_limits(body)
     method, hyperparameters = _method(body, lenient)
-    refuse_if_closed(caller)
+    if not trained.owns(body["model"]):  # no closing service takes away what runs on one's own computer
+        refuse_if_closed(caller)
     chosen = models.choose_for_training(store, caller, body["model"], method)
     files.for_training(store, caller, body["training_file"], "training_file")
     if body.get("validation_file"):
@@ -43,7 +45,7 @@ def new_job(store: Store, body: dict, model: str, method: str, hyperparameters: 
         "model": model,
         "fine_tuned_model": None,
         "finished_at": None,
-        "organization_id": ORGANIZATION,
+        "organization_id": trained.ORGANIZATION if trained.owns(model) else ORGANIZATION,
         "result_files": [],
         "status": "validating_files",
         "training_file": body["training_file"],
@@ -112,6 +114,17 @@ def view(store: Store, row: Row) -> dict:
     ):  # in OpenAI's example of a paused job, but missing from its list of statuses
         return model_dump(FineTuningJob, job | {"status": "queued"}, status="paused")
     return model_dump(FineTuningJob, job)
+
+
+def status(store: Store, job_id: str) -> str:
+    """The status of a job now, "paused" included."""
+    states = store.children("state", job_id)
+    return states[-1].body["status"] if states else "validating_files"
+
+
+def is_trained_here(job: dict) -> bool:
+    """True if the trained engine, and not the simulated one, does this job."""
+    return trained.owns(job["model"])
 
 
 def own(store: Store, caller: Caller, job_id: str) -> Row:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from openai.types import Model
 
 from . import facts
+from .engines import trained
 from .errors import APIError, bad_request, model_deprecated, model_not_found
 from .scenarios import Caller
 from .store import Row, Store
@@ -28,7 +29,8 @@ def list_all(store: Store, caller: Caller) -> dict:
     """GET /models: the base models of the day, then the tuned ones, newest first."""
     rows, _ = store.page("model", caller.owner, after=None, limit=100_000)
     tuned = [_tuned_model(row) for row in rows if not _passed(_tuned_end(row.body["base"]), caller.date)]
-    bases = [_base_model(name) for name in facts.names() if _exists(name, caller.date)]
+    there = [name for name in facts.names() if _exists(name, caller.date)]
+    bases = [_base_model(name) for name in there if not trained.owns(name) or not trained.problem()]
     return {"object": "list", "data": bases + tuned}
 
 
@@ -43,7 +45,8 @@ def retrieve(store: Store, caller: Caller, name: str) -> dict:
 def delete(store: Store, caller: Caller, name: str) -> dict:
     """DELETE /models/{model}: only a tuned model can be deleted."""
     if name in facts.names():
-        raise APIError(403, f"The model `{name}` belongs to OpenAI and cannot be deleted.", param="model")
+        owner = "this computer" if trained.owns(name) else "OpenAI"
+        raise APIError(403, f"The model `{name}` belongs to {owner} and cannot be deleted.", param="model")
     _own(store, caller, name)
     store.remove("model", name, caller.owner)
     return {"id": name, "object": "model", "deleted": True}
@@ -55,6 +58,7 @@ def choose(store: Store, caller: Caller, name: str) -> Chosen:
         _refuse_unless_there(name, caller.date)
         return Chosen(facts.snapshot(name), facts.snapshot(name), None)
     row = _own(store, caller, name)
+    _refuse_if_not_installed(name)
     return Chosen(name, row.body["base"], store.data("model", name, caller.owner))
 
 
@@ -80,7 +84,12 @@ def refuse_unless_chat(chosen: Chosen) -> None:
 
 def _not_tunable(name: str, method: str | None = None) -> APIError:
     how = f" with method '{method}'" if method else ""
-    could = [known for known in facts.names() if method in facts.values(known, "fine_tunable_method")]
+    could = [
+        known
+        for known in facts.names()
+        if method in facts.values(known, "fine_tunable_method")
+        and not (trained.owns(known) and trained.problem())
+    ]
     hint = f" Models that can: {', '.join(could)}." if could else ""
     message = f"Model {name} is not available for fine-tuning{how} or does not exist.{hint}"
     return bad_request(message, "model", "model_not_available")
@@ -95,7 +104,13 @@ def _own(store: Store, caller: Caller, name: str) -> Row:
     return row
 
 
+def _refuse_if_not_installed(name: str) -> None:
+    if trained.owns(name) and (problem := trained.problem()):
+        raise model_not_found(name, problem)
+
+
 def _refuse_unless_there(name: str, day: datetime.date) -> None:
+    _refuse_if_not_installed(name)
     if _passed(_end(name), day):
         raise model_deprecated(name)
     if not _exists(name, day):

@@ -105,7 +105,7 @@ def test_a_wrong_command_line_is_refused(arguments, message, capsys):
 def test_help(arguments, capsys):
     assert start.main(arguments) == 0
     shown = capsys.readouterr().out
-    assert all(f"python start.py {name}" in shown for name in ("test", "check", "reset", "help"))
+    assert all(f"python start.py {name}" in shown for name in ("test", "local", "check", "reset", "help"))
 
 
 def test_a_missing_wheels_folder_is_refused(capsys):
@@ -126,9 +126,10 @@ def test_a_missing_wheels_folder_is_refused(capsys):
 def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, course, monkeypatch):
     prepared, called = [], []
     monkeypatch.setattr(start, "prepare", lambda requirements, wheels: prepared.extend(requirements))
+    monkeypatch.setattr(start, "install_local_packages", lambda wheels: prepared.append("local"))
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
-    assert prepared == ["requirements.txt", "tests/requirements.txt"]
+    assert prepared == ["requirements.txt", "tests/requirements.txt"] + ["local"] * ("--all" in arguments)
     assert called[0][1:] == ["-m", "pytest", "-n", "2", "--dist", "loadfile", *expected]
 
 
@@ -252,6 +253,51 @@ def test_children_do_not_see_another_python(monkeypatch):
     assert not {"PYTHONPATH", "PYTHONHOME"} & set(environment)
 
 
+# --- the local engine --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def called(course, monkeypatch):
+    """What ``python start.py local`` runs beside the installer."""
+    commands = []
+    (course / start.LOCAL).write_text("peft==0.21.2\ntorch==2.13.0 ; platform_system != 'Darwin'\n")
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: commands.append(command) or 0)
+    monkeypatch.setattr(sys, "platform", "linux")
+    return commands
+
+
+def test_local_installs_torch_for_cpus_first_and_then_fetches_the_weights(recorder, called, capsys):
+    assert start.main(["local"]) == 0
+    assert "1.5 GB of disk" in capsys.readouterr().out
+    _, torch, rest = recorder.commands
+    assert torch[-3:] == ["--index-url", start.TORCH_CPU_INDEX, "torch==2.13.0"]
+    assert Path(rest[-1]).name == start.LOCAL
+    assert called[0][1:] == ["-m", "helpers.local_api.engines.trained.weights"]
+    assert start.main(["local"]) == 0
+    assert (len(recorder.commands), len(called)) == (3, 2)
+
+
+def test_local_from_a_folder_of_wheels_asks_no_network(recorder, called, tmp_path):
+    assert start.main(["local", "--wheels", str(tmp_path)]) == 0
+    assert len(recorder.commands) == 2
+    assert all("--no-index" in command for command in recorder.commands)
+    assert called[0][-2:] == ["--wheels", str(tmp_path)]
+
+
+def test_local_elsewhere_takes_the_usual_torch(recorder, called, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert start.main(["local"]) == 0
+    assert [Path(command[-1]).name for command in recorder.commands] == [start.LEARNER, start.LOCAL]
+
+
+def test_local_on_an_intel_mac_says_that_there_is_no_torch(recorder, called, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(start.platform, "machine", lambda: "x86_64")
+    assert start.main(["local"]) == 1
+    assert "Intel" in capsys.readouterr().err
+    assert recorder.commands == called == []
+
+
 # --- check and reset -------------------------------------------------------------------------------------
 
 
@@ -319,8 +365,9 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-def test_both_requirement_files_pin_exactly_and_agree():
-    learner, tests = pins(start.LEARNER), pins(start.TESTS)
-    assert len(learner) > 100
-    shared = set(learner) & set(tests)
-    assert {name for name in shared if not tests[name] <= learner[name]} == set()
+@pytest.mark.parametrize(("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10)])
+def test_requirement_files_pin_exactly_and_agree(name, least):
+    learner, others = pins(start.LEARNER), pins(name)
+    assert len(learner) > 100 and len(others) > least
+    shared = set(learner) & set(others)
+    assert shared and {one for one in shared if not others[one] <= learner[one]} == set()

@@ -1,0 +1,104 @@
+"""Takes a tuned model out of the local API, in the three forms that other programs read.
+
+python -m helpers.local_api export MODEL --to DIR
+
+DIR/adapter     the trained matrices alone (PEFT): vllm serve BASE --enable-lora --lora-modules NAME=DIR/adapter
+DIR/merged      the whole model as safetensors, for transformers and most servers
+DIR/model.gguf  the whole model in 8 bits, for llama.cpp and what builds on it
+"""
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy
+import torch
+
+from ...store import Store
+from . import MODEL, owns, training, weights
+from .weights import PUBLIC_NAME
+
+
+class ExportError(Exception):
+    """The model cannot be exported; the text says why."""
+
+
+def export(store: Store, name: str, target: Path) -> list[Path]:
+    """Writes the tuned model ``name`` into the folder ``target``. Returns the three paths. Raises ExportError."""
+    adapter = _adapter(store, name)
+    target.mkdir(parents=True, exist_ok=True)
+    base = training.AutoModelForCausalLM.from_pretrained(weights.folder(), dtype=torch.float32)
+    model = training.with_lora(base, adapter, seed=0)
+    model.peft_config["default"].base_model_name_or_path = PUBLIC_NAME  # not a folder of this computer
+    model.save_pretrained(target / "adapter", save_embedding_layers=False)  # else it asks the hub
+    whole = model.merge_and_unload()
+    tokenizer = training.load_tokenizer(weights.folder())
+    write_gguf(whole, tokenizer, target / "model.gguf")
+    whole.bfloat16().save_pretrained(target / "merged")
+    tokenizer.save_pretrained(target / "merged")
+    return [target / "adapter", target / "merged", target / "model.gguf"]
+
+
+def _adapter(store: Store, name: str) -> bytes:
+    rows = [row for row in store.every("model") if row.id == name]
+    if not rows:
+        raise ExportError(f"There is no model {name} in {store.folder}")
+    if not owns(name):
+        raise ExportError(f"{name} is simulated: there is nothing to export. Train one with model {MODEL}.")
+    return store.data("model", name, rows[0].owner)
+
+
+def write_gguf(model, tokenizer, path: Path) -> None:
+    """Writes a Llama model with tied embeddings and a byte-level tokenizer as GGUF: norms in 32 bits, the rest in 8."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name(path.parent.name)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    _add_tokenizer(writer, tokenizer, config.vocab_size)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        if name != "lm_head.weight":  # the same numbers as the embedding
+            _add_tensor(writer, names.get_name(name, (".weight",)), tensor, config)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer, size: int) -> None:
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    special = set(tokenizer.added_tokens_decoder)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list([tokenizer.convert_ids_to_tokens(i) or f"[unused{i}]" for i in range(size)])
+    kinds = gguf.TokenType
+    writer.add_token_types([kinds.CONTROL if i in special else kinds.NORMAL for i in range(size)])
+    writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in model["merges"]])
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_pad_token_id(tokenizer.pad_token_id)
+    writer.add_bos_token_id(tokenizer.bos_token_id or tokenizer.eos_token_id)
+    writer.add_unk_token_id(tokenizer.unk_token_id or 0)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(tokenizer.chat_template)
+
+
+def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: torch.Tensor, config) -> None:
+    data = tensor.float().numpy()
+    for part, heads in (("attn_q", config.num_attention_heads), ("attn_k", config.num_key_value_heads)):
+        if part in name:  # llama.cpp turns neighbouring numbers, transformers the two halves of a head
+            data = data.reshape(heads, 2, -1, data.shape[1]).swapaxes(1, 2).reshape(data.shape)
+    kind = gguf.GGMLQuantizationType.Q8_0
+    if data.ndim == 1:
+        writer.add_tensor(name, data.astype(numpy.float32))
+    else:
+        writer.add_tensor(name, gguf.quants.quantize(data, kind), raw_dtype=kind)

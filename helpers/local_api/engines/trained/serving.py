@@ -1,0 +1,278 @@
+"""Answering with the trained engine: merged weights, several questions in one batch, a token at a time.
+
+Questions that wait at the same time are answered together; that is several times as fast as one after the other.
+"""
+
+import functools
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from . import training, weights
+
+MAX_BATCH = 16
+DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
+IDLE_SECONDS = 300.0  # then the models are dropped from memory
+KEPT = 2  # models kept in memory
+TOO_LONG = "This model's maximum context length is {} tokens. However, your messages resulted in {} tokens."
+
+
+class ContextTooLong(Exception):
+    """The prompt does not fit into the model."""
+
+
+@dataclass
+class Piece:
+    """A part of an answer as it comes: text that is safe to show, its tokens' log-probabilities, why it ended."""
+
+    text: str = ""
+    logprobs: list[dict] = field(default_factory=list)
+    finish_reason: str | None = None
+
+
+class Answer:
+    """One answer while it is written. Iterate over it to get its pieces; ``tokens`` counts what was generated."""
+
+    def __init__(
+        self, prompt: list[int], *, limit: int, temperature: float, seed, stops: list[str], top: int
+    ):
+        self.prompt, self.limit, self.temperature = prompt, limit, temperature
+        self.stops, self.top = [stop for stop in stops if stop], top
+        self.random = torch.Generator()
+        self.random.manual_seed(seed) if seed is not None else self.random.seed()
+        self.generated: list[int] = []
+        self.shown, self.waiting = 0, []
+        self.done = False
+        self._pieces: queue.SimpleQueue = queue.SimpleQueue()
+
+    @property
+    def tokens(self) -> int:
+        return len(self.generated)
+
+    def __iter__(self) -> Iterator[Piece]:
+        try:
+            while True:
+                piece = self._pieces.get()
+                if isinstance(piece, Exception):
+                    raise piece
+                yield piece
+                if piece.finish_reason:
+                    return
+        finally:
+            self.done = True  # whoever reads it has gone: no further token is computed
+
+    def put(self, tokenizer, scores: torch.Tensor) -> int:
+        """Chooses the next token by the scores of all tokens, passes on what can be shown, returns the token."""
+        token = self._choose(scores)
+        if token == tokenizer.eos_token_id:
+            self._finish(tokenizer, "stop")
+            return token
+        self.generated.append(token)
+        if self.top >= 0:
+            self.waiting.append(self._logprob(tokenizer, scores, token))
+        text = tokenizer.decode(self.generated)
+        ends = [text.find(stop) for stop in self.stops if stop in text]
+        if ends:
+            self._finish(tokenizer, "stop", text[: min(ends)])
+        elif self.tokens >= self.limit:
+            self._finish(tokenizer, "length")
+        else:
+            self._show(text[: len(text) - self._unsure(text)])
+        return token
+
+    def fail(self, error: Exception) -> None:
+        self.done = True
+        self._pieces.put(error)
+
+    def _choose(self, scores: torch.Tensor) -> int:
+        if self.temperature <= 0:
+            return int(scores.argmax())
+        chances = torch.softmax(scores / self.temperature, -1)
+        return int(torch.multinomial(chances, 1, generator=self.random))
+
+    def _logprob(self, tokenizer, scores: torch.Tensor, token: int) -> dict:
+        logs = torch.log_softmax(scores, -1)
+        best = torch.topk(logs, self.top).indices.tolist() if self.top else []
+        top = [_named(tokenizer, other, logs[other].item()) for other in best]
+        return _named(tokenizer, token, logs[token].item()) | {"top_logprobs": top}
+
+    def _unsure(self, text: str) -> int:
+        """How many characters at the end may still change: half a character, or the beginning of a stop."""
+        if text.endswith("\N{REPLACEMENT CHARACTER}"):
+            return len(text) - len(text.rstrip("\N{REPLACEMENT CHARACTER}"))
+        sizes = (n for stop in self.stops for n in range(len(stop) - 1, 0, -1) if text.endswith(stop[:n]))
+        return max(sizes, default=0)
+
+    def _show(self, text: str, finish_reason: str | None = None) -> None:
+        new, logprobs = text[self.shown :], self.waiting
+        if new or finish_reason:
+            self.shown, self.waiting = len(text), []
+            self._pieces.put(Piece(new, logprobs, finish_reason))
+
+    def _finish(self, tokenizer, reason: str, text: str | None = None) -> None:
+        self.done = True
+        self._show(tokenizer.decode(self.generated) if text is None else text, reason)
+
+
+def _named(tokenizer, token: int, logprob: float) -> dict:
+    data = token_bytes(tokenizer, token)
+    return {"token": data.decode("utf-8", errors="replace"), "logprob": logprob, "bytes": list(data)}
+
+
+def token_bytes(tokenizer, token: int) -> bytes:
+    """The bytes behind a token; one character may be cut into several tokens."""
+    text = tokenizer.convert_ids_to_tokens(token)
+    try:
+        return bytes(_byte_of()[character] for character in text)
+    except KeyError:  # a special token stands for itself
+        return text.encode()
+
+
+@functools.cache
+def _byte_of() -> dict[str, int]:
+    """Byte-level BPE writes each byte as a printable character (GPT-2's encoder.py, bytes_to_unicode)."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in shown]
+    return {chr(byte): byte for byte in shown} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+@torch.inference_mode()
+def decode(model, tokenizer, answers: list[Answer]) -> None:
+    """Writes all answers together, token by token, until each has come to its end."""
+    longest = max(len(answer.prompt) for answer in answers)
+    pad = [longest - len(answer.prompt) for answer in answers]
+    tokens = torch.tensor([[0] * n + a.prompt for n, a in zip(pad, answers, strict=True)])
+    real = torch.tensor([[0] * n + [1] * len(a.prompt) for n, a in zip(pad, answers, strict=True)])
+    cache = None
+    while True:
+        positions = (real.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        out = model(
+            input_ids=tokens,
+            attention_mask=real,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache, scores = out.past_key_values, out.logits[:, -1].float()
+        chosen = [a.put(tokenizer, row) for a, row in zip(answers, scores, strict=True)]
+        left = [i for i, answer in enumerate(answers) if not answer.done]
+        if not left:
+            return
+        if len(left) < len(answers):
+            answers, chosen = [answers[i] for i in left], [chosen[i] for i in left]
+            cache.batch_select_indices(torch.tensor(left))
+            real = real[left]
+        tokens = torch.tensor(chosen)[:, None]
+        real = torch.cat([real, torch.ones_like(tokens)], -1)
+
+
+def merged(adapter: bytes | None):
+    """The base with the trained matrices added into its own: as quick as the base alone."""
+    model = training.load_model(weights.folder())
+    if adapter:
+        model = training.with_lora(model, adapter, seed=0).merge_and_unload()
+    return model.eval()
+
+
+class Server:
+    """A thread that answers what waits. Models are loaded at the first question and dropped when idle."""
+
+    def __init__(self):
+        self._waiting: queue.Queue = queue.Queue()
+        self._models: dict[str, torch.nn.Module] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @functools.cached_property
+    def tokenizer(self):
+        with self._lock:
+            return training.load_tokenizer(weights.folder())
+
+    def ask(
+        self,
+        name: str,
+        adapter: bytes | None,
+        messages: list[dict],
+        *,
+        n,
+        limit,
+        temperature,
+        seed,
+        stops,
+        top,
+    ) -> tuple[list[Answer], int]:
+        """``n`` answers that begin to be written, and the tokens of the prompt. ``top`` is -1 without logprobs.
+
+        Raises ContextTooLong if the prompt does not fit.
+        """
+        text = training.prompt_text(self.tokenizer, training.plain(messages))
+        prompt = self.tokenizer.encode(text, add_special_tokens=False)
+        room = context() - len(prompt)
+        if room < 1:
+            raise ContextTooLong(TOO_LONG.format(context(), len(prompt)))
+        options = {"limit": min(limit or DEFAULT_TOKENS, room), "temperature": temperature, "top": top}
+        seeds = [None if seed is None else (abs(seed) + i) % 2**63 for i in range(n)]
+        answers = [Answer(prompt, seed=one, stops=stops, **options) for one in seeds]
+        self._start()
+        for answer in answers:
+            self._waiting.put((name, adapter, answer))
+        return answers, len(prompt)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="trained-answers")
+                self._thread.start()
+
+    def _run(self) -> None:
+        held = None
+        while True:
+            try:
+                name, adapter, answer = held or self._waiting.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._models.clear()
+                continue
+            batch, held = [answer], None
+            while len(batch) < MAX_BATCH and held is None:
+                try:
+                    other = self._waiting.get(timeout=0.01)
+                except queue.Empty:
+                    break
+                if other[0] == name:
+                    batch.append(other[2])
+                else:
+                    held = other
+            self._answer(name, adapter, [answer for answer in batch if not answer.done])
+
+    def _answer(self, name: str, adapter: bytes | None, batch: list[Answer]) -> None:
+        try:
+            if batch:
+                # one answer alone is too little work to be shared out
+                torch.set_num_threads(training.quickest_threads() if len(batch) > 1 else 1)
+                decode(self._model(name, adapter), self.tokenizer, batch)
+        except Exception as error:  # noqa: BLE001 - who waits for an answer must hear of it
+            for answer in batch:
+                answer.fail(error)
+
+    def _model(self, name: str, adapter: bytes | None):
+        if name not in self._models:
+            while len(self._models) >= KEPT:
+                del self._models[next(iter(self._models))]
+            self._models[name] = merged(adapter)
+        self._models[name] = self._models.pop(name)  # the one asked last is dropped last
+        return self._models[name]
+
+
+@functools.cache
+def context() -> int:
+    """Tokens that the model takes, prompt and answer together."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(weights.folder(), local_files_only=True).max_position_embeddings
+
+
+server = Server()

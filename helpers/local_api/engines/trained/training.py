@@ -1,0 +1,268 @@
+"""Fine-tuning a small language model with LoRA, as a plain loop.
+
+The base stays frozen; beside each of its matrices two thin ones are trained (LoRA: Hu et al., 2021). The loss is
+taken on the assistant's tokens only. Settings and what they were measured to give: see ``Settings``.
+"""
+
+import io
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, AutoTokenizer, logging
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+RANK, ALPHA = 8, 16  # of the LoRA matrices
+LEARNING_RATE = 3e-3  # for a multiplier of 1
+WARM_UP = 0.1  # share of the steps in which the rate rises
+LONGEST_NORM = 1.0  # a gradient longer than this is cut
+MAX_TOKENS = 512  # of one example
+SHORT = 128  # tokens; up to here plain ("eager") attention is faster in bfloat16
+ALL_THREADS = torch.get_num_threads()  # one for each core, unless the environment says otherwise
+VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation examples
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one training run was asked for. ``rate`` is the highest learning rate."""
+
+    n_epochs: int = 4
+    batch_size: int = 4
+    learning_rate_multiplier: float = 1.0
+    seed: int = 0
+
+    @property
+    def rate(self) -> float:
+        return LEARNING_RATE * self.learning_rate_multiplier
+
+
+@dataclass(frozen=True)
+class Example:
+    """A chat as token numbers; ``trained[i]`` says whether token i is to be learned."""
+
+    tokens: list[int]
+    trained: list[bool]
+
+
+# --- from messages to tokens ---------------------------------------------------------------------------------
+
+
+def plain(messages: list[dict]) -> list[dict]:
+    """The messages with their texts only: what the model's chat template can write down."""
+    roles = {"developer": "system", "function": "tool"}
+    return [{"role": roles.get(m["role"], m["role"]), "content": _text(m.get("content"))} for m in messages]
+
+
+def _text(content) -> str:
+    if isinstance(content, list):
+        return "\n".join(str(part.get("text") or "") for part in content)
+    return content or ""
+
+
+def prompt_text(tokenizer, messages: list[dict], answer_follows: bool = True) -> str:
+    """The conversation as the model reads it, up to the place where its answer begins."""
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_follows)
+
+
+def encode(tokenizer, messages: list[dict]) -> Example:
+    """One chat as tokens. Learned are the assistant's texts and their end mark, unless ``weight`` is 0."""
+    tokens, trained, written = [], [], ""
+    chat = plain(messages)
+
+    def add(text: str, learn: bool) -> None:
+        new = tokenizer.encode(text, add_special_tokens=False)
+        tokens.extend(new)
+        trained.extend([learn] * len(new))
+
+    for number, message in enumerate(messages):
+        if message["role"] != "assistant" or message.get("weight") == 0:
+            continue
+        before = prompt_text(tokenizer, chat[:number])
+        answer = chat[number]["content"] + tokenizer.eos_token
+        add(before[len(written) :], learn=False)
+        add(answer, learn=True)
+        written = before + answer
+    whole = prompt_text(tokenizer, chat, answer_follows=False)
+    add(whole[len(written) :].rstrip("\n"), learn=False)
+    return Example(tokens, trained)
+
+
+def batches(examples: list[Example], size: int, order: random.Random) -> list[list[Example]]:
+    """All examples in random batches of similar length, so that little padding is computed."""
+    shuffled = order.sample(examples, len(examples))
+    groups = [shuffled[i : i + 16 * size] for i in range(0, len(shuffled), 16 * size)]
+    shuffled = [example for group in groups for example in sorted(group, key=lambda e: len(e.tokens))]
+    found = [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
+    return order.sample(found, len(found))
+
+
+# --- the model -----------------------------------------------------------------------------------------------
+
+
+def load_tokenizer(folder: Path):
+    """The tokenizer of a folder of weights."""
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_model(folder: Path, longest: int = SHORT):
+    """The language model, in the precision that this processor is quickest in."""
+    dtype = quickest_precision()
+    attention = "eager" if dtype == torch.bfloat16 and longest <= SHORT else "sdpa"
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention, local_files_only=True
+    )
+
+
+def quickest_precision() -> torch.dtype:
+    """bfloat16 if this processor multiplies matrices in it at least 1.3 times as fast, else float32."""
+    needed = {dtype: _seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return torch.bfloat16 if needed[torch.bfloat16] * 1.3 < needed[torch.float32] else torch.float32
+
+
+def quickest_threads() -> int:
+    """All cores that torch would use, or one if they are no help: others may be busy with something else."""
+    needed = {}
+    for threads in (1, ALL_THREADS):
+        torch.set_num_threads(threads)
+        needed[threads] = _seconds(torch.float32)
+    return ALL_THREADS if needed[ALL_THREADS] < 0.9 * needed[1] else 1
+
+
+def _seconds(dtype: torch.dtype) -> float:
+    """The best time of three for a product of the size that the model's layers have."""
+    left, right = torch.ones(256, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
+    times = []
+    for _ in range(4):  # the first one warms up
+        start = time.perf_counter()
+        for _ in range(5):
+            left @ right
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def with_lora(base, adapter: bytes | None, seed: int):
+    """The base, frozen, with LoRA matrices in float32 beside each linear layer: new ones, or those given."""
+    torch.manual_seed(seed)
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    model = get_peft_model(base, config, autocast_adapter_dtype=True)
+    if adapter:
+        set_peft_model_state_dict(model, read_tensors(adapter))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # small updates would be rounded away in bfloat16
+    return model
+
+
+def adapter_bytes(model) -> bytes:
+    """The trained matrices as a safetensors file."""
+    found = get_peft_model_state_dict(model, save_embedding_layers=False)
+    tensors = {name: tensor.detach().float().contiguous() for name, tensor in found.items()}
+    return write_tensors(tensors, metadata={"format": "pt"})
+
+
+# --- the loop ------------------------------------------------------------------------------------------------
+
+
+def loss_of(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """(summed loss, tokens that were the likeliest, tokens learned) of a batch, padded to its longest example."""
+    length = max(len(example.tokens) for example in batch)
+    tokens = torch.tensor([e.tokens + [0] * (length - len(e.tokens)) for e in batch])
+    trained = torch.tensor([e.trained + [False] * (length - len(e.trained)) for e in batch])
+    real = torch.tensor([[1] * len(e.tokens) + [0] * (length - len(e.tokens)) for e in batch])
+    language_model = model.get_base_model()
+    hidden = language_model.model(input_ids=tokens, attention_mask=real).last_hidden_state
+    wanted = trained[:, 1:]  # the state at a token predicts the one after it
+    logits = language_model.lm_head(hidden[:, :-1][wanted]).float()  # only where there is something to learn
+    targets = tokens[:, 1:][wanted]
+    loss = cross_entropy(logits, targets, reduction="sum")
+    return loss, (logits.argmax(-1) == targets).sum(), len(targets)
+
+
+def train(model, examples: list[Example], validation: list[Example], trainer: "Trainer"):
+    """Yields a dict of metrics after each step, with the field names of OpenAI's events; losses in nats a token.
+
+    It begins at the step that ``trainer`` has come to. Stop it by not asking for the next step.
+    """
+    settings = trainer.settings
+    while trainer.step < trainer.total:
+        epoch, place = divmod(trainer.step, trainer.per_epoch)
+        order = random.Random(
+            f"{settings.seed}-{epoch}"
+        )  # the same again when training goes on after a break
+        metrics = trainer.learn(batches(examples, settings.batch_size, order)[place])
+        epoch_ends = trainer.step % trainer.per_epoch == 0
+        yield metrics | validate(model, validation, trainer.step, epoch_ends)
+
+
+class Trainer:
+    """The optimizer, the learning rate's course, and how far the training has come."""
+
+    def __init__(self, model, settings: Settings, examples: int):
+        self.model, self.settings, self.step = model, settings, 0
+        self.per_epoch = math.ceil(examples / settings.batch_size)
+        self.total = self.per_epoch * settings.n_epochs
+        self.weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.weights, betas=(0.9, 0.99), weight_decay=0.0)
+
+    def learn(self, batch: list[Example]) -> dict:
+        """One step: the loss, its gradient, and a small move against it."""
+        loss, right, count = loss_of(self.model, batch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        if count:  # else every answer of this batch has weight 0
+            (loss / count).backward()
+            torch.nn.utils.clip_grad_norm_(self.weights, LONGEST_NORM)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        self.step += 1
+        mean = {"train_loss": loss.item(), "train_mean_token_accuracy": right.item()}
+        return {"step": self.step, "total_steps": self.total} | {
+            k: v / max(count, 1) for k, v in mean.items()
+        }
+
+    def rate(self) -> float:
+        """Rises for the first tenth of the steps, then falls along a cosine to 0."""
+        warm_up = max(1, round(WARM_UP * self.total))
+        if self.step < warm_up:
+            return self.settings.rate * (self.step + 1) / warm_up
+        done = (self.step - warm_up) / max(1, self.total - warm_up)
+        return self.settings.rate * (1 + math.cos(math.pi * done)) / 2
+
+    def state(self) -> bytes:
+        """All that is needed to go on later: nothing is random in a step but the order, which the seed gives."""
+        out = io.BytesIO()
+        adapter, moments = adapter_bytes(self.model), self.optimizer.state_dict()
+        torch.save({"step": self.step, "adapter": adapter, "optimizer": moments}, out)
+        return out.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Continues where ``state`` was taken."""
+        saved = torch.load(io.BytesIO(state), weights_only=True)
+        set_peft_model_state_dict(self.model, read_tensors(saved["adapter"]))
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step = saved["step"]
+
+
+@torch.inference_mode()
+def validate(model, validation: list[Example], step: int, epoch_ends: bool) -> dict:
+    """The loss on a few validation examples, in turn; at the end of an epoch on all of them."""
+    if not validation or (step % VALID_EVERY and not epoch_ends):
+        return {}
+    few = [(step // VALID_EVERY * VALID_BATCH + i) % len(validation) for i in range(VALID_BATCH)]
+    chosen = validation if epoch_ends else [validation[i] for i in dict.fromkeys(few)]
+    sums = [loss_of(model, chosen[i : i + VALID_BATCH]) for i in range(0, len(chosen), VALID_BATCH)]
+    count = max(1, sum(count for *_, count in sums))
+    loss, accuracy = (sum(part[i].item() for part in sums) / count for i in (0, 1))
+    found = {"valid_loss": loss, "valid_mean_token_accuracy": accuracy}
+    if epoch_ends:
+        found |= {"full_valid_loss": loss, "full_valid_mean_token_accuracy": accuracy}
+    return found

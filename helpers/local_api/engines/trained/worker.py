@@ -1,0 +1,311 @@
+"""The training process: takes the waiting jobs one after the other, writes what happens, and ends by itself.
+
+It outlives the notebook that started it. It is paused and cancelled through the database only, at the next step.
+"""
+
+import base64
+import sys
+import threading
+import time
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+
+from ... import history, jobs
+from ...store import Row, Store, new_id
+from ...training_files import Failure
+from . import MODEL, resolve, weights
+from .lease import PACE, Lease, LeaseLost
+
+ACTIVE = ("queued", "running")
+SAVE_EVERY = 10  # steps; so much is done again after a kill
+MAX_ATTEMPTS = 5  # that end without a word and without having saved a further state
+ESTIMATE_AFTER = 2  # steps
+
+
+class Stopped(Exception):
+    """The job is not to be trained now: it was paused or cancelled."""
+
+
+def main(folder: str, name: str) -> int:
+    """Trains until no job is left or the lease is lost. Returns 0."""
+    if not Path(folder).exists():
+        return 0
+    store = Store(folder)
+    lease = Lease(store, name)
+    try:
+        lease.renew()
+        threading.Thread(target=_keep, args=(store, name), daemon=True).start()
+        while not lease.release_if(lambda: next_job(store) is None):
+            if row := next_job(store):
+                run(store, lease, row)
+    except LeaseLost:
+        print("Another training process has taken over, or the state is gone: this one ends.", flush=True)
+    return 0
+
+
+def _keep(store: Store, name: str) -> None:
+    """Renews the lease while the process lives."""
+    lease = Lease(store, name)
+    try:
+        while True:
+            time.sleep(PACE)
+            lease.renew()
+    except Exception:  # noqa: BLE001 - whatever it is: without a lease this process must write no more, and cannot
+        return
+
+
+def next_job(store: Store) -> Row | None:
+    """The oldest job that waits for this engine, or that another process has left unfinished."""
+    for row in store.every("job"):
+        if jobs.is_trained_here(row.body) and jobs.status(store, row.id) in ACTIVE:
+            return row
+    return None
+
+
+def run(store: Store, lease: Lease, row: Row) -> None:
+    """Trains one job to its end, or until it is paused or cancelled."""
+    diary = Diary(store, lease, row)
+    try:
+        diary.begin_attempt()
+        _train(store, row, diary)
+    except Stopped:
+        if jobs.status(store, row.id) not in jobs.TERMINAL:
+            return  # paused
+    except Failure as failure:
+        diary.fail(failure.error)
+    except LeaseLost:
+        raise
+    except Exception as error:  # noqa: BLE001 - the job must say that it has ended, and why
+        traceback.print_exc()
+        diary.fail(_explained(error))
+    diary.forget()
+
+
+def _explained(error: Exception) -> dict:
+    text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        text = (
+            f"This computer has too little free memory. Close other programs, or use a smaller batch. {text}"
+        )
+        return {"code": "out_of_memory", "message": text, "param": None}
+    if isinstance(error, ImportError):
+        text = f"Packages are missing. Install them with: python start.py local ({text})"
+    return {"code": "server_error", "message": f"Training ended with an error. {text}", "param": None}
+
+
+def _train(store: Store, row: Row, diary: "Diary") -> None:
+    from . import training  # loads torch: seconds
+
+    job = row.body
+    files = history.read_files(store, row)
+    numbers = resolve(job["method"]["supervised"]["hyperparameters"])
+    training.torch.set_num_threads(training.quickest_threads())
+    tokenizer = training.load_tokenizer(weights.folder())
+    named = zip(files, PARAMS, strict=True)
+    examples, validation = (encoded(training, tokenizer, file, param) for file, param in named)
+    longest = max(len(example.tokens) for example in examples)
+    model = training.load_model(weights.folder(), longest)
+    model = training.with_lora(model, start_adapter(store, row), job["seed"])
+    trainer = training.Trainer(model, training.Settings(**numbers, seed=job["seed"]), len(examples))
+    if saved := diary.saved_state():
+        trainer.restore(saved)
+    diary.start(numbers, trainer)
+    clock = Clock(trainer)
+    for metrics in training.train(model, examples, validation, trainer):
+        epoch_ends = trainer.step % trainer.per_epoch == 0
+        if epoch_ends:
+            diary.checkpoint(metrics, training.adapter_bytes(model), is_last=trainer.step == trainer.total)
+        going_on = diary.step(metrics)
+        if epoch_ends or not going_on or trainer.step % SAVE_EVERY == 0:
+            diary.save(trainer.state())
+        if not going_on:
+            raise Stopped
+        if seconds := clock.estimate():
+            diary.estimate(seconds)
+    diary.succeed(sum(len(example.tokens) for example in examples) * numbers["n_epochs"])
+
+
+PARAMS = ("training_file", "validation_file")
+
+
+def encoded(training, tokenizer, file, param: str) -> list:
+    """The examples of a file as tokens. Raises Failure for one that is too long, or if there are too many."""
+    if not file:
+        return []
+    if file.count > len(file.sample):
+        message = (
+            f"Training on this computer takes at most {len(file.sample)} examples; {file.count} were given."
+        )
+        raise Failure(message, f"invalid_{param}", param)
+    examples = [training.encode(tokenizer, example["messages"]) for example in file.sample]
+    for number, example in enumerate(examples, 1):
+        if len(example.tokens) > training.MAX_TOKENS:
+            message = (
+                f"Example {number} has {len(example.tokens)} tokens; training on this computer takes at most "
+                f"{training.MAX_TOKENS}. Shorten it, or cut it into several examples."
+            )
+            raise Failure(message, f"invalid_{param}", param)
+    return examples
+
+
+def start_adapter(store: Store, row: Row) -> bytes | None:
+    """The matrices to train further, if the job starts from a tuned model."""
+    name = row.body["model"]
+    if name == MODEL:
+        return None
+    adapter = store.data("model", name, row.owner)
+    if adapter is None:
+        raise Failure(f"The model {name} was deleted before training began.", "model_not_found", "model")
+    return adapter
+
+
+class Clock:
+    """How long the rest will take, judged by the first steps of this process."""
+
+    def __init__(self, trainer):
+        self.trainer, self.first, self.start = trainer, trainer.step, time.monotonic()
+
+    def estimate(self) -> float | None:
+        """Seconds that are left; once, after the first steps."""
+        done = self.trainer.step - self.first
+        if done != ESTIMATE_AFTER:
+            return None
+        return (time.monotonic() - self.start) / done * (self.trainer.total - self.trainer.step)
+
+
+class Diary:
+    """Writes what happens to a job: its states, events, checkpoints, models and results file.
+
+    Nothing is written twice: a run that begins again at a saved step keeps what was seen of the steps after it.
+    """
+
+    def __init__(self, store: Store, lease: Lease, row: Row):
+        self.store, self.lease, self.row, self.job = store, lease, row, row.body
+        self.seen = max((step["step"] for step in self._steps()), default=0)
+        self.path = store.folder / "trained" / f"{row.id}.pt"
+
+    def _steps(self) -> list[dict]:
+        events = self.store.children("event", self.row.id)
+        return [event.body["data"] for event in events if "train_loss" in event.body["data"]]
+
+    @contextmanager
+    def _writing(self, *also: str):
+        """A transaction. Raises Stopped if the job is neither running, nor waiting, nor ``also``."""
+        with self.store.write() as db:
+            self.lease.check(db)
+            self.status = jobs.status(self.store, self.row.id)
+            if self.status not in (*ACTIVE, *also):
+                raise Stopped
+            yield db
+
+    def _event(self, db, text: str, **options) -> None:
+        jobs.insert_event(self.store, db, self.row.owner, self.row.id, text, **options)
+
+    def _state(self, db, changes: dict) -> None:
+        jobs.insert_state(self.store, db, self.row.owner, self.row.id, changes)
+
+    def begin_attempt(self) -> None:
+        """Counts the processes that began and were never heard of again. Raises Failure at one too many."""
+        with self._writing() as db:
+            attempts = len(self.store.children("attempt", self.row.id))
+            self.store.insert(db, "attempt", new_id("attempt-"), self.row.owner, {}, parent=self.row.id)
+        if attempts >= MAX_ATTEMPTS:
+            raise Failure(
+                f"The training process was ended {attempts} times without a word, so this job was given up. Often "
+                f"the reason is too little memory. Its log is {self.store.folder / 'trained' / 'worker.log'}",
+                "training_process_ended",
+                None,
+            )
+
+    def saved_state(self) -> bytes | None:
+        """What an earlier process saved of this job."""
+        return self.path.read_bytes() if self.path.exists() else None
+
+    def start(self, numbers: dict, trainer) -> None:
+        begun = self.seen or trainer.step
+        text = f"Training goes on after step {trainer.step}" if begun else "Fine-tuning job started"
+        with self._writing() as db:
+            self._event(db, text)
+            self._state(db, {"status": "running", **jobs.method_fields("supervised", numbers)})
+
+    def step(self, metrics: dict) -> bool:
+        """Writes one step. False if the job was paused meanwhile."""
+        with self._writing("paused") as db:
+            if metrics["step"] > self.seen:
+                text, data, level = history.metrics_event(metrics)
+                self._event(db, text, data=data, level=level)
+        self.seen = max(self.seen, metrics["step"])
+        return self.status != "paused"
+
+    def save(self, state: bytes) -> None:
+        """Keeps a state to go on from, whole or not at all."""
+        part = self.path.with_suffix(".part")
+        part.write_bytes(state)
+        part.replace(self.path)
+        with self._writing("paused") as db:
+            db.execute("DELETE FROM objects WHERE kind = 'attempt' AND parent = ?", (self.row.id,))
+
+    def estimate(self, seconds: float) -> None:
+        with self._writing() as db:
+            if self.status != "running":
+                return
+            minutes = max(1, round(seconds / 60))
+            self._event(db, f"About {minutes} more minute{'s' if minutes > 1 else ''} on this computer")
+            self._state(db, {"status": "running", "estimated_finish": int(self.store.clock() + seconds)})
+
+    def checkpoint(self, metrics: dict, adapter: bytes, is_last: bool) -> None:
+        """The model after an epoch; it can be asked from now on. The last one is the job's result."""
+        step = metrics["step"]
+        if any(row.body["step_number"] == step for row in self.store.children("checkpoint", self.row.id)):
+            return
+        name = f"ft:{MODEL}:this-computer:{self.job['user_provided_suffix'] or ''}:{new_id('', 8)}"
+        name += "" if is_last else f":ckpt-step-{step}"
+        body = {
+            "id": new_id("ftckpt_"),
+            "object": "fine_tuning.job.checkpoint",
+            "fine_tuned_model_checkpoint": name,
+            "fine_tuning_job_id": self.row.id,
+            "step_number": step,
+            "metrics": {key: value for key, value in metrics.items() if key != "total_steps"},
+        }
+        place = {"parent": self.row.id}
+        with self._writing("paused") as db:
+            model = {"base": MODEL, "organization": self.job["organization_id"]}
+            self.store.insert(db, "model", name, self.row.owner, model, data=adapter, **place)
+            self.store.insert(db, "checkpoint", body["id"], self.row.owner, body, **place)
+            if not is_last:
+                self._event(db, f"Checkpoint created at step {step} with Snapshot ID: {name}")
+
+    def succeed(self, tokens: int) -> None:
+        table = base64.b64encode(history.metrics_csv(self._steps()))
+        file_id = new_id("file-")
+        file = history.results_file(file_id, self.store.save_bytes(file_id, [table]), self.job["created_at"])
+        last = self.store.children("checkpoint", self.row.id)[-1]
+        name = last.body["fine_tuned_model_checkpoint"]
+        with self._writing() as db:
+            self.store.insert(db, "file", file["id"], self.row.owner, file, parent=self.row.id)
+            self._event(db, f"New fine-tuned model created: {name}")
+            self._event(db, "The job has successfully completed")
+            changes = {"status": "succeeded", "fine_tuned_model": name, "result_files": [file["id"]]}
+            self._end(db, changes | {"trained_tokens": tokens})
+
+    def fail(self, error: dict) -> None:
+        try:
+            with self._writing("paused") as db:
+                self._event(db, error["message"], level="error")
+                self._end(db, {"status": "failed", "error": error})
+        except Stopped:
+            pass
+
+    def _end(self, db, changes: dict) -> None:
+        end = {"finished_at": int(self.store.clock()), "estimated_finish": None}
+        self._state(db, changes | end)
+
+    def forget(self) -> None:
+        """Removes what was kept to go on from."""
+        self.path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,185 @@
+"""Jobs of the trained engine through the client: a real training process, on a tiny model with random weights."""
+
+import os
+import signal
+import time
+
+import pytest
+from openai import DefaultHttpx2Client
+
+from helpers.jobs import metrics, new_events
+from helpers.local_api.app import Mode, create_app
+from helpers.local_api.engines import trained
+from helpers.local_api.engines.trained import lease
+from helpers.local_api.server import Server
+from helpers.local_api.store import Store
+from tests import tiny_model
+
+from .conftest import Api, Clock, rows
+
+pytestmark = tiny_model.TIER
+
+MODEL = trained.MODEL
+PATIENCE = 120  # seconds until a test gives up; nothing is measured
+ASKED = [{"role": "user", "content": "When do I water bed 3?"}]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return tiny_model.make(tmp_path_factory.mktemp("tiny") / "weights")
+
+
+@pytest.fixture
+def local(weights, tmp_path, monkeypatch):
+    """A mock API on a state folder of its own, with the trained engine on the tiny model."""
+    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(weights))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    from helpers.local_api.engines.trained import serving
+
+    monkeypatch.setattr(serving, "server", serving.Server())
+    serving.context.cache_clear()
+    app = create_app(Store(tmp_path / "state"), Mode(by_hand=True))
+    server = Server(app).start()
+    with DefaultHttpx2Client(trust_env=False) as connections:
+        api = Api(server, app, Clock(), connections)
+        yield api
+        for job in api.client.fine_tuning.jobs.list():
+            if job.status not in ("succeeded", "failed", "cancelled"):
+                api.client.fine_tuning.jobs.cancel(job.id)
+        until(lambda: not lease.is_held(app.state.service.store))
+    server.stop()
+
+
+def until(done):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := done()):
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.05)
+    return found
+
+
+def create(api, epochs=2, **options):
+    file = api.upload(rows())
+    hyperparameters = {"n_epochs": epochs, "batch_size": 4}
+    options = {"model": MODEL, "seed": 1, "hyperparameters": hyperparameters} | options
+    return api.client.fine_tuning.jobs.create(training_file=file.id, **options)
+
+
+def status(api, job, *wanted):
+    """Waits until the job has one of these statuses; the job."""
+
+    def look():
+        found = api.client.fine_tuning.jobs.retrieve(job.id)
+        return found if found.status in wanted else None
+
+    return until(look)
+
+
+def steps(api, job) -> list[int]:
+    events = new_events(api.client, job.id)
+    return [event.data["step"] for event in events if event.data and "train_loss" in event.data]
+
+
+def test_a_job_trains_and_its_model_answers(local):
+    job = create(local, suffix="garden", validation_file=local.upload(rows(3)).id)
+    assert (job.status, job.organization_id) == ("validating_files", trained.ORGANIZATION)
+    job = status(local, job, "succeeded", "failed")
+    assert job.status == "succeeded", job.error
+    assert steps(local, job) == [1, 2, 3, 4, 5, 6]
+    assert job.hyperparameters.n_epochs == 2 and job.trained_tokens > 100
+    table = metrics(local.client, job)
+    assert list(table.step) == [1, 2, 3, 4, 5, 6] and table.train_loss.gt(0).all()
+    assert list(table.valid_loss.dropna().index) == [2, 5]
+    points = list(local.client.fine_tuning.jobs.checkpoints.list(job.id))
+    assert [point.step_number for point in points] == [6, 3]
+    assert points[0].fine_tuned_model_checkpoint == job.fine_tuned_model
+    assert job.fine_tuned_model.startswith(f"ft:{MODEL}:") and ":garden:" in job.fine_tuned_model
+    listed = {model.id for model in local.client.models.list()}
+    assert {MODEL, job.fine_tuned_model, points[1].fine_tuned_model_checkpoint} <= listed
+    answers_plainly_and_streamed(local, job.fine_tuned_model)
+
+
+def answers_plainly_and_streamed(api, model):
+    options = {"model": model, "messages": ASKED, "temperature": 0, "max_tokens": 9}
+    whole = api.client.chat.completions.create(**options, logprobs=True, top_logprobs=2, n=2)
+    first, second = whole.choices
+    assert whole.system_fingerprint == "fp_trained" and whole.usage.completion_tokens == 18
+    assert first.message.content == second.message.content and first.finish_reason == "length"
+    assert len(first.logprobs.content) == 9 and len(first.logprobs.content[0].top_logprobs) == 2
+    events = list(
+        api.client.chat.completions.create(**options, stream=True, stream_options={"include_usage": True})
+    )
+    text = "".join(e.choices[0].delta.content or "" for e in events if e.choices)
+    assert text == first.message.content and events[-1].usage.completion_tokens == 9
+    error = api.refusal(
+        api.client.chat.completions.create, model=model, messages=[{"role": "user", "content": "bed " * 2000}]
+    )
+    assert (error.status_code, error.code) == (400, "context_length_exceeded")
+
+
+def test_pause_resume_and_a_killed_process(local):
+    job = create(local, epochs=50)
+    until(lambda: len(steps(local, job)) >= 12)
+    local.client.fine_tuning.jobs.pause(job.id)
+    store = local.app.state.service.store
+    until(lambda: not lease.is_held(store))
+    seen = steps(local, job)
+    assert local.client.fine_tuning.jobs.retrieve(job.id).status == "paused"
+    local.client.fine_tuning.jobs.resume(job.id)
+    until(lambda: len(steps(local, job)) > len(seen))
+    os.kill(lease.read(store).body["pid"], signal.SIGKILL)
+    job = status(local, job, "succeeded", "failed")  # as it is asked for, another process is started
+    assert job.status == "succeeded", job.error
+    assert steps(local, job) == list(range(1, 151))
+    said = [event.message for event in new_events(local.client, job.id)]
+    assert said.count("Fine-tuning job started") == 1
+    assert len([text for text in said if text.startswith("Training goes on after step")]) == 2
+
+
+def test_cancel_ends_it_and_the_next_job_follows(local):
+    first, second = create(local, epochs=50), create(local)
+    until(lambda: steps(local, first))
+    assert local.client.fine_tuning.jobs.retrieve(second.id).status in ("validating_files", "queued")
+    assert local.client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
+    assert status(local, second, "succeeded", "failed").status == "succeeded"
+    assert local.client.fine_tuning.jobs.retrieve(first.id).fine_tuned_model is None
+    assert len(steps(local, first)) < 150
+
+
+def test_a_row_that_is_too_long_fails_with_its_number(local):
+    long = {"messages": [*ASKED, {"role": "assistant", "content": "water " * 600}]}
+    file = local.upload([*rows(), long])
+    job = local.client.fine_tuning.jobs.create(training_file=file.id, model=MODEL)
+    job = status(local, job, "succeeded", "failed")
+    assert (job.status, job.error.code) == ("failed", "invalid_training_file")
+    assert "Example 13 has" in job.error.message
+
+
+def test_processes_that_end_without_a_word_are_given_up(local, monkeypatch):
+    store = local.app.state.service.store
+    launch = lease._launch
+    monkeypatch.setattr(lease, "_launch", lambda *a: None)
+    job = create(local)
+    until(lambda: local.client.fine_tuning.jobs.retrieve(job.id).status == "queued")
+    for number in range(5):
+        store.add("attempt", f"attempt-{number}", local.key, {}, parent=job.id)
+    with store.write() as db:
+        db.execute("DELETE FROM objects WHERE kind = 'lease'")
+    monkeypatch.setattr(lease, "_launch", launch)
+    job = status(local, job, "failed")
+    assert job.error.code == "training_process_ended" and "5 times" in job.error.message
+
+
+def test_a_tuned_model_is_trained_further_and_dpo_is_refused(local):
+    first = status(local, create(local), "succeeded")
+    second = status(local, create(local, model=first.fine_tuned_model), "succeeded", "failed")
+    assert second.status == "succeeded" and second.fine_tuned_model != first.fine_tuned_model
+    error = local.refusal(create, local, method={"type": "dpo", "dpo": {}}, hyperparameters={})
+    assert (error.status_code, error.code) == (400, "model_not_available")
+
+
+def test_closed_services_do_not_close_this_one(local):
+    closed = local.another_client(local.key + ".closed@2027-01-15")
+    file = local.upload(rows())
+    job = closed.fine_tuning.jobs.create(training_file=file.id, model=MODEL, hyperparameters={"n_epochs": 1})
+    assert status(local, job, "succeeded", "failed").status == "succeeded"

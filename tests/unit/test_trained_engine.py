@@ -1,0 +1,270 @@
+"""The trained engine on a tiny model with random weights: the loop, the masks, decoding, and what it can resume."""
+
+import json
+import random
+
+import pytest
+
+from helpers.local_api.engines.trained import weights
+from helpers.local_api.store import Store
+from tests import tiny_model
+
+if tiny_model.HAS_TORCH:
+    import torch
+    from peft import PeftModel
+
+    from helpers.local_api.engines.trained import serving, training
+    from helpers.local_api.engines.trained.export import ExportError, export
+
+pytestmark = tiny_model.TIER
+
+CHAT = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "When do I water?"},
+    {"role": "assistant", "content": "In the evening."},
+]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tiny_model.make(tmp_path_factory.mktemp("tiny") / "weights")
+
+
+@pytest.fixture
+def tokenizer(folder):
+    return training.load_tokenizer(folder)
+
+
+def fresh(folder, seed=1, adapter=None):
+    torch.set_num_threads(1)
+    base = training.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return training.with_lora(base, adapter, seed)
+
+
+def chat(number: int) -> list[dict]:
+    return [
+        {"role": "user", "content": f"When do I water bed {number}?"},
+        {"role": "assistant", "content": f"Water bed {number} in the evening."},
+    ]
+
+
+def learned(tokenizer, example) -> str:
+    return tokenizer.decode([t for t, on in zip(example.tokens, example.trained, strict=True) if on])
+
+
+def test_only_the_answer_and_its_end_are_learned(tokenizer):
+    example = training.encode(tokenizer, CHAT)
+    assert learned(tokenizer, example) == "In the evening.<|im_end|>"
+    assert tokenizer.decode(example.tokens) == training.prompt_text(tokenizer, CHAT, False).rstrip("\n")
+
+
+def test_an_answer_of_weight_0_is_read_but_not_learned(tokenizer):
+    quiet = [*CHAT[:2], CHAT[2] | {"weight": 0}, *CHAT[1:2], {"role": "assistant", "content": "At six."}]
+    example = training.encode(tokenizer, quiet)
+    assert learned(tokenizer, example) == "At six.<|im_end|>"
+    assert "In the evening." in tokenizer.decode(example.tokens)
+
+
+def test_batches_hold_every_example_once_and_lie_close_in_length():
+    examples = [training.Example([0] * n, [True] * n) for n in range(1, 34)]
+    found = training.batches(examples, 4, random.Random(1))
+    assert sorted(len(e.tokens) for batch in found for e in batch) == list(range(1, 34))
+    assert [len(batch) for batch in found].count(4) == 8
+    assert max(len(batch[-1].tokens) - len(batch[0].tokens) for batch in found) <= 3
+
+
+def test_padding_does_not_change_the_loss(folder, tokenizer):
+    model = fresh(folder)
+    short, long = (training.encode(tokenizer, rows) for rows in (chat(1), CHAT))
+    alone = [training.loss_of(model, [example]) for example in (short, long)]
+    together = training.loss_of(model, [short, long])
+    assert together[0].item() == pytest.approx(sum(part[0].item() for part in alone), rel=1e-4)
+    assert together[2] == sum(part[2] for part in alone)
+
+
+def trained(folder, tokenizer, steps=None, state=None, seed=1):
+    examples = [training.encode(tokenizer, chat(number)) for number in range(12)]
+    model = fresh(folder, seed)
+    settings = training.Settings(n_epochs=8, batch_size=4, learning_rate_multiplier=3.0, seed=seed)
+    trainer = training.Trainer(model, settings, len(examples))
+    if state:
+        trainer.restore(state)
+    seen = []
+    for metrics in training.train(model, examples, examples[:3], trainer):
+        seen.append(metrics)
+        if trainer.step == steps:
+            break
+    return model, trainer, seen
+
+
+def test_it_learns_and_only_lora_changes(folder, tokenizer):
+    before = {name: p.clone() for name, p in fresh(folder).named_parameters()}
+    model, _, seen = trained(folder, tokenizer)
+    assert [metrics["step"] for metrics in seen] == list(range(1, 25))
+    assert seen[-1]["train_loss"] < 0.85 * seen[0]["train_loss"]
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed and all("lora_" in name for name in changed)
+    assert [m["step"] for m in seen if "full_valid_loss" in m] == [3 * epoch for epoch in range(1, 9)]
+    assert [m["step"] for m in seen if "valid_loss" in m and "full_valid_loss" not in m] == [10, 20]
+
+
+def test_a_run_that_goes_on_after_a_break_gives_the_same_numbers(folder, tokenizer):
+    _, _, whole = trained(folder, tokenizer)
+    _, trainer, first = trained(folder, tokenizer, steps=7)
+    _, _, rest = trained(folder, tokenizer, state=trainer.state(), seed=1)
+    assert [m["step"] for m in first + rest] == [m["step"] for m in whole]
+    assert [m["train_loss"] for m in first + rest] == pytest.approx(
+        [m["train_loss"] for m in whole], rel=1e-4
+    )
+
+
+def test_the_rate_rises_and_falls_to_zero(folder):
+    trainer = training.Trainer(fresh(folder), training.Settings(n_epochs=10, batch_size=1), 10)
+    rates = []
+    for trainer.step in range(101):
+        rates.append(trainer.rate())
+    assert (
+        rates[0] == pytest.approx(3e-4)
+        and max(rates) == pytest.approx(3e-3)
+        and rates[100] == pytest.approx(0)
+    )
+    assert rates.index(max(rates)) in (9, 10)
+
+
+# --- answering -------------------------------------------------------------------------------------------------
+
+
+def answer(tokenizer, prompt="When?", **options) -> "serving.Answer":
+    options = {"limit": 12, "temperature": 0, "seed": 1, "stops": [], "top": -1} | options
+    return serving.Answer(tokenizer.encode(prompt), **options)
+
+
+def written(model, tokenizer, *answers) -> list[tuple[str, str]]:
+    serving.decode(model, tokenizer, list(answers))
+    pieces = [list(one) for one in answers]
+    return [("".join(p.text for p in parts), parts[-1].finish_reason) for parts in pieces]
+
+
+@pytest.fixture
+def model(folder, tokenizer):
+    return trained(folder, tokenizer)[0].merge_and_unload().eval()
+
+
+def test_a_batch_answers_as_each_question_alone(model, tokenizer):
+    prompts = ["When do I water bed 3?", "Bed", "In the evening water number one in the"]
+    alone = [written(model, tokenizer, answer(tokenizer, prompt))[0] for prompt in prompts]
+    assert written(model, tokenizer, *(answer(tokenizer, prompt) for prompt in prompts)) == alone
+    assert len(set(alone)) > 1
+
+
+def test_the_cache_gives_what_reading_all_again_gives(model, tokenizer):
+    one = answer(tokenizer, "When do I water bed 3?")
+    written(model, tokenizer, one)
+    tokens = list(one.prompt)
+    for token in one.generated:
+        with torch.inference_mode():
+            assert int(model(torch.tensor([tokens])).logits[0, -1].argmax()) == token
+        tokens.append(token)
+
+
+def test_a_seed_gives_the_same_draw_again(model, tokenizer):
+    draws = [written(model, tokenizer, answer(tokenizer, temperature=1.0, seed=s))[0] for s in (5, 5, 6)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_logprobs_are_those_of_the_model(model, tokenizer):
+    one = answer(tokenizer, limit=3, top=4)
+    serving.decode(model, tokenizer, [one])
+    found = [entry for piece in one for entry in piece.logprobs]
+    with torch.inference_mode():
+        logs = torch.log_softmax(model(torch.tensor([one.prompt])).logits[0, -1].float(), -1)
+    assert len(found) == 3 and len(found[0]["top_logprobs"]) == 4
+    assert [t["logprob"] for t in found[0]["top_logprobs"]] == pytest.approx(
+        logs.topk(4).values.tolist(), abs=1e-4
+    )
+    assert found[0]["logprob"] == found[0]["top_logprobs"][0]["logprob"]
+    assert bytes(found[0]["bytes"]) == serving.token_bytes(tokenizer, one.generated[0])
+
+
+def scripted(tokenizer, text: str, **options) -> "serving.Answer":
+    """An answer whose tokens are given, as if the model had found them the likeliest."""
+    one = answer(tokenizer, limit=99, **options)
+    for token in [*tokenizer.encode(text), tokenizer.eos_token_id]:
+        if not one.done:
+            one.put(tokenizer, torch.nn.functional.one_hot(torch.tensor(token), len(tokenizer)).float())
+    return one
+
+
+def test_text_before_a_stop_is_shown_and_nothing_of_the_stop(tokenizer):
+    pieces = list(scripted(tokenizer, "Water it. Desk: none", stops=["Desk:", "zzz"]))
+    assert "".join(piece.text for piece in pieces) == "Water it. "
+    assert pieces[-1].finish_reason == "stop"
+
+
+def test_what_only_looks_like_a_stop_is_shown_in_the_end(tokenizer):
+    assert "".join(piece.text for piece in scripted(tokenizer, "Water De", stops=["Desk:"])) == "Water De"
+
+
+def test_a_character_of_several_tokens_is_never_shown_in_halves(tokenizer):
+    pieces = list(scripted(tokenizer, "Gate é 登 x"))
+    assert "".join(piece.text for piece in pieces) == "Gate é 登 x"
+    assert not any("\N{REPLACEMENT CHARACTER}" in piece.text for piece in pieces)
+
+
+def test_an_answer_that_nobody_reads_is_not_computed_further(tokenizer):
+    one = scripted(tokenizer, "Water bed")
+    assert next(iter(one)).text
+    assert one.done
+
+
+def test_a_wrong_file_is_no_weights(tmp_path):
+    file = tmp_path / "x"
+    file.write_bytes(b"x")
+    assert weights.file_hash(file) != weights.SHA256 and len(weights.SHA256) == 64
+
+
+# --- export ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(folder, tmp_path_factory):
+    """The exported forms of a tuned tiny model, and the scores that the served one gives."""
+    place, name = tmp_path_factory.mktemp("export"), "ft:smollm2-135m-instruct:this-computer::x"
+    model, _, _ = trained(folder, training.load_tokenizer(folder))
+    store = Store(place / "state")
+    store.add("model", name, "sk-local", {"base": "b"}, data=training.adapter_bytes(model))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_API_WEIGHTS", str(folder))
+        paths = export(store, name, place / "out")
+        with pytest.raises(ExportError, match="There is no model nobody"):
+            export(store, "nobody", place / "out")
+    return [*paths, scores(model.merge_and_unload())]
+
+
+def scores(model) -> "torch.Tensor":
+    with torch.inference_mode():
+        return model.eval()(torch.arange(3, 40)[None]).logits[0].float()
+
+
+def test_the_adapter_names_the_public_base_and_gives_the_same_scores(exported, folder):
+    adapter, *_, served = exported
+    assert (
+        json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
+        == weights.PUBLIC_NAME
+    )
+    base = training.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    assert torch.allclose(scores(PeftModel.from_pretrained(base, adapter)), served, atol=1e-4)
+
+
+def test_the_merged_folder_gives_the_same_scores(exported):
+    _, merged, _, served = exported
+    found = scores(training.AutoModelForCausalLM.from_pretrained(merged))
+    assert torch.allclose(found, served, atol=0.05)  # it is kept in bfloat16
+    assert training.load_tokenizer(merged).chat_template == tiny_model.TEMPLATE
+
+
+def test_the_gguf_file_gives_nearly_the_same_scores(exported):
+    *_, file, served = exported
+    found = scores(training.AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name))
+    assert torch.allclose(found, served, atol=0.05)  # 8 bits a number
+    assert (found.argmax(-1) == served.argmax(-1)).float().mean() > 0.9
