@@ -126,7 +126,14 @@ for model, got in zip(exact, counts):
 print(*exact)
 """
     exact = run(code, tmp_path).split()
-    assert set(models) - set(exact) == {"ada", "babbage", "curie", "davinci", "gpt-6-luna", "smollm2-135m-instruct"}
+    assert set(models) - set(exact) == {
+        "ada",
+        "babbage",
+        "curie",
+        "davinci",
+        "gpt-6-luna",
+        "smollm2-135m-instruct",
+    }
     assert len(exact) >= 29
 
 
