@@ -6,6 +6,7 @@ from ipywidgets import HTML, BoundedIntText, Dropdown, HBox, IntSlider, VBox, li
 
 from .. import costs
 from ..charts import break_even_svg
+from .style import style
 
 # label: value at the start, lowest, highest
 NUMBERS = {
@@ -27,16 +28,13 @@ LEGEND = (
     "Each box holds the same number as the slider beside it. With the keyboard: Tab goes from one to the next; "
     "in a box type a number and press Enter; the space bar opens a list of models, Enter takes one."
 )
-STYLE = """<style>
-.cost-calculator { color: var(--jp-ui-font-color1, inherit); max-width: 62em; padding: 4px 0; }
-.cost-calculator .widget-html, .cost-calculator .widget-html-content { height: auto; line-height: 1.4; }
-.cost-calculator p { margin: 6px 0 2px; overflow-wrap: anywhere; }
-.cost-calculator p[role=alert] { border-left: 4px solid #d55e00; padding-left: 8px; }
-.cost-calculator table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin-top: 8px; }
-.cost-calculator caption { text-align: left; padding-bottom: 4px; }
-.cost-calculator th, .cost-calculator td { text-align: left; padding: 2px 10px 2px 0; overflow-wrap: anywhere;
-  border-bottom: 1px solid var(--jp-border-color2, #bbb); }
-</style>"""
+STYLE = style(
+    "cost-calculator",
+    """.NAME p[role=alert] { border-left: 4px solid #d55e00; padding-left: 8px; }
+.NAME caption { padding-bottom: 4px; }
+.NAME th, .NAME td { overflow-wrap: anywhere; }
+""",
+)
 
 
 def cost_calculator(model: str, compare_with: str | None = None, **start: int) -> "CostCalculator":

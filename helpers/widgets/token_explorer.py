@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipywidgets import HTML, Dropdown, HBox, Textarea, VBox
 
 from .. import costs, tokens
+from .style import style
 
 SHOWN_PIECES = 300
 MARKS = {" ": "·", "\n": "↵", "\r": "␍", "\t": "⇥"}
@@ -15,19 +16,15 @@ LEGEND = (
     "Each box is one token. · is a space, ↵ a line break. A dashed box with [numbers] holds bytes that are only "
     "a part of a character. With the keyboard: the space bar opens a list of models, Enter takes one."
 )
-STYLE = """<style>
-.token-explorer { color: var(--jp-ui-font-color1, inherit); max-width: 62em; padding: 4px 0; }
-.token-explorer .widget-html, .token-explorer .widget-html-content { height: auto; line-height: 1.4; }
-.token-explorer p { margin: 6px 0 2px; overflow-wrap: anywhere; }
-.token-explorer ol { list-style: none; display: flex; flex-wrap: wrap; gap: 3px; margin: 0; padding: 0; }
-.token-explorer li { border: 1px solid currentColor; border-radius: 3px; padding: 0 3px;
+STYLE = style(
+    "token-explorer",
+    """.NAME ol { list-style: none; display: flex; flex-wrap: wrap; gap: 3px; margin: 0; padding: 0; }
+.NAME li { border: 1px solid currentColor; border-radius: 3px; padding: 0 3px;
   font-family: var(--jp-code-font-family, monospace); white-space: pre-wrap; overflow-wrap: anywhere; }
-.token-explorer li.bytes { border: 2px dashed currentColor; }
-.token-explorer table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin-top: 8px; }
-.token-explorer caption { text-align: left; font-weight: bold; }
-.token-explorer th, .token-explorer td { text-align: left; padding: 2px 10px 2px 0;
-  border-bottom: 1px solid var(--jp-border-color2, #bbb); }
-</style>"""
+.NAME li.bytes { border: 2px dashed currentColor; }
+.NAME caption { font-weight: bold; }
+""",
+)
 
 
 def token_explorer(text: str, first_model: str, second_model: str) -> "TokenExplorer":

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
@@ -242,6 +243,18 @@ class Lab:
         _evaluate(self.page, READY, START_SECONDS)
         self.page.evaluate(CHANGE_THEME, theme)
         return Notebook(self.page, name)
+
+    def run(self, *sources: str, theme: str = "JupyterLab Light") -> Notebook:
+        """Makes a notebook of these code cells, opens it and runs it."""
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata=kernel),
+            self.server.folder / "made_by_a_test.ipynb",
+        )
+        notebook = self.open_notebook("made_by_a_test.ipynb", theme)
+        notebook.run_all()
+        return notebook
 
 
 def is_foreign(url: str) -> bool:

@@ -2,13 +2,12 @@
 
 import re
 
-import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from helpers.costs import BreakEven
 from helpers.widgets.cost_calculator import GUESSED, NUMBERS, sums
-from tests.browser.test_monitor import GROUND, TEXT_COLOUR, _luminance
+from tests.browser.contrast import contrast
 from tests.browser.test_token_explorer import choose, tab_to
 
 MODEL, OTHER = "gpt-4.1-mini", "gpt-4o-mini"
@@ -22,16 +21,10 @@ def name(label: str) -> str:
 
 @pytest.fixture
 def calculate(lab):
-    """A function: makes a notebook with a calculator, runs it, returns the page."""
+    """A function: runs a notebook with a calculator, returns the page."""
 
     def open_and_run(theme: str = "JupyterLab Light") -> Page:
-        path = lab.server.folder / "calculator.ipynb"
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        cells = [nbformat.v4.new_code_cell(SOURCE)]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-        notebook = lab.open_notebook(path.name, theme)
-        notebook.run_all()
-        return notebook.page
+        return lab.run(SOURCE, theme=theme).page
 
     return open_and_run
 
@@ -103,16 +96,11 @@ def test_box_and_slider_follow_each_other(calculate):
 def test_two_prices_in_a_cell_are_not_taken_for_a_formula(lab):
     """JupyterLab sets what stands between two dollar signs as mathematics."""
     page = lab.page
-    path = lab.server.folder / "sum.ipynb"
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     sources = [
         f'from helpers import costs\ncosts.call("{MODEL}", 1_000, 30)',
         'from IPython.display import HTML\nHTML("<p>a $x^2$ b</p>")',
     ]
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-    notebook = lab.open_notebook(path.name)
-    notebook.run_all()
+    notebook = lab.run(*sources)
     expect(notebook.output(2).locator("mjx-container")).to_have_count(1)  # so the typesetter is done
     expect(notebook.output(1).locator("caption")).to_contain_text("1,000 such calls: $")
     assert page.locator("mjx-container").count() == 1
@@ -124,8 +112,6 @@ def test_legible_in_both_themes(calculate, theme):
     """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more."""
     page = calculate(theme)
     expect_shown(page, sums(MODEL, MODEL, START))
-    ground = _luminance(page.evaluate(GROUND))
     for part in ("p[role=status]", "svg text", "caption", "td", "th", "label"):
-        colour = page.locator(f".cost-calculator {part}").first.evaluate(TEXT_COLOUR)
-        lighter, darker = sorted((_luminance(colour), ground), reverse=True)
-        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{part} in {theme}: {colour}"
+        found = page.locator(f".cost-calculator {part}").first
+        assert contrast(page, found) >= 4.5, f"{part} in {theme}"

@@ -2,12 +2,11 @@
 
 import tomllib
 
-import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 
 from helpers import teach
-from tests.browser.test_monitor import GROUND, TEXT_COLOUR, _luminance
+from tests.browser.contrast import contrast
 
 NAME = "03"
 QUESTIONS = tomllib.loads((teach.DATA / "quizzes" / f"{NAME}.toml").read_text(encoding="utf-8"))["question"]
@@ -16,17 +15,12 @@ RIGHT = [[o.get("right", False) for o in question["options"]].index(True) for qu
 
 @pytest.fixture
 def open_quiz(lab):
-    """A function: makes a notebook with the quiz, runs it, returns the page."""
+    """A function: runs a notebook with the quiz, returns the page."""
 
     def open_and_run(theme: str = "JupyterLab Light") -> Page:
-        path = lab.server.folder / "quiz.ipynb"
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        cells = [nbformat.v4.new_code_cell(f'from helpers.teach import quiz\n\nquiz("{NAME}")')]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-        notebook = lab.open_notebook(path.name, theme)
-        notebook.run_all()
-        expect(notebook.page.get_by_role("button", name="Check my answers")).to_be_visible()
-        return notebook.page
+        page = lab.run(f'from helpers.teach import quiz\n\nquiz("{NAME}")', theme=theme).page
+        expect(page.get_by_role("button", name="Check my answers")).to_be_visible()
+        return page
 
     return open_and_run
 
@@ -73,11 +67,9 @@ def test_legible_in_both_themes(open_quiz, theme):
     page = open_quiz(theme)
     page.get_by_role("button", name="Check my answers").click()
     expect(page.locator(".quiz [role=status]")).to_contain_text("No answer yet.")
-    ground = _luminance(page.evaluate(GROUND))
     for part in ("p strong >> nth=0", ".widget-radio-box label >> nth=0", "[role=status] p >> nth=1"):
-        colour = page.locator(f".quiz {part}").evaluate(TEXT_COLOUR)
-        lighter, darker = sorted((_luminance(colour), ground), reverse=True)
-        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{part} in {theme}: {colour}"
+        found = page.locator(f".quiz {part}")
+        assert contrast(page, found) >= 4.5, f"{part} in {theme}"
     for label in page.locator(".quiz .widget-radio-box label").all():
         assert label.evaluate(
             "e => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"

@@ -1,12 +1,11 @@
 """The token explorer, driven in a real browser."""
 
-import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 
 from helpers import costs, tokens
 from helpers.widgets.token_explorer import shown
-from tests.browser.test_monitor import GROUND, TEXT_COLOUR, _luminance
+from tests.browser.contrast import contrast
 
 OLD, NEW = "gpt-3.5-turbo", "gpt-4.1-mini"
 START = "可以带猪肉"
@@ -16,16 +15,10 @@ SOURCE = f'from helpers.widgets import token_explorer\ntoken_explorer("{START}",
 
 @pytest.fixture
 def explore(lab):
-    """A function: makes a notebook with an explorer, runs it, returns the page."""
+    """A function: runs a notebook with an explorer, returns the page."""
 
     def open_and_run(theme: str = "JupyterLab Light") -> Page:
-        path = lab.server.folder / "explorer.ipynb"
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        cells = [nbformat.v4.new_code_cell(SOURCE)]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-        notebook = lab.open_notebook(path.name, theme)
-        notebook.run_all()
-        return notebook.page
+        return lab.run(SOURCE, theme=theme).page
 
     return open_and_run
 
@@ -94,11 +87,8 @@ def test_legible_in_both_themes(explore, theme):
     """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more; the boxes take the text's colour."""
     page = explore(theme)
     expect_shown(page, START, OLD, NEW)
-    ground = _luminance(page.evaluate(GROUND))
     for part in ("p[role=status]", "li.str", "li.bytes", "caption", "td", "th", "label"):
         found = page.locator(f".token-explorer {part}").first
-        colour = found.evaluate(TEXT_COLOUR)
-        lighter, darker = sorted((_luminance(colour), ground), reverse=True)
-        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{part} in {theme}: {colour}"
+        assert contrast(page, found) >= 4.5, f"{part} in {theme}"
         if part.startswith("li"):
             assert found.evaluate("e => getComputedStyle(e).borderTopColor === getComputedStyle(e).color")

@@ -4,7 +4,8 @@ It is a feed-forward network (Bengio et al., "A Neural Probabilistic Language Mo
 words of the answer so far, the user's words and the instruction's words, and gives a probability to every word
 of its vocabulary. The topic of the question goes straight to the output, past the hidden layer, so that a few
 epochs suffice to tie an answer to its question. Words that stand in the prompt can be copied: two learned numbers
-say how much likelier a word is that stands in the question, or in a passage that fits the question.
+say how much likelier a word is that stands in the question, or in a passage that fits the question. The better
+a passage fits, the less the topic counts: what is learned by heart steps back behind what stands in the prompt.
 
 Training is in float64, so that processors that round differently agree on the decimals that are shown.
 """
