@@ -13,7 +13,7 @@ import torch
 
 from . import training, weights
 
-MAX_BATCH = 16
+MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
 KEPT = 2  # models kept in memory

@@ -1,0 +1,383 @@
+"""Makes the recorded run: what a really trained model answered to the airport's questions.
+
+``python -m data.recorded.make``, started in the project's folder after ``python start.py local``, trains and
+asks through the mock API with the ``openai`` client, as lesson 09 does, and writes the files of this folder.
+It takes about two hours on two cores. It can be stopped at any time: what is there is not done again. To begin
+anew, delete the files. Nothing is edited or picked by hand.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import random
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from openai import OpenAI
+
+from data.airport.make_with_rules import RULES, examples, nearest, read_jsonl, rule_of, user_message
+from helpers.connect import connect
+
+RECORDED = Path(__file__).resolve().parent
+MODEL = "smollm2-135m-instruct"
+SEEDS = (0, 1, 2)
+SIZES = (10, 25, 50)  # rows; the whole file is the last point of the curve
+LONGEST_ANSWER = 60  # tokens; a right answer has at most about 50
+TOGETHER = 32  # questions asked at the same time
+TIMED = 10  # questions of each way asked one at a time, for the time that one answer takes
+RULES_FOUND = 4
+
+SYSTEM = "You are the passenger assistant of Baiyun airport."
+ROLE = (
+    "You are now an expert on the rules of Baiyun airport. You know its rules on quarantine, customs, security, "
+    "baggage and every other service. Answer passengers as these rules say."
+)
+DESKS = (RECORDED.parent / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
+STYLE = (
+    f"{SYSTEM} Answer in at most 30 words. Then write a last line of its own: Desk: and one of these names: "
+    f"{', '.join(DESKS)}."
+)
+ELSEWHERE = (  # nothing about an airport: does the new style show up where it was not asked for?
+    "What is gravity?",
+    "Who wrote Romeo and Juliet?",
+    "What is the capital of France?",
+    "Write a sentence about autumn.",
+    "How do I boil an egg?",
+    "What is a noun?",
+    "Name three colours.",
+    "Why is the sky blue?",
+    "What does a gardener do?",
+    "How many days are in a week?",
+    "What is photosynthesis?",
+    "Give me a tip for sleeping well.",
+    "What is a prime number?",
+    "Who was Mozart?",
+    "Translate 'good morning' into French.",
+    "What do cows eat?",
+    "What is a haiku?",
+    "Explain what a budget is.",
+    "What is the largest ocean?",
+    "How does a bicycle stay upright?",
+)
+
+
+# --- the questions ---------------------------------------------------------------------------------------
+
+
+def questions() -> list[dict]:
+    """All questions, with the keys of test.jsonl. Kinds beside the two of that file:
+
+    trained    20 questions of the training file itself    valid    those of the validation file, some without facts
+    none       no rule of the airport answers              opener   a greeting that was never trained
+    elsewhere  nothing about an airport
+    """
+    tests = read_jsonl("test_with_rules.jsonl")
+    facts = {row["rule"]: row["facts"] for row in tests if row["kind"] == "paraphrase"}
+    rows = [{key: row[key] for key in ("id", "kind", "question", "desk", "facts", "rule")} for row in tests]
+    for kind in ("trained", "valid"):
+        chats = read_jsonl("train.jsonl" if kind == "trained" else "valid.jsonl")
+        known = [chat for chat in chats if kind == "valid" or rule_of(chat["messages"][2]["content"]) in facts]
+        for number, chat in enumerate(known[:20], start=1):
+            question, answer = (message["content"] for message in chat["messages"][1:])
+            rule = rule_of(answer)
+            row = {"id": f"{kind}{number:02}", "kind": kind, "question": question, "desk": RULES[rule][1]}
+            rows.append(row | {"facts": facts.get(rule, []), "rule": rule})
+    nothing = {"desk": None, "facts": [], "rule": None}
+    opener = "Hello! I have some questions on immigration."
+    rows.append({"id": "opener", "kind": "opener", "question": opener} | nothing)
+    for number, question in enumerate(ELSEWHERE, start=1):
+        rows.append({"id": f"e{number:02}", "kind": "elsewhere", "question": question} | nothing)
+    return rows
+
+
+TEST = ("paraphrase", "new")
+ALL_OF_THE_AIRPORT = (*TEST, "trained", "valid", "opener")
+
+
+# --- the ways to ask -------------------------------------------------------------------------------------
+
+
+def chat(system: str | None, user: str, worked: list[dict] = ()) -> list[dict]:
+    first = [{"role": "system", "content": system}] if system else []
+    return [*first, *worked, {"role": "user", "content": user}]
+
+
+@cache
+def found(question: str) -> list[str]:
+    """The ids of the rules that a search finds for a question: the four nearest of all, right or not."""
+    return nearest(question, list(RULES))[:RULES_FOUND]
+
+
+def with_found_rules(row: dict) -> str:
+    return user_message(found(row["question"]), row["question"])
+
+
+def with_right_rule(row: dict) -> str:
+    return user_message([row["rule"]], row["question"])
+
+
+def with_given_rules(row: dict) -> str:
+    """The prompt of test_with_rules.jsonl: four rules, the right one among them if there is one."""
+    return next(r["messages"][1]["content"] for r in read_jsonl("test_with_rules.jsonl") if r["id"] == row["id"])
+
+
+def worked_examples(rows: list[dict]) -> list[dict]:
+    """Three answered questions as earlier turns of the conversation; not the pork question, which is asked."""
+    return [message for row in rows[1:4] for message in row["messages"][1:]]
+
+
+FEW, FEW_WITH_RULES = worked_examples(read_jsonl("train.jsonl")), worked_examples(examples("train"))
+
+WAYS = {  # name: (model, how a row is asked, kinds of questions)
+    "base": ("base", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, "elsewhere")),
+    "role": ("base", lambda row: chat(ROLE, row["question"]), (*TEST, "trained", "opener")),
+    "instructions": ("base", lambda row: chat(STYLE, row["question"]), TEST),
+    "rule": ("base", lambda row: chat(ROLE, with_right_rule(row)), (*TEST, "trained")),
+    "few_shot": ("base", lambda row: chat(STYLE, row["question"], FEW), (*TEST, "trained", "valid", "opener")),
+    "retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row)), TEST),
+    "few_shot_retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row), FEW_WITH_RULES), TEST),
+    "tuned": ("tuned", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, "elsewhere")),
+    "tuned_no_system": ("tuned", lambda row: chat(None, row["question"]), (*TEST, "elsewhere")),
+    "tuned_rule": ("tuned", lambda row: chat(SYSTEM, with_right_rule(row)), TEST),
+    "tuned_retrieval": ("tuned", lambda row: chat(SYSTEM, with_found_rules(row)), TEST),
+    "rules_tuned_retrieval": ("rules_tuned", lambda row: chat(SYSTEM, with_found_rules(row)), (*TEST, "none")),
+    "rules_tuned_given": ("rules_tuned", lambda row: chat(SYSTEM, with_given_rules(row)), (*TEST, "none")),
+}
+
+
+# --- training --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training job: on ``rows`` examples (None: all) of a file of the airport, with a seed."""
+
+    model: str  # "tuned" or "rules_tuned"
+    seed: int
+    rows: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.rows or 'all'}-seed{self.seed}"
+
+    def training_rows(self) -> list[dict]:
+        chats = read_jsonl("train.jsonl" if self.model == "tuned" else "train_with_rules.jsonl")
+        return random.Random(self.seed).sample(chats, self.rows) if self.rows else chats
+
+
+def runs() -> list[Run]:
+    """All of them, those first that most depends on."""
+    firsts = [Run("tuned", 0), Run("rules_tuned", 0)]
+    seeds = [Run("tuned", seed) for seed in SEEDS[1:]]
+    curve = [Run("tuned", seed, size) for seed in SEEDS for size in SIZES]
+    return firsts + seeds + curve + [Run("rules_tuned", seed) for seed in SEEDS[1:]]
+
+
+def upload(client: OpenAI, name: str, rows: list[dict]) -> str:
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return client.files.create(file=(name, data), purpose="fine-tune").id
+
+
+def train(client: OpenAI, run: Run):
+    """The finished job of this run; one that exists is found again by its name in the metadata."""
+    jobs = list(client.fine_tuning.jobs.list(metadata={"run": run.name}))
+    jobs = [job for job in jobs if job.status not in ("failed", "cancelled")]
+    valid = "valid.jsonl" if run.model == "tuned" else "valid_with_rules.jsonl"
+    job = jobs[0] if jobs else client.fine_tuning.jobs.create(
+        model=MODEL,
+        training_file=upload(client, "train.jsonl", run.training_rows()),
+        validation_file=upload(client, valid, read_jsonl(valid)),
+        seed=run.seed,
+        suffix="airport",
+        metadata={"run": run.name},
+    )
+    while job.status not in ("succeeded", "failed", "cancelled"):
+        time.sleep(2)
+        job = client.fine_tuning.jobs.retrieve(job.id)
+    if job.status != "succeeded":
+        sys.exit(f"{run.name}: {job.status}, {job.error}")
+    return job
+
+
+def steps(client: OpenAI, job) -> list[dict]:
+    """The metrics of each step, first step first."""
+    events = [event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if event.type == "metrics"]
+    return sorted((event.data for event in events), key=lambda data: data["step"])
+
+
+# --- asking ----------------------------------------------------------------------------------------------
+
+
+def ask(client: OpenAI, model: str, messages: list[dict]) -> dict:
+    start = time.perf_counter()
+    reply = client.chat.completions.create(model=model, messages=messages, temperature=0, max_tokens=LONGEST_ANSWER)
+    return {
+        "answer": reply.choices[0].message.content,
+        "finish_reason": reply.choices[0].finish_reason,
+        "prompt_tokens": reply.usage.prompt_tokens,
+        "completion_tokens": reply.usage.completion_tokens,
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+def ask_all(client: OpenAI, model: str, way: str, rows: list[dict], together: int) -> list[dict]:
+    messages = [WAYS[way][1](row) for row in rows]
+    with ThreadPoolExecutor(together) as pool:
+        answers = pool.map(lambda one: ask(client, model, one), messages)
+        return [{"id": row["id"]} | answer for row, answer in zip(rows, answers, strict=True)]
+
+
+class Book:
+    """A JSONL file to which whole units of work are added; a unit that is there is not done again."""
+
+    def __init__(self, name: str):
+        self.path = RECORDED / name
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        self.rows = [json.loads(line) for line in text.splitlines()]
+
+    def has(self, **unit) -> bool:
+        return any(unit.items() <= row.items() for row in self.rows)
+
+    def add(self, rows: list[dict], **unit) -> None:
+        """Adds the rows of one unit, all or none."""
+        self.rows += [unit | row for row in rows]
+        part = self.path.with_suffix(".part")
+        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows), encoding="utf-8")
+        part.replace(self.path)
+
+
+def answer_way(client: OpenAI, book: Book, model: str, way: str, run: str, kinds: tuple[str, ...]) -> None:
+    if not book.has(way=way, run=run):
+        print(f"{time.strftime('%H:%M:%S')} asking {way}, {run}", flush=True)
+        rows = [row for row in questions() if row["kind"] in kinds]
+        book.add(ask_all(client, model, way, rows, TOGETHER), way=way, run=run)
+
+
+def time_way(client: OpenAI, book: Book, model: str, way: str, run: str) -> None:
+    """Asks some questions one at a time; the first is asked twice, so that the model is loaded."""
+    if not book.has(way=way):
+        rows = [row for row in questions() if row["kind"] in TEST][:TIMED]
+        ask_all(client, model, way, rows[:1], 1)
+        answers = ask_all(client, model, way, rows, 1)
+        load = round(os.getloadavg()[0], 1)
+        kept = ("id", "prompt_tokens", "completion_tokens", "seconds")
+        book.add([{key: answer[key] for key in kept} for answer in answers], way=way, run=run, load=load)
+
+
+def next_tokens(client: OpenAI, model: str) -> list[dict]:
+    """The ten tokens likeliest to begin the answer to the pork question, with their probabilities."""
+    from math import exp
+
+    messages = chat(SYSTEM, "May I bring pork products into the country?")
+    reply = client.chat.completions.create(
+        model=model, messages=messages, temperature=0, max_tokens=1, logprobs=True, top_logprobs=10
+    )
+    top = reply.choices[0].logprobs.content[0].top_logprobs
+    return [
+        {"rank": rank, "token": one.token, "probability": round(exp(one.logprob), 4)}
+        for rank, one in enumerate(top, start=1)
+    ]
+
+
+# --- all of it -------------------------------------------------------------------------------------------
+
+
+def main(timing_only: bool = False) -> None:
+    connect()
+    client = OpenAI(timeout=3600, max_retries=0)
+    answers, log = Book("answers.jsonl"), Book("runs.jsonl")
+    losses, tokens, times = Book("losses.jsonl"), Book("next_tokens.jsonl"), Book("times.jsonl")
+    models = {"base": MODEL}
+    write_jsonl("questions.jsonl", questions())
+    for way, (model, _, kinds) in WAYS.items():
+        if model == "base" and not timing_only:
+            answer_way(client, answers, MODEL, way, "base", kinds)
+    for run in runs()[: 2 if timing_only else None]:
+        print(f"{time.strftime('%H:%M:%S')} training {run.name}", flush=True)
+        job = train(client, run)
+        if run.rows is None and run.seed == 0:
+            models[run.model] = job.fine_tuned_model
+        if timing_only:
+            continue
+        if not log.has(run=run.name):
+            curve = steps(client, job)
+            losses.add([{key: round(value, 4) for key, value in step.items()} for step in curve], run=run.name)
+            log.add([summary(run, job, client)])
+        for way, (model, _, kinds) in WAYS.items():
+            if model == run.model and (run.rows is None or way == "tuned"):
+                answer_way(client, answers, job.fine_tuned_model, way, run.name, kinds if run.rows is None else TEST)
+        if run == Run("tuned", 0):
+            for number, point in enumerate(reversed(client.fine_tuning.jobs.checkpoints.list(job.id).data), start=1):
+                if point.fine_tuned_model_checkpoint != job.fine_tuned_model:
+                    name = f"{run.name}-epoch{number}"
+                    answer_way(client, answers, point.fine_tuned_model_checkpoint, "tuned", name, TEST)
+        for name, model in models.items():
+            if not tokens.has(model=name):
+                tokens.add(next_tokens(client, model), model=name)
+    if timing_only:
+        for way, (model, *_) in WAYS.items():
+            time_way(client, times, models[model], way, "base" if model == "base" else f"{model}-all-seed0")
+    write_about()
+    print(f"{time.strftime('%H:%M:%S')} done", flush=True)
+
+
+def summary(run: Run, job, client: OpenAI) -> dict:
+    rows = run.training_rows()
+    events = list(client.fine_tuning.jobs.list_events(job.id, limit=100))
+    started = next(event.created_at for event in events if event.message == "Fine-tuning job started")
+    settings = job.method.supervised.hyperparameters.to_dict()
+    return {"run": run.name, "model": run.model, "seed": run.seed, "rows": len(rows)} | settings | {
+        "trained_tokens": job.trained_tokens,
+        "seconds": job.finished_at - started,
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def write_jsonl(name: str, rows: list[dict]) -> None:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (RECORDED / name).write_text(text, encoding="utf-8")
+
+
+def write_about() -> None:
+    """Where, when and with what it was recorded."""
+    import torch
+
+    from helpers.local_api.engines.trained import training, weights
+
+    def digest(path: Path) -> str:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    rows = {
+        "model": weights.PUBLIC_NAME,
+        "weights": weights.PACKAGE,
+        "weights_sha256": weights.SHA256,
+        "train_sha256": digest(RECORDED.parent / "airport" / "train.jsonl"),
+        "train_with_rules_sha256": digest(RECORDED.parent / "airport" / "train_with_rules.jsonl"),
+        "finished": date.today().isoformat(),
+        "machine": f"{processor()}, {os.cpu_count()} cores, no graphics card; other programs ran at the same time",
+        "precision": str(training.quickest_precision()).removeprefix("torch."),
+        "python": platform.python_version(),
+    }
+    rows |= {name: version(name) for name in ("torch", "transformers", "peft", "openai")}
+    with open(RECORDED / "about.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("what", "value"), *rows.items()])
+    assert torch  # its version is among them
+
+
+def processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main(timing_only="--time" in sys.argv[1:])
