@@ -7,8 +7,12 @@ from pathlib import Path
 
 from ipywidgets import HTML, Button, RadioButtons, VBox
 
+from helpers import memo
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 LETTERS = "abcdefgh"
+RIGHT = "Right. "
+FOR_RULES = {"filled": memo.filled, "has_number": memo.has_number}
 STYLE = """<style>
 .quiz { color: var(--jp-ui-font-color1, inherit); max-width: 50em; padding: 4px 0; }
 .quiz .widget-html, .quiz .widget-html-content { height: auto; line-height: 1.4; }
@@ -21,18 +25,18 @@ STYLE = """<style>
 def check(exercise: str, *values: object) -> None:
     """Prints "Right." or the hint that fits. ``exercise`` is such as "04-mend-a-file".
 
+    An exercise that ``saves`` a section of the decision memo writes its first value there once it is right.
     Raises ValueError if there is no such exercise, or if it takes another number of values.
     """
-    print(answer(exercise, *values))
+    said = answer(exercise, *values)
+    if said.startswith(RIGHT) and (title := _task(exercise).get("saves")):
+        said += " " + memo.save(title, values[0])
+    print(said)
 
 
 def answer(exercise: str, *values: object) -> str:
     """What ``check`` prints: the first hint whose rule holds; else "Right." if the rule for that holds."""
-    lesson, _, name = exercise.partition("-")
-    tasks = _load("exercises", lesson)
-    if name not in tasks:
-        raise ValueError(f"No exercise {name!r} in lesson {lesson}. Known: {', '.join(tasks)}.")
-    task = tasks[name]
+    task = _task(exercise)
     if len(values) != len(task["values"]):
         raise ValueError(f"check({exercise!r}, ...) takes these values: {', '.join(task['values'])}.")
     named = dict(zip(task["values"], values, strict=True))
@@ -40,8 +44,16 @@ def answer(exercise: str, *values: object) -> str:
         if _holds(hint["when"], named):
             return "Not yet. " + hint["say"].format_map(named)
     if _holds(task["right"]["when"], named):
-        return "Right. " + task["right"]["say"].format_map(named)
+        return RIGHT + task["right"]["say"].format_map(named)
     return "Not yet. " + task["otherwise"]
+
+
+def _task(exercise: str) -> dict:
+    lesson, _, name = exercise.partition("-")
+    tasks = _load("exercises", lesson)
+    if name not in tasks:
+        raise ValueError(f"No exercise {name!r} in lesson {lesson}. Known: {', '.join(tasks)}.")
+    return tasks[name]
 
 
 def quiz(name: str) -> "Quiz":
@@ -128,6 +140,6 @@ def _load(folder: str, name: str) -> dict:
 def _holds(rule: str, named: dict) -> bool:
     """Whether a rule, a Python expression of our own files, holds. A value of an unexpected kind makes it False."""
     try:
-        return bool(eval(rule, dict(named)))
+        return bool(eval(rule, FOR_RULES | named))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return False

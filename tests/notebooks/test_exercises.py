@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from IPython.display import display
 
-from helpers import teach, widgets
+from helpers import memo, teach, widgets
 from tests.notebooks import frame, refresh
 
 LESSONS = {path.name[:2]: path for path in refresh.lessons()}
@@ -55,12 +55,13 @@ def answer_to(attempt: str, cells: list[str], call: str, namespace: dict, capsys
 
 
 @pytest.mark.parametrize("lesson", EXERCISES)
-def test_exercises_of_a_lesson(lesson, monkeypatch, capsys):
+def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
     """Runs the lesson; at each check: the starting cell fails, each mistake gets its own hint, the solution passes."""
     monkeypatch.chdir(refresh.NOTEBOOKS)
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # connect() sets them: put back afterwards
     monkeypatch.setattr(widgets, "monitor", lambda *_: None)  # it needs a kernel
+    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")  # the learner's own stays as it is
     cells = refresh.read(LESSONS[lesson]).cells
     tasks, met, namespace = read(EXERCISES[lesson]), [], {"display": display}
     for place, cell in enumerate(cells):
@@ -79,6 +80,11 @@ def test_exercises_of_a_lesson(lesson, monkeypatch, capsys):
             assert re.fullmatch(re.sub(r"\\\{.*?\\\}", ".+", re.escape("Not yet. " + hint["say"])), said)
         said = answer_to(solution(cells, place), parts, cell.source, namespace, capsys)
         assert said.startswith("Right. "), said
+        if "saves" in task:
+            assert said.endswith(" Written to my/decision.md.")
+            assert f"\n## {task['saves']}\n" in memo.MEMO.read_text(encoding="utf-8")
+        else:
+            assert not memo.MEMO.exists()
         met.append(call[1])
     assert met == list(tasks)
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from ipywidgets import HTML, Button, RadioButtons
 
-from helpers import teach
+from helpers import memo, teach
 
 EXERCISE = """
 [add]
@@ -20,6 +20,16 @@ say = "Replace None."
 [[add.hints]]
 when = "total > 4"
 say = "{total} is too much."
+
+[memo]
+values = ["memo"]
+saves = "06 How we will know"
+otherwise = "Keep the two beginnings."
+right.when = "has_number(filled(memo)['What counts'])"
+right.say = "A number can be checked."
+[[memo.hints]]
+when = "not all(filled(memo).values())"
+say = "A line is empty."
 """
 QUIZ = """
 [[question]]
@@ -43,6 +53,7 @@ def data(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(teach, "DATA", tmp_path)
+    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +74,7 @@ def test_check_prints_the_first_hint_that_holds(total, said, capsys):
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
-        (lambda: teach.check("90-sub", 1), "No exercise 'sub' in lesson 90. Known: add."),
+        (lambda: teach.check("90-sub", 1), "No exercise 'sub' in lesson 90. Known: add, memo."),
         (lambda: teach.check("89-add", 1), "No file '89' in data/exercises. Known: 90."),
         (lambda: teach.check("90-add"), "check('90-add', ...) takes these values: total."),
         (lambda: teach.quiz("92"), "No file '92' in data/quizzes. Known: 91."),
@@ -130,3 +141,95 @@ def test_long_lines_are_wrapped(tmp_path):
     path = tmp_path / "quizzes" / "91.toml"
     path.write_text(QUIZ.replace("Who knows", "who knows " * 20), encoding="utf-8")
     assert max(map(len, repr(teach.quiz("91")).splitlines())) <= 88
+
+
+# --- the decision memo -----------------------------------------------------------------------------------
+
+GOOD = "\nWhat counts: 9 of 10 in style,\nnothing else\nWho decides: the head\n"
+SECTION = "## 06 How we will know\n\n- What counts: 9 of 10 in style, nothing else\n- Who decides: the head\n"
+
+
+def test_the_memo_is_written_when_its_check_passes_and_not_before(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where the notebook runs does not matter
+    for text, said in (
+        ("What counts: \nWho decides: me", "Not yet. A line is empty."),
+        ("What counts: better\nWho decides: me", "Not yet. Keep the two beginnings."),
+        (None, "Not yet. Keep the two beginnings."),
+    ):
+        teach.check("90-memo", text)
+        assert capsys.readouterr().out == said + "\n"
+        assert not memo.MEMO.parent.exists()
+    teach.check("90-memo", GOOD)
+    assert capsys.readouterr().out == "Right. A number can be checked. Written to my/decision.md.\n"
+    assert memo.MEMO.read_text(encoding="utf-8") == memo.OPENING + "\n" + SECTION
+    assert [path.name for path in memo.MEMO.parent.iterdir()] == ["decision.md"]
+
+
+def test_the_learner_s_own_memo_is_in_the_folder_of_the_course(monkeypatch):
+    monkeypatch.undo()
+    assert memo.MEMO == teach.DATA.parent / "my" / "decision.md"
+
+
+def test_a_memo_that_cannot_be_written_is_no_crash(tmp_path, capsys):
+    (tmp_path / "my").write_text("a file where the folder should be")
+    teach.check("90-memo", GOOD)
+    assert capsys.readouterr().out.startswith(
+        "Right. A number can be checked. It could not be written to my/"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A: one\n\n  B:two\nC:\n", {"A": "one", "B": "two", "C": ""}),
+        ("A: at 10:30\nsee https://x.test\nB: c: d", {"A": "at 10:30 see https://x.test", "B": "c: d"}),
+        ("预算：100 元", {"预算": "100 元"}),
+        ("no colon", {"": "no colon"}),
+        ("", {}),
+    ],
+)
+def test_what_is_filled_in_after_each_colon(text, found):
+    assert memo.filled(text) == found
+
+
+OWN = "## 04 The training\n\n- What: three epochs\n\nMy own note.\n\n## 08 Both\n\n- Way: prompt\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("# Mine", "# Mine\n\n" + SECTION),
+        (OWN, OWN.replace("## 08", SECTION + "\n## 08")),
+        ("## 07 Cost\n\n- a\n", SECTION + "\n## 07 Cost\n\n- a\n"),
+        ("## 05 Use\n\n- a\n\n# Notes\n", "## 05 Use\n\n- a\n\n# Notes\n\n" + SECTION),
+    ],
+)
+def test_a_new_section_takes_its_place_by_number(before, after):
+    assert memo.with_section(before, "06 How we will know", GOOD) == after
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("own_before", "old", "own_after"),
+    [
+        ("", "- What counts: old\n", ""),
+        ("Mine \t\n\n", "- a\n  b\n- c: d\n", "\n- my list\n\n## 07 x\n"),
+        ("## 06 How\n\n", "- a\n", "Glued to the list.\n"),
+        ("- x\n", "", "\nThe list is gone.\n"),
+    ],
+)
+def test_all_but_the_own_list_stays_as_it_is(own_before, old, own_after, end):
+    before = (
+        f"{own_before}## 06 How we will know\n\n{old}" if old else f"{own_before}## 06 How we will know\n"
+    )
+    text = (before + own_after).replace("\n", end)
+    once = memo.with_section(text, "06 How we will know", GOOD)
+    assert once == (own_before + SECTION + own_after).replace("\n", end)
+    assert memo.with_section(once, "06 How we will know", GOOD) == once
+
+
+def test_bytes_that_are_not_utf_8_survive():
+    memo.MEMO.parent.mkdir()
+    memo.MEMO.write_bytes(b"\xff caf\xe9\r\n")
+    memo.save("06 How we will know", GOOD)
+    assert memo.MEMO.read_bytes().startswith(b"\xff caf\xe9\r\n\r\n## 06 How we will know\r\n")

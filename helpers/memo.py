@@ -1,0 +1,66 @@
+"""The learner's decision memo, ``my/decision.md``: one section a lesson, written by the last exercise of each."""
+
+import os
+import re
+from pathlib import Path
+
+MEMO = Path(__file__).resolve().parents[1] / "my" / "decision.md"
+OPENING = """# Decision memo
+
+To fine-tune or not: what you found and decided. The last exercise of each lesson writes one list; the rest is yours.
+"""
+REST_OF_LINE = r"[ \t]*(?:\r?\n|\Z)"
+LIST = r"(?:(?:[ \t]*\r?\n)*(?:(?:- |[ \t]+\S).*(?:\n|\Z))+)?"
+LABEL = re.compile(r"(.*?)(?:(?<!\d)[:：]|[:：](?!\d))(?!//)")  # not in 10:30, not in https://
+SECTION = re.compile(r"^## (\d\d) .*$", re.MULTILINE)
+
+
+def filled(memo: str) -> dict[str, str]:
+    """What is written after the colon of each line: {"Who decides": "the head of service", ...}.
+
+    A line without a colon belongs to the line before it.
+    """
+    found, label = {}, ""
+    for line in filter(None, map(str.strip, memo.splitlines())):
+        start = LABEL.match(line)
+        label, text = (start[1].strip(), line[start.end() :]) if start else (label, line)
+        found[label] = " ".join(filter(None, (found.get(label), text.strip())))
+    return found
+
+
+def has_number(text: str) -> bool:
+    """Whether a digit stands in the text."""
+    return re.search(r"\d", text) is not None
+
+
+def save(title: str, memo: str, path: Path | None = None) -> str:
+    """Writes the section with this title, such as "06 How we will know", into the memo file; says so in a sentence.
+
+    Only this section changes: its heading and the list that directly follows it. It is put in the order of the
+    numbers. The file is replaced in one step, so a broken-off run leaves the old one whole.
+    """
+    path = (path or MEMO).resolve()
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        old = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(with_section(old or OPENING, title, memo).encode("utf-8", "surrogateescape"))
+        os.replace(part, path)
+    except OSError as error:
+        return f"It could not be written to {name}: {error.strerror}."
+    return f"Written to {name}."
+
+
+def with_section(text: str, title: str, memo: str) -> str:
+    """The text of a memo file with this section in it, in place of the section of that title if there is one."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    lines = [f"- {label}: {said}".rstrip() if label else f"- {said}" for label, said in filled(memo).items()]
+    section = end.join([f"## {title}", "", *lines, ""])
+    if old := re.search(rf"^## {re.escape(title)}{REST_OF_LINE}{LIST}", text, re.MULTILINE):
+        return text[: old.start()] + section + text[old.end() :]
+    later = next((found.start() for found in SECTION.finditer(text) if found[1] > title[:2]), None)
+    if later is not None:
+        return text[:later] + section + end + text[later:]
+    gap = "" if text.endswith("\n") else end
+    return text + gap + end + section
