@@ -84,7 +84,9 @@ def questions() -> list[dict]:
     rows = [{key: row[key] for key in ("id", "kind", "question", "desk", "facts", "rule")} for row in tests]
     for kind in ("trained", "valid"):
         chats = read_jsonl("train.jsonl" if kind == "trained" else "valid.jsonl")
-        known = [chat for chat in chats if kind == "valid" or rule_of(chat["messages"][2]["content"]) in facts]
+        known = [
+            chat for chat in chats if kind == "valid" or rule_of(chat["messages"][2]["content"]) in facts
+        ]
         for number, chat in enumerate(known[:20], start=1):
             question, answer = (message["content"] for message in chat["messages"][1:])
             rule = rule_of(answer)
@@ -126,7 +128,9 @@ def with_right_rule(row: dict) -> str:
 
 def with_given_rules(row: dict) -> str:
     """The prompt of test_with_rules.jsonl: four rules, the right one among them if there is one."""
-    return next(r["messages"][1]["content"] for r in read_jsonl("test_with_rules.jsonl") if r["id"] == row["id"])
+    return next(
+        r["messages"][1]["content"] for r in read_jsonl("test_with_rules.jsonl") if r["id"] == row["id"]
+    )
 
 
 def worked_examples(rows: list[dict]) -> list[dict]:
@@ -141,14 +145,22 @@ WAYS = {  # name: (model, how a row is asked, kinds of questions)
     "role": ("base", lambda row: chat(ROLE, row["question"]), (*TEST, "trained", "opener")),
     "instructions": ("base", lambda row: chat(STYLE, row["question"]), TEST),
     "rule": ("base", lambda row: chat(ROLE, with_right_rule(row)), (*TEST, "trained")),
-    "few_shot": ("base", lambda row: chat(STYLE, row["question"], FEW), (*TEST, "trained", "valid", "opener")),
+    "few_shot": (
+        "base",
+        lambda row: chat(STYLE, row["question"], FEW),
+        (*TEST, "trained", "valid", "opener"),
+    ),
     "retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row)), TEST),
     "few_shot_retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row), FEW_WITH_RULES), TEST),
     "tuned": ("tuned", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, "elsewhere")),
     "tuned_no_system": ("tuned", lambda row: chat(None, row["question"]), (*TEST, "elsewhere")),
     "tuned_rule": ("tuned", lambda row: chat(SYSTEM, with_right_rule(row)), TEST),
     "tuned_retrieval": ("tuned", lambda row: chat(SYSTEM, with_found_rules(row)), TEST),
-    "rules_tuned_retrieval": ("rules_tuned", lambda row: chat(SYSTEM, with_found_rules(row)), (*TEST, "none")),
+    "rules_tuned_retrieval": (
+        "rules_tuned",
+        lambda row: chat(SYSTEM, with_found_rules(row)),
+        (*TEST, "none"),
+    ),
     "rules_tuned_given": ("rules_tuned", lambda row: chat(SYSTEM, with_given_rules(row)), (*TEST, "none")),
 }
 
@@ -191,13 +203,17 @@ def train(client: OpenAI, run: Run):
     jobs = list(client.fine_tuning.jobs.list(metadata={"run": run.name}))
     jobs = [job for job in jobs if job.status not in ("failed", "cancelled")]
     valid = "valid.jsonl" if run.model == "tuned" else "valid_with_rules.jsonl"
-    job = jobs[0] if jobs else client.fine_tuning.jobs.create(
-        model=MODEL,
-        training_file=upload(client, "train.jsonl", run.training_rows()),
-        validation_file=upload(client, valid, read_jsonl(valid)),
-        seed=run.seed,
-        suffix="airport",
-        metadata={"run": run.name},
+    job = (
+        jobs[0]
+        if jobs
+        else client.fine_tuning.jobs.create(
+            model=MODEL,
+            training_file=upload(client, "train.jsonl", run.training_rows()),
+            validation_file=upload(client, valid, read_jsonl(valid)),
+            seed=run.seed,
+            suffix="airport",
+            metadata={"run": run.name},
+        )
     )
     while job.status not in ("succeeded", "failed", "cancelled"):
         time.sleep(2)
@@ -209,7 +225,9 @@ def train(client: OpenAI, run: Run):
 
 def steps(client: OpenAI, job) -> list[dict]:
     """The metrics of each step, first step first."""
-    events = [event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if event.type == "metrics"]
+    events = [
+        event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if event.type == "metrics"
+    ]
     return sorted((event.data for event in events), key=lambda data: data["step"])
 
 
@@ -218,7 +236,9 @@ def steps(client: OpenAI, job) -> list[dict]:
 
 def ask(client: OpenAI, model: str, messages: list[dict]) -> dict:
     start = time.perf_counter()
-    reply = client.chat.completions.create(model=model, messages=messages, temperature=0, max_tokens=LONGEST_ANSWER)
+    reply = client.chat.completions.create(
+        model=model, messages=messages, temperature=0, max_tokens=LONGEST_ANSWER
+    )
     return {
         "answer": reply.choices[0].message.content,
         "finish_reason": reply.choices[0].finish_reason,
@@ -250,7 +270,9 @@ class Book:
         """Adds the rows of one unit, all or none."""
         self.rows += [unit | row for row in rows]
         part = self.path.with_suffix(".part")
-        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows), encoding="utf-8")
+        part.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows), encoding="utf-8"
+        )
         part.replace(self.path)
 
 
@@ -309,13 +331,19 @@ def main(timing_only: bool = False) -> None:
             continue
         if not log.has(run=run.name):
             curve = steps(client, job)
-            losses.add([{key: round(value, 4) for key, value in step.items()} for step in curve], run=run.name)
+            losses.add(
+                [{key: round(value, 4) for key, value in step.items()} for step in curve], run=run.name
+            )
             log.add([summary(run, job, client)])
         for way, (model, _, kinds) in WAYS.items():
             if model == run.model and (run.rows is None or way == "tuned"):
-                answer_way(client, answers, job.fine_tuned_model, way, run.name, kinds if run.rows is None else TEST)
+                answer_way(
+                    client, answers, job.fine_tuned_model, way, run.name, kinds if run.rows is None else TEST
+                )
         if run == Run("tuned", 0):
-            for number, point in enumerate(reversed(client.fine_tuning.jobs.checkpoints.list(job.id).data), start=1):
+            for number, point in enumerate(
+                reversed(client.fine_tuning.jobs.checkpoints.list(job.id).data), start=1
+            ):
                 if point.fine_tuned_model_checkpoint != job.fine_tuned_model:
                     name = f"{run.name}-epoch{number}"
                     answer_way(client, answers, point.fine_tuned_model_checkpoint, "tuned", name, TEST)
@@ -334,11 +362,15 @@ def summary(run: Run, job, client: OpenAI) -> dict:
     events = list(client.fine_tuning.jobs.list_events(job.id, limit=100))
     started = next(event.created_at for event in events if event.message == "Fine-tuning job started")
     settings = job.method.supervised.hyperparameters.to_dict()
-    return {"run": run.name, "model": run.model, "seed": run.seed, "rows": len(rows)} | settings | {
-        "trained_tokens": job.trained_tokens,
-        "seconds": job.finished_at - started,
-        "load": round(os.getloadavg()[0], 1),
-    }
+    return (
+        {"run": run.name, "model": run.model, "seed": run.seed, "rows": len(rows)}
+        | settings
+        | {
+            "trained_tokens": job.trained_tokens,
+            "seconds": job.finished_at - started,
+            "load": round(os.getloadavg()[0], 1),
+        }
+    )
 
 
 def write_jsonl(name: str, rows: list[dict]) -> None:

@@ -10,7 +10,7 @@ import pandas
 import pytest
 from PIL import Image
 
-from helpers import charts
+from helpers.charts import lines as charts
 
 SVG = "{http://www.w3.org/2000/svg}"
 

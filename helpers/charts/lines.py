@@ -1,50 +1,15 @@
-"""Figures of the course: one style, each with the data it was drawn from and a text that says what it shows.
+"""Line charts: the loss while a job trains, and the break-even of two ways to spend money."""
 
-The two colours are of the palette by Okabe and Ito (2008), made for colour-blind readers. Lines differ in
-stroke and marker too, and are labelled where they end. PNGs have a white ground, so that they are legible
-in dark themes; SVGs take their text colour from the page.
-"""
-
-import base64
 import html
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas
-from matplotlib.figure import Figure
-from PIL import Image
 
-TRAINING, VALIDATION = "#0072B2", "#D55E00"
-INK, GRID = "#222222", "#DDDDDD"
+from .chart import INK, TRAINING, VALIDATION, Chart, axes_of, new_figure
+
 FEW_POINTS = 30  # markers on more of them would hide the stroke of the line
-
-
-@dataclass(frozen=True, repr=False)
-class Chart:
-    """A figure, the DataFrame it was drawn from, and its alt text. Draws itself at the end of a cell."""
-
-    figure: Figure
-    data: pandas.DataFrame
-    alt: str
-
-    def __repr__(self) -> str:
-        return self.alt
-
-    def png(self) -> bytes:
-        """The figure as a PNG of 64 colours, a third of the size. The same data gives the same bytes here."""
-        self.figure.draw_without_rendering()  # the layout needs one round before it comes to rest
-        full, small = io.BytesIO(), io.BytesIO()
-        self.figure.savefig(full, format="png")
-        Image.open(full).convert("RGB").quantize(64).save(small, format="png", optimize=True)
-        return small.getvalue()
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        """JupyterLab and nbconvert show the HTML, the only form that keeps the alt text there."""
-        picture = base64.b64encode(self.png()).decode()
-        tag = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(self.alt)}">'
-        return {"text/plain": self.alt, "text/html": tag, "image/png": picture}
 
 
 def loss_curve(metrics: pandas.DataFrame, title: str, *, simulated: bool = False) -> Chart:
@@ -57,8 +22,8 @@ def loss_curve(metrics: pandas.DataFrame, title: str, *, simulated: bool = False
     """
     lines = LossLines.of(metrics)
     title = f"{title} (simulated)" if simulated else title
-    figure = Figure(figsize=(7.5, 3.8), dpi=100, facecolor="white", layout="constrained")
-    axes = _axes(figure, title)
+    figure = new_figure()
+    axes = axes_of(figure, title)
     axes.set_ylim(0, 1.05 * max(lines.raw.max(), lines.validation.max() if len(lines.validation) else 0))
     axes.plot(lines.raw.index, lines.raw, color=TRAINING, alpha=0.3, linewidth=1)
     few = len(lines.training) <= FEW_POINTS
@@ -136,8 +101,8 @@ def break_even(points: Sequence[Mapping[str, float]], title: str) -> Chart:
     "Calls a month", is the horizontal axis, the others name the lines.
     """
     ways = Ways.of(points)
-    figure = Figure(figsize=(7.5, 3.8), dpi=100, facecolor="white", layout="constrained")
-    axes = _axes(figure, title, ways.table.index.name, "US dollars")
+    figure = new_figure()
+    axes = axes_of(figure, title, ways.table.index.name, "US dollars")
     top = max(ways.table.max()) or 1
     axes.set_ylim(0, 1.05 * top)
     strokes = ((VALIDATION, "--", "s"), (TRAINING, "-", "o"))
@@ -197,19 +162,6 @@ def _short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"
-
-
-def _axes(figure: Figure, title: str, x_name: str = "Training step", y_name: str = "Loss"):
-    """Axes in the style of the course."""
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left", color=INK, fontsize=12)
-    axes.set_xlabel(x_name, color=INK)
-    axes.set_ylabel(y_name, color=INK)
-    axes.tick_params(colors=INK)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
 
 
 def _circle_lowest(axes, validation: pandas.Series) -> None:

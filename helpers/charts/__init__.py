@@ -1,0 +1,15 @@
+"""Figures of the course, each with the data it was drawn from and a text that says what it shows."""
+
+from .chart import Chart
+from .lines import break_even, break_even_svg, loss_curve, loss_curve_svg
+from .shares import share_chart, size_curve
+
+__all__ = [
+    "Chart",
+    "break_even",
+    "break_even_svg",
+    "loss_curve",
+    "loss_curve_svg",
+    "share_chart",
+    "size_curve",
+]

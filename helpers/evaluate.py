@@ -1,0 +1,238 @@
+"""Find out whether answers got better: the same questions, counted by rules that were fixed before.
+
+An *answering function* takes a question and returns an answer, both texts. It may ask a model, read a recorded
+answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of data/airport/test.jsonl.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, sqrt
+from pathlib import Path
+
+import pandas
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+DESKS = (DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
+MOST_WORDS = 30
+Z = 1.959964  # of the normal distribution: 95 % lie within
+Z_POWER = 0.841621  # 80 % lie below
+
+Answering = Callable[[str], str]
+
+
+# --- checks ----------------------------------------------------------------------------------------------
+
+
+def form(answer: str, row: dict) -> bool:
+    """House style: at most 30 words, then a last line "Desk: " with one of the 14 names."""
+    *text, last = answer.strip().splitlines() or [""]
+    words = " ".join(text).split()
+    return 0 < len(words) <= MOST_WORDS and last in {f"Desk: {desk}" for desk in DESKS}
+
+
+def desk(answer: str, row: dict) -> bool | None:
+    """It names the right desk and no other; in any form, so that no model fails for a form it was never told.
+
+    Where there are lines "Desk: ...", only these count. None if the row has no desk.
+    """
+    if not row.get("desk"):
+        return None
+    lines = re.findall(r"Desk: *(.+)", answer)
+    text = "\n".join(lines) if lines else answer
+    return {name for name in DESKS if _holds(text, name)} == {row["desk"]}
+
+
+def fact(answer: str, row: dict) -> bool | None:
+    """Every fact of the row stands in the answer word for word, capitals aside. None if the row has no facts."""
+    return all(_holds(answer, one) for one in row["facts"]) if row.get("facts") else None
+
+
+def _holds(text: str, part: str) -> bool:
+    """Whether the part stands in the text as whole words: "3 kg" does not stand in "13 kg"."""
+    return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+CHECKS = {"form": form, "desk": desk, "fact": fact}
+
+
+# --- counting --------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    answer: Answering, rows: Sequence[dict], checks: Mapping[str, Callable] = CHECKS
+) -> pandas.DataFrame:
+    """Asks every row's question and checks each answer.
+
+    Returns a row a question: question, answer, and a column for each check: True, False, or None where the
+    check has nothing to look for. A check is any function of (answer, row). The index is the row's id.
+    """
+    found = []
+    for number, row in enumerate(rows):
+        text = answer(row["question"])
+        results = {name: check(text, row) for name, check in checks.items()}
+        found.append({"id": row.get("id", number), "question": row["question"], "answer": text} | results)
+    return pandas.DataFrame(found, columns=["id", "question", "answer", *checks]).set_index("id")
+
+
+def summary(table: pandas.DataFrame) -> pandas.DataFrame:
+    """What ``evaluate`` found, counted: a row a check with passed, asked, and share, low, high from 0 to 1.
+
+    low and high are the ends of the 95 % interval: where the share may lie for all such questions.
+    """
+    rows = {}
+    for name in table.columns.drop(["question", "answer"]):
+        asked = table[name].dropna()
+        passed = int(asked.astype(bool).sum())
+        low, high = interval(passed, len(asked))
+        share = passed / len(asked) if len(asked) else float("nan")
+        rows[name] = {"passed": passed, "asked": len(asked), "share": share, "low": low, "high": high}
+    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("check")
+
+
+def interval(passed: int, asked: int) -> tuple[float, float]:
+    """The 95 % interval of a share, from 0 to 1 (Wilson 1927); (0, 1) if nothing was asked."""
+    if asked == 0:
+        return 0.0, 1.0
+    share = passed / asked
+    middle = share + Z**2 / (2 * asked)
+    spread = Z * sqrt(share * (1 - share) / asked + Z**2 / (4 * asked**2))
+    scale = 1 + Z**2 / asked
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ways on the same questions: how often only one of them passed, and the difference of the shares."""
+
+    check: str
+    before: str
+    after: str
+    asked: int
+    only_before: int
+    only_after: int
+    difference: float  # of the shares, after minus before, from -1 to 1
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        counts = (
+            f"only {self.after} passed {self.only_after}, only {self.before} {self.only_before} "
+            f"of {self.asked} questions; difference {100 * self.difference:+.0f} points, "
+            f"95 % interval {100 * self.low:+.0f} to {100 * self.high:+.0f}"
+        )
+        if self.low <= 0 <= self.high:
+            return f"{self.check}: no difference seen between {self.before} and {self.after} ({counts})."
+        better, worse = (self.after, self.before) if self.low > 0 else (self.before, self.after)
+        return f"{self.check}: {better} is better than {worse} ({counts})."
+
+
+def compare(
+    before: pandas.DataFrame,
+    after: pandas.DataFrame,
+    check: str,
+    names: tuple[str, str] = ("before", "after"),
+) -> Comparison:
+    """Compares two results of ``evaluate`` question by question (paired). Print it: it is a sentence.
+
+    The interval of the difference is that of Bonett and Price (2012), an adjusted Wald interval for paired
+    shares. Raises ValueError if the two have not been asked the same questions.
+    """
+    if list(before.index) != list(after.index):
+        raise ValueError("The two tables do not hold the same questions in the same order.")
+    both = pandas.DataFrame({"before": before[check], "after": after[check]}).dropna().astype(bool)
+    asked = len(both)
+    only_before = int((both["before"] & ~both["after"]).sum())
+    only_after = int((~both["before"] & both["after"]).sum())
+    one, other = (only_after + 1) / (asked + 2), (only_before + 1) / (asked + 2)
+    spread = Z * sqrt((one + other - (one - other) ** 2) / (asked + 2))
+    middle = one - other
+    difference = (only_after - only_before) / asked if asked else 0.0
+    ends = max(-1.0, middle - spread), min(1.0, middle + spread)
+    return Comparison(check, *names, asked, only_before, only_after, difference, *ends)
+
+
+def rows_needed(difference: float, disagreement: float) -> int:
+    """How many questions show a difference of two shares in four of five trials (Connor 1987, paired).
+
+    ``difference`` of the shares, ``disagreement``: the share of questions on which only one of the two passes;
+    both from 0 to 1. Raises ValueError if the disagreement is smaller than the difference.
+    """
+    if not 0 < abs(difference) <= disagreement <= 1:
+        raise ValueError(
+            "The disagreement must be at least as large as the difference, and both within 0 to 1."
+        )
+    root = Z * sqrt(disagreement) + Z_POWER * sqrt(disagreement - difference**2)
+    return ceil(root**2 / difference**2)
+
+
+# --- baselines: what needs no model ------------------------------------------------------------------------
+
+
+def majority(examples: Sequence[dict]) -> Answering:
+    """Always the same answer: the first of the training answers that name the commonest desk."""
+    answers = [example["messages"][-1]["content"] for example in examples]
+    desks = [answer.splitlines()[-1] for answer in answers]
+    commonest = Counter(desks).most_common(1)[0][0]
+    constant = answers[desks.index(commonest)]
+    return lambda question: constant
+
+
+def copy(examples: Sequence[dict]) -> Answering:
+    """The answer of the training question that shares most words with the question asked (Jaccard index)."""
+    known = [(_words(one["messages"][-2]["content"]), one["messages"][-1]["content"]) for one in examples]
+
+    def answer(question: str) -> str:
+        asked = _words(question)
+        return max(known, key=lambda one: len(asked & one[0]) / len(asked | one[0]))[1]
+
+    return answer
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[\w']+", text.lower()))
+
+
+# --- the recorded run ------------------------------------------------------------------------------------
+
+
+def questions(*kinds: str) -> list[dict]:
+    """The recorded questions of these kinds; without a kind the 120 of the test: "paraphrase" and "new"."""
+    return [row for row in _read("questions.jsonl") if row["kind"] in (kinds or ("paraphrase", "new"))]
+
+
+def recorded(way: str, run: str | None = None) -> Answering:
+    """An answering function that reads what the really trained model answered; data/README.md names the ways.
+
+    ``run`` is the training run, by default the first. Raises ValueError for one that was not recorded, and
+    KeyError for a question that it was not asked.
+    """
+    known = runs(way)
+    if not known or run not in (None, *known):
+        raise ValueError(f"Not recorded: {way}, {run}. Recorded of {way}: {', '.join(known) or 'nothing'}.")
+    answers = {
+        row["question"]: row["answer"]
+        for row in _answers()
+        if (row["way"], row["run"]) == (way, run or known[0])
+    }
+    return lambda question: answers[question]
+
+
+def runs(way: str, rows: int | None = None) -> list[str]:
+    """The training runs of a way, one a seed: those on all rows, or on ``rows`` of them; ["base"] if untrained."""
+    found = list(dict.fromkeys(row["run"] for row in _answers() if row["way"] == way))
+    wanted = re.compile(rf"base|\w+-{rows or 'all'}-seed\d+")
+    return sorted(run for run in found if wanted.fullmatch(run))
+
+
+@cache
+def _answers() -> list[dict]:
+    texts = {row["id"]: row["question"] for row in _read("questions.jsonl")}
+    return [row | {"question": texts[row["id"]]} for row in _read("answers.jsonl")]
+
+
+def _read(name: str) -> list[dict]:
+    return [json.loads(line) for line in (DATA / "recorded" / name).read_text(encoding="utf-8").splitlines()]
