@@ -207,12 +207,14 @@ def questions(*kinds: str) -> list[dict]:
 def recorded(way: str, run: str | None = None) -> Answering:
     """An answering function that reads what the really trained model answered; data/README.md names the ways.
 
-    ``run`` is the training run, by default the first. Raises ValueError for one that was not recorded, and
-    KeyError for a question that it was not asked.
+    ``run`` is the training run, by default the first of ``runs(way)``; a checkpoint is such as
+    "tuned-all-seed0-epoch1". Raises ValueError for one that was not recorded, and KeyError for a question that it
+    was not asked.
     """
     known = runs(way)
-    if not known or run not in (None, *known):
-        raise ValueError(f"Not recorded: {way}, {run}. Recorded of {way}: {', '.join(known) or 'nothing'}.")
+    every = sorted({row["run"] for row in _answers() if row["way"] == way})
+    if not known or run not in (None, *every):
+        raise ValueError(f"Not recorded: {way}, {run}. Recorded of {way}: {', '.join(every) or 'nothing'}.")
     answers = {
         row["question"]: row["answer"]
         for row in _answers()

@@ -107,3 +107,14 @@ def test_recorded_answers_are_found_by_their_question():
     with pytest.raises(ValueError, match="Not recorded: magic"):
         evaluate.recorded("magic")
     assert evaluate.runs("base") == ["base"]
+
+
+def test_a_recorded_checkpoint_and_a_smaller_run_can_be_named(monkeypatch):
+    runs = ("tuned-all-seed0", "tuned-all-seed0-epoch1", "tuned-10-seed0")
+    rows = [{"way": "tuned", "run": run, "question": "Where?", "answer": f"By {run}."} for run in runs]
+    monkeypatch.setattr(evaluate, "_answers", lambda: rows)
+    for run in runs:
+        assert evaluate.recorded("tuned", run)("Where?") == f"By {run}."
+    assert evaluate.recorded("tuned")("Where?") == "By tuned-all-seed0."
+    with pytest.raises(ValueError, match="Not recorded: tuned, tuned-25-seed0"):
+        evaluate.recorded("tuned", "tuned-25-seed0")
