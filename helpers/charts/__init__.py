@@ -3,6 +3,8 @@
 from .chart import Chart
 from .lines import break_even, break_even_svg, loss_curve, loss_curve_svg
 from .shares import share_chart, size_curve
+from .timeline import timeline
+from .tokens import next_tokens
 
 __all__ = [
     "Chart",
@@ -10,6 +12,8 @@ __all__ = [
     "break_even_svg",
     "loss_curve",
     "loss_curve_svg",
+    "next_tokens",
     "share_chart",
     "size_curve",
+    "timeline",
 ]
