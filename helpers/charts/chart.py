@@ -49,9 +49,11 @@ def new_figure(height: float = 3.8) -> Figure:
     return Figure(figsize=(7.5, height), dpi=100, facecolor="white", layout="constrained")
 
 
-def axes_of(figure: Figure, title: str, x_name: str = "Training step", y_name: str = "Loss"):
-    """Axes in the style of the course."""
-    axes = figure.add_subplot()
+def axes_of(
+    figure: Figure, title: str, x_name: str = "Training step", y_name: str = "Loss", *, panel=(1, 1, 1)
+):
+    """Axes in the style of the course; ``panel``: rows, columns and number (from 1) if there are several."""
+    axes = figure.add_subplot(*panel)
     axes.set_title(title, loc="left", color=INK, fontsize=12)
     axes.set_xlabel(x_name, color=INK)
     axes.set_ylabel(y_name, color=INK)
