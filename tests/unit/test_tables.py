@@ -13,11 +13,13 @@ COLUMNS = {
     "models.csv": ["model", "fact", "value", "source", "date", "grade", "note"],
     "prices.csv": ["model", "kind", "usd_per_1m_tokens", "from", "until", "source", "date", "grade", "note"],
     "providers.csv": ["provider", "model", "fact", "value", "source", "date", "grade", "note"],
+    "from_scratch.csv": ["model", "fact", "value", "source", "date", "grade", "note"],
 }
 KEYS = {
     "models.csv": ("model", "fact", "value"),
     "prices.csv": ("model", "kind", "from"),
     "providers.csv": ("provider", "model", "fact", "value"),
+    "from_scratch.csv": ("model", "fact"),
 }
 TARGETS = {"openai", "azure", "nebius", "crusoe"}  # what connect() knows by name
 MANY_OF_A_PROVIDER = {"job_status", "file_status", "deploy_status", "training_type"}
@@ -73,7 +75,7 @@ def test_every_row_says_where_it_comes_from(table):
     for row in rows(table):
         assert row["grade"] in ("O", "T", "K", "I"), row
         assert row["source"], row
-        # only OpenAI's own pages need an address to be graded O; a log or a piece of reasoning may have none
+        # only the makers' own pages need an address to be graded O; a log or a piece of reasoning may have none
         assert row["source"].startswith("https://") or row["grade"] != "O", row
         assert datetime.date.fromisoformat(row["date"]) <= datetime.date.today(), row
 
@@ -128,6 +130,12 @@ def test_the_three_steps_of_the_wind_down():
         if row["fact"] == "new_jobs_end"
     }
     assert steps == {"newcomer": "2026-05-07", "inactive": "2026-07-02", "everyone": "2027-01-06"}
+
+
+def test_numbers_on_training_from_scratch_can_be_read():
+    facts = {"gpu_hours_from_scratch", "gpu_hours_fine_tuning", "tokens_from_scratch"}
+    assert {row["fact"] for row in rows("from_scratch.csv")} == facts
+    assert all(int(row["value"]) > 0 for row in rows("from_scratch.csv"))
 
 
 def test_prices_can_be_read():
