@@ -4,6 +4,7 @@ An *answering function* takes a question and returns an answer, both texts. It m
 answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of data/airport/test.jsonl.
 """
 
+import html
 import json
 import re
 from collections import Counter
@@ -14,6 +15,9 @@ from math import ceil, sqrt
 from pathlib import Path
 
 import pandas
+
+from .charts import Chart, share_chart
+from .charts import size_curve as _size_curve
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 DESKS = (DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
@@ -167,6 +171,113 @@ def rows_needed(difference: float, disagreement: float) -> int:
         )
     root = Z * sqrt(disagreement) + Z_POWER * sqrt(disagreement - difference**2)
     return ceil(root**2 / difference**2)
+
+
+def chart(tables: Mapping[str, pandas.DataFrame], title: str) -> Chart:
+    """Results of ``evaluate`` as a chart of shares with 95 % intervals. ``tables``: name of a way -> its table."""
+    return share_chart({name: summary(table) for name, table in tables.items()}, title)
+
+
+def size_chart(points: pandas.DataFrame, title: str, checks: Sequence[str] = tuple(CHECKS)) -> Chart:
+    """How results grow with the training rows. ``points``: columns rows, seed and the share of each check, 0 to 1."""
+    return _size_curve(points, title, checks)
+
+
+# --- people ----------------------------------------------------------------------------------------------
+
+
+def preference(before: int, after: int, same: int, names: tuple[str, str] = ("before", "after")) -> str:
+    """A sentence: which of two ways people preferred, from the votes for each and those for no difference.
+
+    The share of those that chose has a 95 % interval (Wilson); if it holds one half, no difference was seen.
+    """
+    chose = before + after
+    low, high = interval(after, chose)
+    counts = f"{names[1]} {after}, {names[0]} {before}, no difference {same}"
+    if low <= 0.5 <= high:
+        found = f"no preference seen between {names[0]} and {names[1]}"
+    else:
+        found = f"{names[low > 0.5]} is preferred to {names[low <= 0.5]}"
+    if not chose:
+        return f"{found} (votes: {counts})."
+    share = (
+        f"{names[1]} won {after / chose:.0%} of the votes that chose, 95 % interval {low:.0%} to {high:.0%}"
+    )
+    return f"{found} (votes: {counts}; {share})."
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two raters on the same answers: how often they said the same. ``differ`` holds the others' ids."""
+
+    rated: int
+    same: int
+    low: float
+    high: float
+    differ: list
+
+    def __str__(self) -> str:
+        if not self.rated:
+            return "No answer has been rated by both."
+        return (
+            f"The raters agree on {self.same} of {self.rated} answers, {self.same / self.rated:.0%} "
+            f"(95 % interval {self.low:.0%} to {self.high:.0%})."
+        )
+
+
+def agreement(first: pandas.Series, second: pandas.Series) -> Agreement:
+    """How often two raters agree. Each Series holds a rater's words, such as yes and no, by the answer's id.
+
+    Capitals and spaces at the ends do not count; an answer that one of them left empty is left out.
+    """
+    words = pandas.DataFrame({"first": first, "second": second}).dropna().astype(str)
+    words = words.apply(lambda column: column.str.strip().str.lower())
+    words = words[(words != "").all(axis=1)]
+    same = words["first"] == words["second"]
+    return Agreement(
+        len(words), int(same.sum()), *interval(int(same.sum()), len(words)), list(words.index[~same])
+    )
+
+
+def printable(sheet: pandas.DataFrame, title: str) -> str:
+    """A sheet as a page to print, plain HTML without JavaScript; empty cells are wide enough to write in."""
+    heads = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in sheet.reset_index().columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{_lines(value)}</td>" for value in row) + "</tr>\n"
+        for row in sheet.reset_index().itertuples(index=False)
+    )
+    return PAGE.format(title=html.escape(title), heads=heads, rows=rows)
+
+
+def _lines(value: object) -> str:
+    return "" if pandas.isna(value) else html.escape(str(value)).replace("\n", "<br>")
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font-family: sans-serif; margin: 1em; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ border: 1px solid #444; padding: 0.4em; text-align: left; vertical-align: top; }}
+td:empty {{ min-width: 5em; }}
+thead {{ display: table-header-group; }}
+tr {{ break-inside: avoid; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>Rater: ____________________ Date: ____________________</p>
+<table>
+<thead><tr>{heads}</tr></thead>
+<tbody>
+{rows}</tbody>
+</table>
+</body>
+</html>
+"""
 
 
 # --- baselines: what needs no model ------------------------------------------------------------------------

@@ -118,3 +118,38 @@ def test_a_recorded_checkpoint_and_a_smaller_run_can_be_named(monkeypatch):
     assert evaluate.recorded("tuned")("Where?") == "By tuned-all-seed0."
     with pytest.raises(ValueError, match="Not recorded: tuned, tuned-25-seed0"):
         evaluate.recorded("tuned", "tuned-25-seed0")
+
+
+def test_preference_names_the_winner_only_beyond_one_half():
+    assert evaluate.preference(1, 12, 3, ("base", "tuned")).startswith("tuned is preferred to base (votes:")
+    assert evaluate.preference(12, 1, 3, ("base", "tuned")).startswith("base is preferred to tuned")
+    assert evaluate.preference(6, 7, 3).startswith("no preference seen between before and after")
+    nobody = evaluate.preference(0, 0, 3)
+    assert (
+        nobody == "no preference seen between before and after (votes: after 0, before 0, no difference 3)."
+    )
+
+
+def test_agreement_of_two_raters():
+    first = pandas.Series({"a": "yes", "b": "Yes ", "c": "no", "d": "", "e": None})
+    second = pandas.Series({"a": "yes", "b": "yes", "c": "yes", "d": "no", "f": "no"})
+    found = evaluate.agreement(first, second)
+    assert (found.rated, found.same, found.differ) == (3, 2, ["c"])
+    assert str(found).startswith("The raters agree on 2 of 3 answers, 67% (95 % interval 21% to 94%).")
+    assert "No answer" in str(evaluate.agreement(first, pandas.Series({"z": "yes"})))
+
+
+def test_the_sheet_as_a_page():
+    sheet = pandas.DataFrame({"id": ["a"], "answer": ["1 < 2\nDesk: Lounge"], "right": [""]}).set_index("id")
+    page = evaluate.printable(sheet, "Sheet & more")
+    assert "<title>Sheet &amp; more</title>" in page and "<script" not in page
+    assert '<th scope="col">id</th><th scope="col">answer</th><th scope="col">right</th>' in page
+    assert "<td>a</td><td>1 &lt; 2<br>Desk: Lounge</td><td></td>" in page
+
+
+def test_charts_of_tables():
+    tables = {"base": results([False] * 20), "tuned": results([True] * 15 + [False] * 5)}
+    found = evaluate.chart(tables, "Form")
+    assert found.data["passed"].tolist() == [0, 15] and "form, tuned: 75%" in found.alt
+    points = pandas.DataFrame({"rows": [10, 10, 20], "seed": [0, 1, 0], "form": [0.1, 0.3, 0.5]})
+    assert "form: 20% with 10 rows, 50% with 20 rows" in evaluate.size_chart(points, "Rows", ["form"]).alt
