@@ -1,0 +1,66 @@
+"""The decision helper, driven in a real browser."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from helpers import decide as room
+from tests.browser.contrast import contrast
+from tests.browser.test_token_explorer import choose, tab_to
+from tests.unit.test_decide import AIRPORT
+
+SOURCE = "from helpers import widgets\n\nwidgets.decision_helper({})"
+LABELS = {name: question.text for name, question in room.questions().items()}
+
+
+@pytest.fixture
+def open_helper(lab):
+    """A function: runs a notebook with a decision helper, returns the page."""
+
+    def open_and_run(answers: str = "", theme: str = "JupyterLab Light") -> Page:
+        return lab.run(SOURCE.format(answers), theme=theme).page
+
+    return open_and_run
+
+
+def test_with_the_keyboard_only(open_helper, server):
+    page = open_helper()
+    shown = page.locator(".decision-helper")
+    expect(shown.get_by_role("status").first).to_have_text(room.decide({}).title())
+    for name, option in AIRPORT.items():
+        tab_to(page, LABELS[name])
+        choose(page, option)
+    found = room.decide(AIRPORT)
+    expect(shown.get_by_role("status").first).to_have_text(found.title())
+    for text in (found.rule.because, *found.rests_on()):
+        expect(shown.get_by_text(text, exact=True)).to_be_visible()
+    expect(shown.locator("tbody th")).to_have_text([said for said, _ in found.changes()])
+    expect(shown.locator("tbody td")).to_have_text([answer for _, answer in found.changes()])
+    button = page.get_by_role("button", name="Save a page to print")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if button.evaluate("element => element === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(shown.get_by_role("status").last).to_contain_text("Written to my/decision_helper.html")
+    assert (server.folder / "my" / room.PAGE).read_text(encoding="utf-8") == found.page()
+
+
+def test_the_questions_can_be_read_whole(open_helper):
+    page = open_helper()
+    for text in LABELS.values():
+        label = page.locator(".decision-helper label").filter(has_text=text)
+        expect(label).to_be_visible()
+        assert label.evaluate(
+            "e => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
+        ), text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_legible_in_both_themes(open_helper, theme):
+    """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more."""
+    page = open_helper(f"**{AIRPORT}", theme)
+    expect(page.locator(".decision-helper caption")).to_be_visible()
+    for part in ("p[role=status]", "li", "a", "caption", "td", "th", "label"):
+        found = page.locator(f".decision-helper {part}").first
+        assert contrast(page, found) >= 4.5, f"{part} in {theme}"
