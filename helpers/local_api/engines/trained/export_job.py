@@ -1,0 +1,151 @@
+"""Takes a job out of the local API, to run it with TRL where one computer is too small.
+
+python -m helpers.local_api export-job JOB_ID --to DIR
+
+Writes the rows, the settings and a script into DIR; DIR/README.md says how to start it.
+"""
+
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+from ... import history, jobs
+from ...store import Row, Store
+from ...training_files import Failure
+from . import MODEL, resolve, training, weights, worker
+from .export import ExportError
+
+SCRIPT = Path(__file__).with_name("train_trl.py")
+TESTED = ("torch==2.13.0", "transformers==5.23.0", "peft==0.21.2", "accelerate==1.15.0", "trl==1.16.0")
+
+README = """# A fine-tuning job, to be run with TRL
+
+Job {job} of the course's local API: {rows} rows, {epochs} epochs, batches of {batch}, on {base}.
+`settings.json` has the numbers, `train_trl.py` is all the code.
+
+## Train
+
+```bash
+pip install -r requirements.txt
+accelerate launch train_trl.py
+```
+
+`accelerate launch` takes all graphics cards of the machine. For two processes on a processor without one:
+
+```bash
+accelerate launch --cpu --num_processes 2 train_trl.py
+```
+
+A batch is shared out among the processes, so their number must divide {batch}. The base model comes from the
+Hugging Face hub; `--base FOLDER` takes it from a folder. The trained matrices are written to `adapter`, the loss
+of every step to `output/trainer_state.json`.
+
+## Serve it with vLLM
+
+```bash
+vllm serve {base} --enable-lora --lora-modules {name}=adapter
+```
+
+The adapter's rank, {rank}, is below vLLM's default limit of 16. (From vLLM's documentation; this project's tests
+do not run vLLM.) Then ask it with the client that you know:
+
+```python
+client = OpenAI(base_url="http://localhost:8000/v1", api_key="none")
+client.chat.completions.create(model="{name}", messages=[...])
+```
+
+## What is the same, and what is not
+
+The same: rows, loss on the assistant's answers only, LoRA matrices and their first values, optimizer, batch size,
+highest learning rate, its fall along a cosine. Not the same: the order of the rows; the learning rate begins one
+step later, at 0; and the course trains a copy of the base that was once rounded to 4 bits, the hub has the
+original. A chat with several answers is here one row for each answer that is learned.
+"""
+
+
+def export_job(store: Store, job_id: str, target: Path) -> Path:
+    """Writes the job ``job_id`` into the folder ``target`` and returns it. Raises ExportError."""
+    row = _job(store, job_id)
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        train, valid = history.read_files(store, row)
+        _write_start(worker.start_adapter(store, row), target / "start")
+    except Failure as failure:
+        raise ExportError(failure.error["message"]) from None
+    rows = learned(train.sample)
+    _write_rows(rows, target / "train.jsonl")
+    if valid:
+        _write_rows(learned(valid.sample), target / "valid.jsonl")
+    settings = settings_of(jobs.view(store, row), len(rows))
+    _write(target / "settings.json", json.dumps(settings, indent=2) + "\n")
+    _write(target / "requirements.txt", "\n".join(TESTED) + "\n")
+    _write(target / "README.md", _readme(row, settings, len(rows)))
+    shutil.copyfile(SCRIPT, target / SCRIPT.name)
+    return target
+
+
+def _job(store: Store, job_id: str) -> Row:
+    found = [row for row in store.every("job") if row.id == job_id]
+    if not found:
+        raise ExportError(f"There is no job {job_id} in {store.folder}")
+    if not jobs.is_trained_here(found[0].body):
+        raise ExportError(f"{job_id} is simulated. Create the job with model {MODEL} to export it.")
+    return found[0]
+
+
+def learned(examples: list[dict]) -> list[dict]:
+    """One chat for each answer that is to be learned; it ends with that answer."""
+    return [
+        {"messages": training.plain(example["messages"][: number + 1])}
+        for example in examples
+        for number, message in enumerate(example["messages"])
+        if message["role"] == "assistant" and message.get("weight") != 0
+    ]
+
+
+def settings_of(job: dict, rows: int) -> dict:
+    """What the script needs to know of a job with so many rows."""
+    numbers = resolve(job["method"]["supervised"]["hyperparameters"])
+    steps = math.ceil(rows / numbers["batch_size"]) * numbers["n_epochs"]
+    return {
+        "base": weights.PUBLIC_NAME,
+        "lora": {"r": training.RANK, "lora_alpha": training.ALPHA, "target_modules": "all-linear"},
+        "n_epochs": numbers["n_epochs"],
+        "batch_size": numbers["batch_size"],
+        "learning_rate": training.LEARNING_RATE * numbers["learning_rate_multiplier"],
+        "warmup_steps": max(1, round(training.WARM_UP * steps)),
+        "max_grad_norm": training.LONGEST_NORM,
+        "adam_betas": training.BETAS,
+        "seed": job["seed"],
+        "max_tokens": training.MAX_TOKENS,
+        "order": "group_by_length",  # batches of similar length, as in the course; "sequential": as in the file
+    }
+
+
+def _write_start(adapter: bytes | None, target: Path) -> None:
+    """The matrices that the job trains further, if it does not begin with new ones."""
+    if adapter:
+        base = training.AutoModelForCausalLM.from_pretrained(weights.folder())
+        training.with_lora(base, adapter, seed=0).save_pretrained(target, save_embedding_layers=False)
+
+
+def _write_rows(rows: list[dict], path: Path) -> None:
+    _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _readme(row: Row, settings: dict, rows: int) -> str:
+    return README.format(
+        job=row.id,
+        rows=rows,
+        epochs=settings["n_epochs"],
+        batch=settings["batch_size"],
+        base=settings["base"],
+        rank=settings["lora"]["r"],
+        name=re.sub(r"[^A-Za-z0-9_-]", "-", row.body["user_provided_suffix"] or "tuned"),
+    )

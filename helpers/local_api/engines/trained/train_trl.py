@@ -1,0 +1,103 @@
+"""Runs the exported fine-tuning job with TRL, on as many processes and graphics cards as accelerate finds.
+
+    accelerate launch train_trl.py
+
+It reads settings.json, train.jsonl and, if it is there, valid.jsonl of its own folder, and writes the trained
+matrices (LoRA) into the folder adapter. README.md has the commands.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig, SFTTrainer
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", help="a folder with the base model (default: the one in settings.json)")
+    settings = json.loads((HERE / "settings.json").read_text(encoding="utf-8"))
+    base = parser.parse_args().base or settings["base"]
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    train, valid = (read(HERE / name, tokenizer) for name in ("train.jsonl", "valid.jsonl"))
+    trainer = SFTTrainer(
+        model=load(base, settings),
+        args=config(settings, has_validation=valid is not None),
+        train_dataset=train,
+        eval_dataset=valid,
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    if trainer.is_world_process_zero():
+        trainer.model.peft_config["default"].base_model_name_or_path = settings["base"]
+    trainer.save_model(str(HERE / "adapter"))
+    trainer.save_state()  # losses of every step, in output/trainer_state.json
+
+
+def read(path: Path, tokenizer) -> Dataset | None:
+    """The chats of a file as prompt and completion: the loss is taken on the completion only."""
+    if not path.exists():
+        return None
+    with open(path, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return Dataset.from_list([text_of(row["messages"], tokenizer) for row in rows])
+
+
+def text_of(messages: list[dict], tokenizer) -> dict:
+    *before, answer = messages
+    prompt = tokenizer.apply_chat_template(before, tokenize=False, add_generation_prompt=True)
+    return {"prompt": prompt, "completion": answer["content"]}  # TRL adds the end mark
+
+
+def load(base: str, settings: dict):
+    """The base model with LoRA matrices beside each linear layer: new ones, or those of an earlier job."""
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    if (HERE / "start").exists():
+        return PeftModel.from_pretrained(model, HERE / "start", is_trainable=True)
+    torch.manual_seed(settings["seed"])
+    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings["lora"]))
+
+
+def config(settings: dict, has_validation: bool) -> SFTConfig:
+    """The settings of the job in TRL's words."""
+    processes = PartialState().num_processes
+    if settings["batch_size"] % processes:
+        raise SystemExit(
+            f"A batch of {settings['batch_size']} cannot be shared by {processes} processes. Take a number of "
+            "processes that divides it, or change batch_size in settings.json."
+        )
+    has_gpu = torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(HERE / "output"),
+        num_train_epochs=settings["n_epochs"],
+        per_device_train_batch_size=settings["batch_size"] // processes,
+        train_sampling_strategy=settings["order"],
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type="cosine",
+        warmup_steps=settings["warmup_steps"],
+        max_grad_norm=settings["max_grad_norm"],
+        adam_beta1=settings["adam_betas"][0],
+        adam_beta2=settings["adam_betas"][1],
+        weight_decay=0.0,
+        completion_only_loss=True,
+        max_length=settings["max_tokens"],
+        seed=settings["seed"],
+        logging_steps=1,
+        eval_strategy="epoch" if has_validation else "no",
+        save_strategy="epoch",
+        gradient_checkpointing=False,  # True saves memory and takes longer
+        use_cpu=not has_gpu,
+        bf16=has_gpu and torch.cuda.is_bf16_supported(),
+        report_to="none",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""A job taken out of the API and run with TRL under accelerate, on two processes, gives the same losses."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.local_api.__main__ import main
+from helpers.local_api.engines.trained import weights
+from tests import tiny_model
+
+from .conftest import rows
+from .training_jobs import create, status
+
+if tiny_model.HAS_TORCH:
+    import torch
+    from peft import PeftModel
+
+    from helpers.local_api.engines.trained import training
+    from helpers.local_api.engines.trained.export_job import SCRIPT, TESTED, learned
+
+pytestmark = tiny_model.TIER
+ROOT = Path(__file__).parents[2]
+TRL = ROOT / "tests" / "requirements-trl.txt"
+
+
+@pytest.fixture
+def state(local, monkeypatch):
+    """The environment in which the command line finds the test's own state."""
+    monkeypatch.setenv("LOCAL_API_HOME", str(local.app.state.service.store.folder))
+    return local
+
+
+def exported(api, job, target: Path) -> Path:
+    assert main(["export-job", job.id, "--to", str(target)]) == 0
+    return target
+
+
+def settings_in(folder: Path) -> dict:
+    return json.loads((folder / "settings.json").read_text())
+
+
+def chats_in(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# --- what is written -------------------------------------------------------------------------------------------
+
+
+def test_the_folder_has_the_rows_the_settings_and_the_commands(state, tmp_path, capsys):
+    valid = state.upload(rows(3)).id
+    job = create(state, validation_file=valid, suffix="my garden", hyperparameters={"n_epochs": 3})
+    folder = exported(state, job, tmp_path / "out")
+    assert "README.md" in capsys.readouterr().out
+    assert [len(chats_in(folder / f"{name}.jsonl")) for name in ("train", "valid")] == [12, 3]
+    assert chats_in(folder / "train.jsonl") == rows()
+    settings = settings_in(folder)
+    expected = {"n_epochs": 3, "batch_size": 4, "learning_rate": 3e-3, "warmup_steps": 1, "seed": 1}
+    assert expected.items() <= settings.items()
+    assert settings["base"] == weights.PUBLIC_NAME and settings["lora"]["r"] == 8
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert "accelerate launch train_trl.py" in readme
+    served = f"vllm serve {weights.PUBLIC_NAME} --enable-lora --lora-modules my-garden=adapter"
+    assert served in readme and not re.search(r"\{\w+\}", readme)
+    assert (folder / "train_trl.py").read_text() == SCRIPT.read_text()
+
+
+def test_each_learned_answer_of_a_chat_becomes_a_row():
+    user, no, yes = ({"role": "user", "content": "Q"}, *({"role": "assistant", "content": a} for a in "NY"))
+    chat = [user, no | {"weight": 0}, user, yes, user, no]
+    assert learned([{"messages": chat}]) == [
+        {"messages": [user, no, user, yes]},
+        {"messages": [user, no, user, yes, user, no]},
+    ]
+
+
+def test_what_cannot_be_exported_says_why(state, tmp_path, capsys):
+    assert main(["export-job", "ftjob-none", "--to", str(tmp_path)]) == 1
+    assert "There is no job ftjob-none" in capsys.readouterr().err
+    simulated = state.create_job()
+    assert main(["export-job", simulated.id, "--to", str(tmp_path)]) == 1
+    assert f"{simulated.id} is simulated" in capsys.readouterr().err
+
+
+def test_the_versions_named_are_those_that_are_tested():
+    pins = (ROOT / "requirements-local.txt").read_text() + TRL.read_text()
+    assert {pin for pin in TESTED if not re.search(rf"^{re.escape(pin)}( ;|$)", pins, re.MULTILINE)} == set()
+
+
+# --- what it does ----------------------------------------------------------------------------------------------
+
+
+def launch(folder: Path, base: Path, processes: int) -> list[float]:
+    """Runs the exported script as its README says; the loss of each step."""
+    options = ["--cpu", "--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *options, "--main_process_port", "0"]
+    run = subprocess.run(
+        [*command, str(folder / "train_trl.py"), "--base", str(base)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    log = json.loads((folder / "output" / "trainer_state.json").read_text())["log_history"]
+    return [entry["loss"] for entry in log if "loss" in entry]
+
+
+def our_losses(
+    base: Path, chats: list[dict], settings: dict, start: bytes | None
+) -> tuple[list[float], object]:
+    """What our loop gives on the same batches in the same order, with the warm-up of TRL."""
+    torch.set_num_threads(1)
+    tokenizer = training.load_tokenizer(base)
+    examples = [training.encode(tokenizer, chat["messages"]) for chat in chats]
+    model = training.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = training.with_lora(model, start, settings["seed"])
+    numbers = training.Settings(settings["n_epochs"], settings["batch_size"], seed=settings["seed"])
+    trainer = training.Trainer(model, numbers, len(examples))
+    ours, warm_up = trainer.rate, settings["warmup_steps"]
+    trainer.rate = lambda: numbers.rate * trainer.step / warm_up if trainer.step < warm_up else ours()
+    size = settings["batch_size"]
+    groups = [examples[i : i + size] for i in range(0, len(examples), size)] * settings["n_epochs"]
+    return [trainer.learn(group)["train_loss"] for group in groups], model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["new matrices", "those of an earlier job"])
+def test_trl_on_two_processes_gives_our_losses(start, state, tiny_weights, tmp_path):
+    """Compared: the loss of each step, and the scores of the trained model. Rows and their order are the same."""
+    adapter, options = None, {}
+    if start != "new matrices":
+        first = status(state, create(state), "succeeded", "failed")
+        options["model"] = first.fine_tuned_model
+        adapter = state.app.state.service.store.data("model", first.fine_tuned_model, state.key)
+    job = create(state, epochs=4, **options)
+    folder = exported(state, job, tmp_path / "out")
+    chats = random.Random(1).sample(chats_in(folder / "train.jsonl"), 12)
+    settings = settings_in(folder) | {"order": "sequential"}
+    (folder / "train.jsonl").write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    (folder / "settings.json").write_text(json.dumps(settings))
+    theirs = launch(folder, tiny_weights, processes=2)
+    ours, model = our_losses(tiny_weights, chats, settings, adapter)
+    assert theirs == pytest.approx(ours, rel=2e-3) and len(theirs) == 12
+    config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == weights.PUBLIC_NAME
+    base = training.AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
+    tuned = PeftModel.from_pretrained(base, folder / "adapter")
+    asked = torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        assert torch.allclose(tuned(asked).logits, model(asked).logits, atol=0.02)
+
+
+@pytest.mark.slow
+def test_a_batch_that_cannot_be_shared_out_is_refused(state, tiny_weights, tmp_path):
+    job = create(state, hyperparameters={"n_epochs": 1, "batch_size": 3})
+    folder = exported(state, job, tmp_path / "out")
+    with pytest.raises(AssertionError, match="cannot be shared by 2 processes"):
+        launch(folder, tiny_weights, processes=2)

@@ -1,0 +1,55 @@
+"""What tests of the trained engine's jobs do: create one, wait for something, count steps and processes."""
+
+import time
+from pathlib import Path
+
+from helpers.jobs import new_events
+from helpers.local_api.engines import trained
+
+from .conftest import rows
+
+MODEL = trained.MODEL
+PATIENCE = 120  # seconds until a test gives up; nothing is measured
+
+
+def until(done):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := done()):
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.05)
+    return found
+
+
+def create(api, epochs=2, **options):
+    file = api.upload(rows())
+    hyperparameters = {"n_epochs": epochs, "batch_size": 4}
+    options = {"model": MODEL, "seed": 1, "hyperparameters": hyperparameters} | options
+    return api.client.fine_tuning.jobs.create(training_file=file.id, **options)
+
+
+def status(api, job, *wanted):
+    """Waits until the job has one of these statuses; the job."""
+
+    def look():
+        found = api.client.fine_tuning.jobs.retrieve(job.id)
+        return found if found.status in wanted else None
+
+    return until(look)
+
+
+def steps(api, job) -> list[int]:
+    events = new_events(api.client, job.id)
+    return [event.data["step"] for event in events if event.data and "train_loss" in event.data]
+
+
+def workers(folder: Path) -> list[int]:
+    """The ids of the training processes of a state folder that live now. Reads /proc: Linux only."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if command[1:3] == ["-m", "helpers.local_api.engines.trained.worker"] and str(folder) in command:
+            found.append(int(path.parent.name))
+    return found
