@@ -7,6 +7,7 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
 import html
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from .charts import size_curve as _size_curve
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 DESKS = (DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
-MOST_WORDS = 30
+STYLE = tomllib.loads((DATA / "airport" / "house_style.toml").read_text(encoding="utf-8"))
 Z = 1.959964  # of the normal distribution: 95 % lie within
 Z_POWER = 0.841621  # 80 % lie below
 
@@ -32,20 +33,20 @@ Answering = Callable[[str], str]
 
 
 def form(answer: str, row: dict) -> bool:
-    """House style: at most 30 words, then a last line "Desk: " with one of the 14 names."""
+    """House style of the airport: at most 30 words, then a last line with one of its 14 desks."""
     *text, last = answer.strip().splitlines() or [""]
     words = " ".join(text).split()
-    return 0 < len(words) <= MOST_WORDS and last in {f"Desk: {desk}" for desk in DESKS}
+    return 0 < len(words) <= STYLE["most_words"] and last in {STYLE["last_line"] + desk for desk in DESKS}
 
 
 def desk(answer: str, row: dict) -> bool | None:
     """It names the right desk and no other; in any form, so that no model fails for a form it was never told.
 
-    Where there are lines "Desk: ...", only these count. None if the row has no desk.
+    Where there are lines of that style, only these count. None if the row has no desk.
     """
     if not row.get("desk"):
         return None
-    lines = re.findall(r"Desk: *(.+)", answer)
+    lines = re.findall(rf"{STYLE['last_line'].strip()} *(.+)", answer)
     text = "\n".join(lines) if lines else answer
     return {name for name in DESKS if _holds(text, name)} == {row["desk"]}
 

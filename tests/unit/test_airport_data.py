@@ -20,6 +20,7 @@ AIRPORT = DATA / "airport"
 MADE = ("train_with_rules.jsonl", "valid_with_rules.jsonl", "test_with_rules.jsonl")
 FILES = (
     "desks.txt",
+    "house_style.toml",
     "rules.md",
     "train.jsonl",
     "valid.jsonl",
