@@ -25,6 +25,14 @@ ABSOLUTE_PATH = re.compile(
     r"(?<![\w.:/~>-])/(?:home|Users|root|tmp|var|opt|usr|mnt|work|private)/\w|\b[A-Z]:\\\\?\w"
 )
 KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|\bBearer\s+[A-Za-z0-9._-]{12,}")
+# Figures on cost, quality, time or providers are computed in a cell, so that they cannot go stale in the text.
+FIGURE = re.compile(
+    r"[$€£¥]\s?\d|\d\s?(?:%|percent|dollars|US dollars|cents)"
+    r"|\d\s?(?:x|times|seconds?|minutes?|hours?|days?|weeks?|months?|years?|ms|[KMGT]B)\b"
+    r"|\b(?:19|20)\d\d\b"
+)
+ISO_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")  # has a test of its own: it must stand in the table of models
+NAMES_WITH_FIGURES = ("article of 2023", "95 % interval", "EMNLP 2024")
 IMAGE_DATA = ("image/png", "image/jpeg")
 
 
@@ -41,7 +49,13 @@ def problems_of_any_notebook(notebook: NotebookNode, path: Path) -> list[str]:
 
 def problems_of_a_lesson(notebook: NotebookNode) -> list[str]:
     """The frame that makes lessons look alike."""
-    return [*first_heading(notebook), *sections(notebook), *heading_levels(notebook), *code(notebook)]
+    return [
+        *first_heading(notebook),
+        *sections(notebook),
+        *heading_levels(notebook),
+        *code(notebook),
+        *typed_figures(notebook),
+    ]
 
 
 # --- any notebook ----------------------------------------------------------------------------------------
@@ -149,6 +163,19 @@ def code(notebook: NotebookNode) -> list[str]:
     names = helper_names(notebook) - HELPERS_OF_EVERY_LESSON
     if len(names) > MAX_HELPER_NAMES:
         found.append(f"{len(names)} names from helpers, more than {MAX_HELPER_NAMES}: {sorted(names)}")
+    return found
+
+
+def typed_figures(notebook: NotebookNode) -> list[str]:
+    """No figure on cost, quality, time or providers is typed into the text; blocks of code are not text."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown" or "generated" in tags(cell):
+            continue
+        text = ISO_DATE.sub("", re.sub(r"^```.*?^```", "", cell.source, flags=re.MULTILINE | re.DOTALL))
+        for name in NAMES_WITH_FIGURES:
+            text = text.replace(name, "")
+        found += [f"figure in the text: {text[max(0, m.start() - 20) : m.end()]!r}" for m in FIGURE.finditer(text)]
     return found
 
 

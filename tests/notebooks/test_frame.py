@@ -114,6 +114,12 @@ def changed(place: int, cell: object) -> list:
         (changed(5, "![](chart.png)"), "image without alt text: ![](chart.png)"),
         (changed(5, "<img src='chart.png'>"), "image without alt text: <img"),
         (changed(5, "x" * 300_000), "more than 300000"),
+        (changed(5, "It costs $8."), "figure in the text: 'It costs $8'"),
+        (changed(5, "90 % were right, see the 95 % interval."), "figure in the text: '90 %'"),
+        (changed(5, "It is 3x dearer."), "figure in the text: 'It is 3x'"),
+        (changed(5, "Wait 20 minutes."), "figure in the text: 'Wait 20 minutes'"),
+        (changed(5, "At most 512 MB."), "figure in the text: 'At most 512 MB'"),
+        (changed(5, "Gone since May 2026."), "figure in the text: 'Gone since May 2026'"),
     ],
 )
 def test_a_fault_is_found(cells, problem, path):
@@ -147,6 +153,11 @@ def test_what_refresh_would_change_is_found(change, path):
     change(notebook)
     path.write_text(refresh.as_text(notebook), encoding="utf-8")
     assert "run refresh" in "".join(frame.problems_of_any_notebook(notebook, path))
+
+
+def test_names_dates_of_the_table_and_code_are_no_typed_figures(path):
+    text = "The article of 2023, the 95 % interval, 2026-05-07, 112 examples.\n\n```\n# costs $8\n```"
+    assert problems(lesson(changed(5, text)), path) == []
 
 
 def test_bare_mock_key_and_addresses_of_the_api_are_no_fault(path):
