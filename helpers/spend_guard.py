@@ -182,7 +182,7 @@ class SpendGuard:
                     f"Spend guard: job {running['id']} for this file is already running. No second one was made."
                 )
                 return JSONResponse(running)
-            name = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+            name = await self._name(look, job)
             order = self._orders.get(name)
             if order is None or not order.approved:
                 estimate = await self._estimate(look, file_id, model, job)
@@ -194,14 +194,20 @@ class SpendGuard:
                 return refusal(402, self._held(order))
             return await self._buy(request, body, name, order)
 
+    async def _name(self, look: "_Look", job: dict) -> str:
+        """The same for the same rows and settings, so a cell that uploads them once more keeps its yes."""
+        files = {key: job[key] for key in ("training_file", "validation_file") if job.get(key)}
+        contents = {key: await self._digest(look, str(file)) or file for key, file in files.items()}
+        return hashlib.sha256(json.dumps(job | contents, sort_keys=True).encode()).hexdigest()
+
     async def _buy(self, request: Request, body: bytes, name: str, order: Order) -> Response:
         """Passes an approved order on. Only a refusal by the provider gives the approval back."""
         del self._orders[name]
+        SpendGuard.spent_usd += order.estimate.usd or 0  # before: an order elsewhere may come meanwhile
         response = await self._pass_on(request, body)
         if 400 <= response.status_code < 500:
             self._orders[name] = order
-        else:
-            SpendGuard.spent_usd += order.estimate.usd or 0
+            SpendGuard.spent_usd -= order.estimate.usd or 0
         if response.status_code >= 400:  # the job may exist all the same: the client must not send it again
             response.headers["x-should-retry"] = "false"
         return response

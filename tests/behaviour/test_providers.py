@@ -1,5 +1,6 @@
 """Paid providers, imitated on this computer as their documents describe them: nothing is bought without a yes."""
 
+import asyncio
 import csv
 import hashlib
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,7 @@ class Imitation:
         self.jobs: list[dict] = []
         self.seen: list[tuple[str, str]] = []
         self.next_answer: tuple[int, dict] | None = None  # to the next order of a job
+        self.seconds_to_create, self.over_at_once = 0.0, False  # of a job
         self.may_continue = threading.Event()
         path = self.shape["path"]
         self.server = Server(
@@ -138,10 +141,12 @@ class Imitation:
         if self.next_answer:
             status, body = self.next_answer
             return JSONResponse(body, status)
+        await asyncio.sleep(self.seconds_to_create)
         asked = await request.json()
         job = {"id": f"ftjob-{len(self.jobs)}", "object": "fine_tuning.job", "status": self.shape["job"]}
         job |= {"created_at": 1, "finished_at": None, "fine_tuned_model": None, "result_files": [], "seed": 7}
         job |= {"hyperparameters": {"n_epochs": "auto", "batch_size": "auto"}} | asked
+        job |= {"status": "succeeded", "finished_at": 2} if self.over_at_once else {}
         self.jobs.append(job)
         return JSONResponse(job, self.shape["created"])
 
@@ -319,6 +324,61 @@ def test_the_same_rows_uploaded_again_are_the_same_file(openai_shop):
     other = openai_shop.client.files.create(file=("train.jsonl", DATA + DATA), purpose="fine-tune").id
     assert again != openai_shop.file and openai_shop.order(training_file=again).id == first.id
     openai_shop.held(training_file=other)
+
+
+def test_a_cell_that_uploads_the_same_rows_again_keeps_its_yes_for_one_job(openai_shop):
+    openai_shop.approve(openai_shop.held())
+    again = openai_shop.client.files.create(file=("train.jsonl", DATA), purpose="fine-tune").id
+    job = openai_shop.order(training_file=again)
+    assert jobs.wait(openai_shop.client, job.id, every=0.01).status == "succeeded"
+    openai_shop.held(training_file=again)
+    openai_shop.held()
+    assert len(openai_shop.provider.jobs) == 1
+
+
+def orders_at_the_same_time(shops: list, **options) -> list[str]:
+    """What comes back, for each order: the id of a job, or the status of the refusal."""
+
+    def order(shop) -> str:
+        try:
+            return shop.order(**options).id
+        except APIStatusError as error:
+            return str(error.status_code)
+
+    with ThreadPoolExecutor(len(shops)) as pool:
+        return sorted(pool.map(order, shops))
+
+
+def test_one_yes_makes_one_job_however_many_orders_come_at_once(openai_shop):
+    openai_shop.provider.over_at_once, openai_shop.provider.seconds_to_create = True, 0.2
+    openai_shop.approve(openai_shop.held())
+    assert orders_at_the_same_time([openai_shop] * 8) == ["402"] * 7 + ["ftjob-0"]
+    assert len(openai_shop.provider.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("lock", "answers"), [(asyncio.Lock, ["ftjob-0"] * 4), (nullcontext, ["402"] * 3 + ["ftjob-0"])]
+)
+def test_while_a_job_is_being_made_its_twins_wait_for_it(lock, answers, openai_shop):
+    """The second row shows what the lock is for: without it, the twins do not find the job."""
+    openai_shop.provider.seconds_to_create = 0.5
+    openai_shop.guard._one_order_at_a_time = lock()
+    openai_shop.approve(openai_shop.held())
+    assert orders_at_the_same_time([openai_shop] * 4) == answers
+    assert len(openai_shop.provider.jobs) == 1
+
+
+def test_orders_to_two_providers_at_once_stay_below_one_limit(monkeypatch):
+    shops = [Shop("openai", 0.01), Shop("nebius", 0.01)]
+    for shop in shops:
+        shop.provider.seconds_to_create = 0.5
+        shop.approve(shop.held(hyperparameters={"n_epochs": 3}))
+    dear = max(shops[0].guard._orders.values(), key=lambda order: order.estimate.usd)
+    monkeypatch.setattr(SpendGuard, "spent_usd", 0.01 - dear.estimate.usd)
+    answers = orders_at_the_same_time(shops)
+    for shop in shops:
+        shop.close()
+    assert sorted(answers) == ["402", "ftjob-0"]
 
 
 @pytest.mark.parametrize(
