@@ -1,6 +1,7 @@
 """Checked exercises and quizzes. Their texts and rules stand in data/exercises and data/quizzes, one file a lesson."""
 
 import html
+import json
 import textwrap
 import tomllib
 from pathlib import Path
@@ -12,7 +13,17 @@ from helpers import memo
 DATA = Path(__file__).resolve().parents[1] / "data"
 LETTERS = "abcdefgh"
 RIGHT = "Right. "
-FOR_RULES = {"filled": memo.filled, "has_number": memo.has_number}
+
+
+def parsed(text: str) -> object:
+    """The value of a JSON text; None if it is none. For the rules of exercises."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+FOR_RULES = {"filled": memo.filled, "has_number": memo.has_number, "parsed": parsed}
 STYLE = """<style>
 .quiz { color: var(--jp-ui-font-color1, inherit); max-width: 50em; padding: 4px 0; }
 .quiz .widget-html, .quiz .widget-html-content { height: auto; line-height: 1.4; }
