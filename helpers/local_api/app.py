@@ -182,8 +182,12 @@ def _create_job(call: Call) -> dict:
 
 
 def _job(call: Call) -> dict:
-    job = jobs.retrieve(*call.who, call.path["id"])
-    if job["status"] not in jobs.TERMINAL:  # another process may have begun it and been killed
+    return _brought_forward(call, jobs.retrieve(*call.who, call.path["id"]))
+
+
+def _brought_forward(call: Call, job: dict) -> dict:
+    """The job; if it is not over, somebody works on it from now on: who did so may have been killed."""
+    if job["status"] not in jobs.TERMINAL:
         call.service.worker.submit(job["id"], call.caller.owner)
     return job
 
@@ -193,7 +197,7 @@ def _jobs(call: Call) -> dict:
     page = jobs.list_all(
         *call.who, after=query.text("after"), limit=query.limit(20, MAX_LIST), metadata=query.metadata()
     )
-    return query.listing(page, lambda row: jobs.view(store, row))
+    return query.listing(page, lambda row: _brought_forward(call, jobs.view(store, row)))
 
 
 def _pause(call: Call) -> dict:
@@ -210,6 +214,7 @@ def _resume(call: Call) -> dict:
 
 def _events(call: Call) -> dict:
     query = call.query
+    _job(call)  # who reads nothing but the events must see them go on, too
     page = jobs.events(*call.who, call.path["id"], after=query.text("after"), limit=query.limit(20, MAX_LIST))
     return query.listing(page, jobs.event_view)
 

@@ -7,15 +7,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from helpers.local_api.__main__ import main
+from helpers.local_api.engines import trained
 from helpers.local_api.engines.trained import weights
 from tests import tiny_model
 
 from .conftest import rows
-from .training_jobs import create, status
+from .training_jobs import MODEL, create
 
 if tiny_model.HAS_TORCH:
     import torch
@@ -97,7 +99,15 @@ def test_the_versions_named_are_those_that_are_tested():
 
 def launch(folder: Path, base: Path, processes: int) -> list[float]:
     """Runs the exported script as its README says; the loss of each step."""
-    options = ["--cpu", "--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
+    options = [
+        "--multi_gpu",
+        "--num_processes",
+        str(processes),
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+    ]
     command = [sys.executable, "-m", "accelerate.commands.launch", *options, "--main_process_port", "0"]
     run = subprocess.run(
         [*command, str(folder / "train_trl.py"), "--base", str(base)],
@@ -107,8 +117,9 @@ def launch(folder: Path, base: Path, processes: int) -> list[float]:
         timeout=300,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    log = json.loads((folder / "output" / "trainer_state.json").read_text())["log_history"]
-    return [entry["loss"] for entry in log if "loss" in entry]
+    state = json.loads((folder / "output" / "trainer_state.json").read_text())
+    assert state["train_batch_size"] * processes == settings_in(folder)["batch_size"]  # each did its share
+    return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
 
 
 def our_losses(
@@ -129,15 +140,26 @@ def our_losses(
     return [trainer.learn(group)["train_loss"] for group in groups], model
 
 
+def earlier_model(api, base: Path) -> tuple[str, bytes]:
+    """The name and the matrices of a model that is there as if a job had made it."""
+    name = f"ft:{MODEL}:this-computer::earlier"
+    model = training.with_lora(training.AutoModelForCausalLM.from_pretrained(base), None, seed=7)
+    with torch.no_grad():
+        for weight in (p for n, p in model.named_parameters() if "lora_B" in n):
+            weight.normal_(std=0.05)
+    adapter = training.adapter_bytes(model)
+    body = {"base": MODEL, "organization": trained.ORGANIZATION}
+    api.app.state.service.store.add("model", name, api.key, body, data=adapter)
+    return name, adapter
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["new matrices", "those of an earlier job"])
 def test_trl_on_two_processes_gives_our_losses(start, state, tiny_weights, tmp_path):
     """Compared: the loss of each step, and the scores of the trained model. Rows and their order are the same."""
     adapter, options = None, {}
     if start != "new matrices":
-        first = status(state, create(state), "succeeded", "failed")
-        options["model"] = first.fine_tuned_model
-        adapter = state.app.state.service.store.data("model", first.fine_tuned_model, state.key)
+        options["model"], adapter = earlier_model(state, tiny_weights)
     job = create(state, epochs=4, **options)
     folder = exported(state, job, tmp_path / "out")
     chats = random.Random(1).sample(chats_in(folder / "train.jsonl"), 12)
@@ -157,8 +179,9 @@ def test_trl_on_two_processes_gives_our_losses(start, state, tiny_weights, tmp_p
 
 
 @pytest.mark.slow
-def test_a_batch_that_cannot_be_shared_out_is_refused(state, tiny_weights, tmp_path):
-    job = create(state, hyperparameters={"n_epochs": 1, "batch_size": 3})
-    folder = exported(state, job, tmp_path / "out")
-    with pytest.raises(AssertionError, match="cannot be shared by 2 processes"):
-        launch(folder, tiny_weights, processes=2)
+def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch):
+    from helpers.local_api.engines.trained import train_trl
+
+    monkeypatch.setattr(train_trl, "PartialState", lambda cpu: SimpleNamespace(num_processes=2))
+    with pytest.raises(SystemExit, match="A batch of 3 cannot be shared by 2 processes"):
+        train_trl.config({"batch_size": 3}, has_validation=False)

@@ -32,10 +32,11 @@ pip install -r requirements.txt
 accelerate launch train_trl.py
 ```
 
-`accelerate launch` takes all graphics cards of the machine. For two processes on a processor without one:
+`accelerate launch` takes all graphics cards of the machine. For two processes without any (the option is needed,
+in spite of its name):
 
 ```bash
-accelerate launch --cpu --num_processes 2 train_trl.py
+accelerate launch --multi_gpu --num_processes 2 train_trl.py
 ```
 
 A batch is shared out among the processes, so their number must divide {batch}. The base model comes from the

@@ -67,13 +67,13 @@ def load(base: str, settings: dict):
 
 def config(settings: dict, has_validation: bool) -> SFTConfig:
     """The settings of the job in TRL's words."""
-    processes = PartialState().num_processes
+    has_gpu = torch.cuda.is_available()
+    processes = PartialState(cpu=not has_gpu).num_processes
     if settings["batch_size"] % processes:
         raise SystemExit(
             f"A batch of {settings['batch_size']} cannot be shared by {processes} processes. Take a number of "
             "processes that divides it, or change batch_size in settings.json."
         )
-    has_gpu = torch.cuda.is_available()
     return SFTConfig(
         output_dir=str(HERE / "output"),
         num_train_epochs=settings["n_epochs"],

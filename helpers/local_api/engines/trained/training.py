@@ -4,8 +4,10 @@ The base stays frozen; beside each of its matrices two thin ones are trained (Lo
 taken on the assistant's tokens only. Settings and what they were measured to give: see ``Settings``.
 """
 
+import functools
 import io
 import math
+import os
 import random
 import time
 from dataclasses import dataclass
@@ -123,14 +125,17 @@ def load_model(folder: Path, longest: int = SHORT):
     )
 
 
+@functools.cache
 def quickest_precision() -> torch.dtype:
     """bfloat16 if this processor multiplies matrices in it at least 1.3 times as fast, else float32."""
-    needed = {dtype: _seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return torch.bfloat16 if needed[torch.bfloat16] * 1.3 < needed[torch.float32] else torch.float32
+    usual = _seconds(torch.float32)
+    return torch.bfloat16 if _seconds(torch.bfloat16, 0.3 + usual) * 1.3 < usual else torch.float32
 
 
 def quickest_threads() -> int:
-    """All cores that torch would use, or one if they are no help: others may be busy with something else."""
+    """LOCAL_API_THREADS if that is set. Else all cores, or one if they are no help: others may keep them busy."""
+    if wanted := os.environ.get("LOCAL_API_THREADS"):
+        return int(wanted)
     needed = {}
     for threads in (1, ALL_THREADS):
         torch.set_num_threads(threads)
@@ -138,14 +143,19 @@ def quickest_threads() -> int:
     return ALL_THREADS if needed[ALL_THREADS] < 0.9 * needed[1] else 1
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    """The best time of three for a product of the size that the model's layers have."""
+def _seconds(dtype: torch.dtype, patience: float = math.inf) -> float:
+    """The best time of three for five products of the size that the model's layers have.
+
+    A processor that knows the precision only from its programs may need minutes: ``patience`` seconds end it.
+    """
     left, right = torch.ones(256, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
     times = []
     for _ in range(4):  # the first one warms up
         start = time.perf_counter()
         for _ in range(5):
             left @ right
+            if time.perf_counter() - start > patience:
+                return patience
         times.append(time.perf_counter() - start)
     return min(times[1:])
 

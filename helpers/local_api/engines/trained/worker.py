@@ -37,6 +37,7 @@ def main(folder: str, name: str) -> int:
     try:
         lease.renew()
         threading.Thread(target=_keep, args=(store, name), daemon=True).start()
+        tidy(store)
         while not lease.release_if(lambda: next_job(store) is None):
             if row := next_job(store):
                 run(store, lease, row)
@@ -54,6 +55,13 @@ def _keep(store: Store, name: str) -> None:
             lease.renew()
     except Exception:  # noqa: BLE001 - whatever it is: without a lease this process must write no more, and cannot
         return
+
+
+def tidy(store: Store) -> None:
+    """Removes what is still kept of jobs that have ended: one was cancelled in a pause, or a process killed."""
+    for path in (store.folder / "trained").glob("ftjob-*.p*"):
+        if jobs.status(store, path.stem) in jobs.TERMINAL:
+            path.unlink(missing_ok=True)
 
 
 def next_job(store: Store) -> Row | None:
