@@ -7,6 +7,7 @@ import tomllib
 from math import sqrt
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import evaluate, teach
@@ -259,3 +260,17 @@ def test_cases_of_both_kinds_are_published():
         for row in cases
     ]
     assert any(gains) and not all(gains)
+
+
+def test_a_sheet_that_somebody_has_filled_in_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    (cell,) = [cell for cell in CELLS if "sheet.csv" in cell.source]
+    tuned = evaluate.evaluate(evaluate.recorded("tuned"), evaluate.questions("valid"), {})
+    exec(cell.source, {"tuned": tuned, "evaluate": evaluate})
+    path = tmp_path / "my" / "sheet.csv"
+    empty = pd.read_csv(path, index_col="id")
+    assert list(empty["answer"]) == list(tuned["answer"][:12]) and empty["right"].isna().all()
+    path.write_text("mine")
+    exec(cell.source, {"tuned": tuned, "evaluate": evaluate})
+    assert path.read_text() == "mine" and (tmp_path / "my" / "sheet.html").exists()
