@@ -5,6 +5,7 @@ It outlives the notebook that started it. It is paused and cancelled through the
 
 import base64
 import math
+import os
 import sys
 import threading
 import time
@@ -335,4 +336,6 @@ class Diary:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    code = main(*sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # torch takes a second to say goodbye, and another process may train from now on

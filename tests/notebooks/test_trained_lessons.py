@@ -1,0 +1,50 @@
+"""Lessons 04 and 05 with the model that is really trained: one line is changed, and every cell still runs.
+
+Lesson 03 names no model, so what the other tests run is the same. The weights are tiny and random: only that nothing
+fails is looked at, not what the model says.
+"""
+
+import pytest
+from nbclient import NotebookClient
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
+
+from helpers.local_api.engines import trained
+from tests import tiny_model
+from tests.notebooks import refresh
+
+LINE = 'MODEL = "gpt-3.5-turbo"'
+CELL_SECONDS = 600
+
+
+def with_model(name: str):
+    """The lesson with this one line changed."""
+    (path,) = refresh.NOTEBOOKS.glob(f"{name}_*.ipynb")
+    notebook = refresh.read(path)
+    found = [cell for cell in refresh.code_cells(notebook) if LINE in cell.source]
+    assert len(found) == 1, f"lesson {name} sets its model in one place"
+    found[0].source = found[0].source.replace(LINE, f'MODEL = "{trained.MODEL}"')
+    return notebook
+
+
+def printed(notebook) -> str:
+    outputs = [output for cell in refresh.code_cells(notebook) for output in cell.outputs]
+    return "\n".join(str(output.get("text") or output.get("data", "")) for output in outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["04", "05"])
+def test_a_lesson_runs_with_the_model_that_is_really_trained(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.make(tmp_path / "weights")))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = with_model(name)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name=CURRENT_ENV_KERNEL_NAME,
+        resources={"metadata": {"path": str(refresh.NOTEBOOKS)}},
+    )
+    client.create_kernel_manager()
+    client.km.kernel_spec_manager = NbvalKernelspecManager()
+    client.execute()
+    assert f"ft:{trained.MODEL}:" in printed(notebook) or "this-computer" in printed(notebook)
