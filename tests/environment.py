@@ -5,9 +5,13 @@ pytest starts, and nothing from fixtures. ``tests.notebooks.refresh`` runs the l
 """
 
 import json
+import mmap
 import os
+import secrets
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,15 @@ CLOSED_PROXY = "http://127.0.0.1:9"  # nothing listens there
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 OUTSIDE = "ENVIRONMENT_OUTSIDE_THE_TESTS"
 FORGOTTEN = ("NO_PROXY", "no_proxy", "TIKTOKEN_CACHE_DIR")
+# A made-up key stands in these, as a learner's own might. Nothing may show it or write it down.
+KEY_NAMES = (
+    "OPENAI_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "NEBIUS_API_KEY",
+    "CRUSOE_API_KEY",
+    "COMPATIBLE_API_KEY",
+)
+NOT_OURS = {".git", ".venv", "site-packages", "__pycache__"}  # where no test writes what it was told
 
 
 def enter(state_folder: Path) -> None:
@@ -33,6 +46,7 @@ def enter(state_folder: Path) -> None:
     for name in FORGOTTEN:
         os.environ.pop(name, None)
     os.environ.update(dict.fromkeys(PROXIES, CLOSED_PROXY))
+    os.environ.update(dict.fromkeys(KEY_NAMES, "made-up-" + secrets.token_hex(12)))
     os.environ["LOCAL_API_HOME"] = str(state_folder)
     os.environ["LOCAL_API_JOB_SECONDS"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), str(ROOT)])
@@ -55,8 +69,18 @@ def pytest_configure(config: pytest.Config) -> None:
         return  # it was started in the environment of its controller
     work = Path(tempfile.mkdtemp(prefix="course-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(work, ignore_errors=True))
-    enter(config.getoption("state_folder") or work / "state")
+    state = config.getoption("state_folder") or work / "state"
+    enter(state)
     os.environ["NETWORK_LOG"] = str(work / "network.log")
+    os.environ["TMPDIR"] = str(work / "tmp")  # all that tests and lessons write is found here at the end
+    Path(os.environ["TMPDIR"]).mkdir()
+    tempfile.tempdir = None  # to be read from the environment again
+    config.stash[LEAKS] = Leaks(os.environ[KEY_NAMES[0]], [work, state])
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if Leaks.of_this_run:
+        Leaks.of_this_run.look_at(report)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -71,7 +95,7 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
 
 def complaints(config: pytest.Config) -> list[str]:
     """What is wrong with the whole run, beside failed tests."""
-    found = []
+    found = config.stash[LEAKS].found()
     log = Path(os.environ["NETWORK_LOG"])
     if log.exists():
         found.append("The network was tried:\n" + log.read_text(encoding="utf-8"))
@@ -80,6 +104,52 @@ def complaints(config: pytest.Config) -> list[str]:
     if skipped and os.environ.get("CI"):
         found.append(f"{skipped} tests were skipped. In CI none may be.")
     return found
+
+
+class Leaks:
+    """Looks for the made-up key: in what each test has printed, logged or raised, and in all files of the run."""
+
+    of_this_run: "Leaks | None" = None
+
+    def __init__(self, key: str, folders: list[Path]):
+        self._key, self._folders, self._since = key, folders, time.time() - 1
+        self._reports: list[str] = []
+        self._files: list[str] | None = None
+        Leaks.of_this_run = self
+
+    def look_at(self, report: pytest.TestReport) -> None:
+        """Remembers a test whose output, log or error shows the key."""
+        shown = [text for _, text in report.sections] + [report.longreprtext]
+        if any(self._key in text for text in shown):
+            self._reports.append(f"{report.nodeid} ({report.when})")
+
+    def found(self) -> list[str]:
+        """A complaint for each place; files are looked through once, at the end."""
+        if self._files is None:
+            ours = {path for folder in self._folders for path in files_below(folder)}
+            new = {path for path in files_below(ROOT) if path.stat().st_mtime >= self._since}
+            self._files = sorted(str(path) for path in ours | new if holds(path, self._key.encode()))
+        places = [f"the output of {name}" for name in self._reports] + self._files
+        return [f"A key from the environment stands in {place}" for place in places]
+
+
+LEAKS = pytest.StashKey[Leaks]()
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files, but for installed packages and the history of the repository."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in NOT_OURS]
+        yield from (path for name in names if (path := Path(parent, name)).is_file())
+
+
+def holds(path: Path, text: bytes) -> bool:
+    """Whether the file holds the text anywhere, in a database as well."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(text) >= 0
+    except (OSError, ValueError):  # gone meanwhile, not ours to read, or empty
+        return False
 
 
 def is_worker(config: pytest.Config) -> bool:

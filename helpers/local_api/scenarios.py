@@ -19,9 +19,10 @@ STAGE_DATE = datetime.date(2025, 6, 1)  # GPT-3.5 and its successors could all b
 SLOW_SECONDS = 3.0
 PACE_SECONDS = 1
 
+CLOSED_SINCE = min(facts.values("*", "new_jobs_end"))
 # scenario -> what happens. The README shows this table; a test keeps the two alike.
 SCENARIOS = {
-    "closed": "creating a job is refused with the 403 that newcomers get from OpenAI since 2026-05-07",
+    "closed": f"creating a job is refused with the 403 that newcomers get from OpenAI since {CLOSED_SINCE}",
     "broke": "creating a job, chat and embeddings answer 429: no credit left; the client does not retry",
     "limited": "creating a job, chat and embeddings answer 429 with retry-after: too many requests",
     "flaky": "creating a job, chat and embeddings fail twice with a 500, then work; the client's retries get through",

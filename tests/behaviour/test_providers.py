@@ -25,7 +25,7 @@ from helpers import costs, dataset, jobs
 from helpers.local_api.server import Server
 from helpers.spend_guard import Key, SpendGuard, Target, price_in
 from tests.behaviour.conftest import rows
-from tests.environment import ROOT
+from tests.environment import KEY_NAMES, ROOT
 
 TABLE = ROOT / "data" / "providers.csv"
 SECRET = "provider-key-that-nobody-may-see-4711"
@@ -614,7 +614,7 @@ def run_all(name: str, provider: Imitation, path: Path, folder: Path, connect: s
     key_name = {"openai": "OPENAI_API_KEY"}.get(name, f"{name.upper()}_API_KEY").replace(
         "AZURE_", "AZURE_OPENAI_"
     )
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
+    environment = {key: value for key, value in os.environ.items() if key not in KEY_NAMES}
     environment |= {
         "PROVIDERS_TABLE": str(path),
         "AZURE_OPENAI_ENDPOINT": provider.origin,

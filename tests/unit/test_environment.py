@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import CLOSED_PROXY, ROOT, outside
+from tests.environment import CLOSED_PROXY, KEY_NAMES, ROOT, outside
 from tests.no_network.sitecustomize import is_own_computer
 
 OTHER_COMPUTER = "192.0.2.1"  # reserved for documentation (RFC 5737): nobody answers there
@@ -70,11 +70,13 @@ def test_own_computer(host, own):
     assert is_own_computer(host) is own
 
 
-def test_lessons_find_fresh_state_quick_jobs_proxies_and_no_keys():
+def test_lessons_find_fresh_state_quick_jobs_proxies_and_a_made_up_key():
     assert Path(os.environ["LOCAL_API_HOME"]).name == "state"
     assert os.environ["LOCAL_API_JOB_SECONDS"] == "0"
     assert os.environ["HTTPS_PROXY"] == CLOSED_PROXY
-    assert not [name for name in os.environ if name.startswith("OPENAI_")]
+    assert {os.environ[name] for name in KEY_NAMES} == {os.environ["OPENAI_API_KEY"]}
+    assert os.environ["OPENAI_API_KEY"].startswith("made-up-")
+    assert [name for name in os.environ if name.startswith("OPENAI_")] == ["OPENAI_API_KEY"]
 
 
 SWALLOWS = """
@@ -87,6 +89,23 @@ def test_x():
 """
 SKIPS = "import pytest\ndef test_x(): pytest.skip('no reason')"
 
+LEAK = "import logging, os, sqlite3, tempfile\nKEY = os.environ['NEBIUS_API_KEY']\n"
+IN_THE_OUTPUT = LEAK + "def test_x(): print('The key is', KEY)"
+IN_THE_LOG = LEAK + "def test_x(): logging.warning('The key is %s', KEY)"
+IN_AN_ERROR = LEAK + "def test_x(): raise ValueError(KEY)"
+IN_A_FILE = LEAK + "def test_x(tmp_path): (tmp_path / 'a.txt').write_text('x' * 9999 + KEY)"
+IN_ANOTHER_FILE = LEAK + "def test_x(): open(tempfile.mkstemp()[1], 'w').write(KEY)"
+IN_A_DATABASE = (
+    LEAK
+    + """
+def test_x():
+    os.makedirs(os.environ['LOCAL_API_HOME'])
+    with sqlite3.connect(os.environ['LOCAL_API_HOME'] + '/state.sqlite') as database:
+        database.execute('CREATE TABLE keys (key)')
+        database.execute('INSERT INTO keys VALUES (?)', [KEY])
+"""
+)
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -95,10 +114,28 @@ SKIPS = "import pytest\ndef test_x(): pytest.skip('no reason')"
         (SWALLOWS, "", 1, "The network was tried:\nsocket.getaddrinfo '192.0.2.1'"),
         (SKIPS, "true", 1, "1 tests were skipped. In CI none may be."),
         (SKIPS, "", 0, "1 skipped"),
+        (IN_THE_OUTPUT, "", 1, "A key from the environment stands in the output of"),
+        (IN_THE_LOG, "", 1, "A key from the environment stands in the output of"),
+        (IN_AN_ERROR, "", 1, "A key from the environment stands in the output of"),
+        (IN_A_FILE, "", 1, "/a.txt"),
+        (IN_ANOTHER_FILE, "", 1, "A key from the environment stands in /"),
+        (IN_A_DATABASE, "", 1, "/state.sqlite"),
+        (LEAK + "def test_x(): assert KEY", "", 0, "1 passed"),
     ],
-    ids=["network", "skip in CI", "skip elsewhere"],
+    ids=[
+        "network",
+        "skip in CI",
+        "skip elsewhere",
+        "key printed",
+        "key logged",
+        "key in an error",
+        "key in a file",
+        "key in a temporary file",
+        "key in a database",
+        "key used only",
+    ],
 )
-def test_a_run_that_tries_the_network_or_skips_in_ci_fails(code, ci, status, message, tmp_path):
+def test_a_run_that_tries_the_network_skips_in_ci_or_shows_a_key_fails(code, ci, status, message, tmp_path):
     file = tmp_path / "test_x.py"
     file.write_text(code)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

@@ -1,12 +1,17 @@
 """The tables of facts: every row has its source, can be read, and contradicts no other."""
 
+import ast
 import csv
 import datetime
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.notebooks import refresh
 
 DATA = Path(__file__).parents[2] / "data"
 COLUMNS = {
@@ -252,3 +257,104 @@ def test_old_rows_are_named(table, capsys):
         print(",".join(row[column] for column in (*KEYS[table], "date", "source")))
     with capsys.disabled():
         print(f"\n{table}: {len(old)} of {len(rows(table))} rows rest on a source older than 90 days")
+
+
+# --- facts stand in the tables, and nowhere else ------------------------------------------------------------
+
+ENDS = {"shutdown_date", "tuned_shutdown_date", "new_jobs_end", "training_end"}
+SIZES = {"context", "tuned_context", "training_context"}
+DATE = re.compile(r"(?<![\w-])(?<!\bof )\d{4}-\d{2}-\d{2}")  # neither part of a model's name nor of a source
+AMOUNT = re.compile(r"\$\s?\d")
+A_PRICE = re.compile(r"price|usd|dollar|per_1m|per_million", re.IGNORECASE)
+OUR_OWN = {
+    "DEFAULT_LIMIT_USD = 5.0": "a limit of the spend guard, not of a provider",
+    "MOST_CHARACTERS = 200_000": "characters of a damaged file",
+    "MAX_INPUTS, MAX_TOKENS = 2048, 8192  # OpenAI's API description, CreateEmbeddingRequest": "as the types",
+}
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """(name, code) of every module that a lesson may use, of starter.py and of every notebook's code cells."""
+    root = DATA.parent
+    for path in [*sorted((root / "helpers").rglob("*.py")), root / "notebooks" / "starter.py"]:
+        yield str(path.relative_to(root)), path.read_text(encoding="utf-8")
+    for path in refresh.notebooks():
+        cells = (cell.source for cell in refresh.code_cells(refresh.read(path)))
+        yield path.name, "\n".join(re.sub(r"^[%!].*", "pass", cell, flags=re.MULTILINE) for cell in cells)
+
+
+def typed_facts(code: str) -> list[str]:
+    """The lines of some code in which a provider's price, last day or limit is typed."""
+    tables = rows("models.csv") + rows("providers.csv")
+    ends = {row["value"] for row in tables if row["fact"] in ENDS}
+    sizes = {int(row["value"]) for row in tables if row["fact"] in SIZES and int(row["value"]) >= 1000}
+    models = {row["model"] for row in tables} - {""}
+    tree, lines, found = ast.parse(code), code.splitlines(), []
+    texts_alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+    for node in ast.walk(tree):
+        value = getattr(node, "value", None)
+        if id(node) in texts_alone:
+            continue
+        if isinstance(node, ast.Constant) and isinstance(value, str):
+            wrong = ends & set(DATE.findall(value)) or AMOUNT.search(value)
+        elif isinstance(node, ast.Constant):
+            wrong = type(value) is int and value in sizes
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and is_number(value):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            wrong = any(A_PRICE.search(ast.unparse(target)) for target in targets)
+        elif isinstance(node, ast.keyword) and is_number(value):
+            wrong = A_PRICE.search(node.arg or "")
+        elif isinstance(node, ast.Dict):
+            keys = [getattr(key, "value", None) for key in node.keys]
+            pairs = zip(keys, node.values, strict=True)
+            wrong = any((key in models or A_PRICE.search(str(key))) and is_number(of) for key, of in pairs)
+        else:
+            wrong = False
+        if wrong:
+            found.append(lines[(node.value if isinstance(node, ast.keyword) else node).lineno - 1].strip())
+    return [line for line in found if line not in OUR_OWN]
+
+
+def is_number(node: object) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value != 0
+
+
+SOURCES = dict(sources())
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_module_and_no_notebook_types_a_price_a_last_day_or_a_limit(name):
+    assert typed_facts(SOURCES[name]) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "END = '2026-10-23'",
+        "print('Nobody can train after 2027-01-06.')",
+        "price = 8.0",
+        "PRICES = {'gpt-4o-mini-2024-07-18': 3}",
+        "cost(usd_per_1m_tokens=0.4)",
+        "rates = {'training_price': 0.4}",
+        "print('It costs $8 for a million tokens')",
+        "CONTEXT = 16_385",
+        "assert tokens < 128000",
+    ],
+)
+def test_a_typed_fact_is_found(code):
+    assert typed_facts(code) == [code]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "MODEL = 'gpt-4o-mini-2024-07-18'",
+        "SOURCE = 'guide of 2024-05-13'",
+        "price = table['price']",
+        "seconds = 0.5",
+        "DEFAULT_LIMIT_USD = 5.0",
+        "shown = f'${amount:.2f}'",
+    ],
+)
+def test_what_is_no_fact_of_a_provider_may_be_typed(code):
+    assert typed_facts(code) == []
