@@ -20,6 +20,7 @@ STYLE = style(
 .NAME .widget-dropdown select { flex: 0 0 13em; }
 .NAME th { font-weight: normal; }
 .NAME thead th, .NAME caption { font-weight: bold; }
+.NAME a { text-decoration: underline; }
 """,
 )
 
