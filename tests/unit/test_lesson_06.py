@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.tickets import record
 from helpers import evaluate, teach
 from tests.notebooks import refresh
 
@@ -274,3 +275,25 @@ def test_a_sheet_that_somebody_has_filled_in_is_kept(tmp_path, monkeypatch):
     path.write_text("mine")
     exec(cell.source, {"tuned": tuned, "evaluate": evaluate})
     assert path.read_text() == "mine" and (tmp_path / "my" / "sheet.html").exists()
+
+
+def test_the_recorded_tickets():
+    """Each way was asked all test tickets; what the lesson prints is counted again."""
+    train, test = read("tickets/train.jsonl"), {row["id"]: row for row in read("tickets/test.jsonl")}
+    answers = read("tickets/answers.jsonl")
+    assert [(one["way"], one["id"]) for one in answers] == [
+        (way, id) for way in ("base", "few_shot", "tuned") for id in test
+    ]
+    assert not {row["question"] for row in train} & {row["question"] for row in test.values()}
+    assert {row["topic"] for row in train if row["id"] in record.WORKED} == {row["topic"] for row in train}
+    table = rows_of(said("\nshares(told)"))
+    for way in ("base", "few_shot", "tuned"):
+        for place, key in enumerate(record.KEYS):
+            found = [one for one in answers if one["way"] == way and has(one["answer"], key, test[one["id"]])]
+            assert table[way][place] == pytest.approx(len(found) / len(test), abs=0.0051), (way, key)
+
+
+def has(answer: str, key: str, ticket: dict) -> bool:
+    """Whether the answer is JSON that gives this key the value of the ticket."""
+    wanted = json.dumps(ticket[key])
+    return (value := teach.parsed(answer)) is not None and key in value and json.dumps(value[key]) == wanted
