@@ -215,8 +215,11 @@ def test_times():
 
 def test_the_scoreboard_is_shown_whole():
     board = pd.read_csv(evaluate.DATA / "recorded" / "scoreboard.csv")
-    text = said("scoreboard[columns]")
+    text = said("board.join(")
     assert all(re.search(rf"^{way} ", text, re.M) for way in board["way"])
+    shares = [100 * mean(passed("tuned", run, "fact").values()) for run in RUNS]
+    wanted = f"{mean(shares):.0f}% ({min(shares):.0f}% to {max(shares):.0f}%)"
+    assert wanted in next(line for line in text.splitlines() if line.startswith("tuned "))
 
 
 def test_the_chosen_way_is_the_best_that_a_passenger_can_use():
