@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 from openai import OpenAI
 
-from tests import by_hand
+from helpers.local_api.engines import trained
+from tests import by_hand, tiny_model
 from tests.environment import ROOT
 
+AIRPORT = ROOT / "data" / "airport" / "train.jsonl"
 STARTER = ROOT / "notebooks" / "starter.py"
 QUESTION = "May I bring pork products into the country?"
 LOST = ("POST", "/v1/fine_tuning/jobs")
@@ -48,7 +50,7 @@ def desk(tmp_path, only_openai):
     folder = tmp_path / "desk"
     folder.mkdir()
     (folder / "starter.py").write_bytes(STARTER.read_bytes())
-    (folder / "train.jsonl").write_bytes((ROOT / "data" / "airport" / "train.jsonl").read_bytes())
+    (folder / "train.jsonl").write_bytes(AIRPORT.read_bytes())
 
     def start(url: str, *options: str) -> subprocess.Popen:
         command = [sys.executable, "-S", "starter.py", "train.jsonl", "--model", "gpt-4o-mini", *options]
@@ -143,6 +145,31 @@ def test_the_whole_workflow_and_once_more(desk, tmp_path):
             assert f"{QUESTION}: " in output and output.rstrip().endswith("Desk: Quarantine"), output
             assert output.count("  base: ") == output.count("  tuned: ") == 5
             holds_one_of_each(client)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pytest.param("tiny", marks=tiny_model.TIER),  # with random weights: cheap
+        pytest.param("real", marks=pytest.mark.slow),
+    ],
+)
+def test_the_model_that_is_really_trained_by_its_name_alone(weights, desk, tmp_path, request):
+    """On a few rows, for one epoch: it is the work that is tested, not the answers."""
+    (tmp_path / "desk" / "train.jsonl").write_bytes(b"".join(AIRPORT.read_bytes().splitlines(True)[:14]))
+    folder = str(request.getfixturevalue("tiny_weights")) if weights == "tiny" else ""
+    with by_hand.server(tmp_path / "state", LOCAL_API_WEIGHTS=folder, OMP_NUM_THREADS="1") as (url, _):
+        client = OpenAI(base_url=url, api_key="sk-local")
+        for _ in range(2):
+            process = desk(url, "--model", trained.MODEL, "--epochs", "1")
+            output, _ = process.communicate(timeout=600)
+            assert process.returncode == 0, output
+            assert output.count("  base: ") == output.count("  tuned: ") >= 1, output
+            assert f"{QUESTION}: " in output
+            holds_one_of_each(client)
+        (job,) = client.fine_tuning.jobs.list()
+        assert job.fine_tuned_model.startswith(f"ft:{trained.MODEL}:")
+        assert (job.organization_id, job.hyperparameters.n_epochs) == (trained.ORGANIZATION, 1)
 
 
 def test_a_lost_answer_of_create_makes_no_second_job(desk, tmp_path):
