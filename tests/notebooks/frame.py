@@ -1,6 +1,7 @@
 """What every notebook of the course keeps to. Each function returns a list of what is wrong, empty if nothing."""
 
 import ast
+import dis
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,7 @@ def problems_of_a_lesson(notebook: NotebookNode) -> list[str]:
         *heading_levels(notebook),
         *code(notebook),
         *typed_figures(notebook),
+        *taken_names(notebook),
     ]
 
 
@@ -175,7 +177,21 @@ def typed_figures(notebook: NotebookNode) -> list[str]:
         text = ISO_DATE.sub("", re.sub(r"^```.*?^```", "", cell.source, flags=re.MULTILINE | re.DOTALL))
         for name in NAMES_WITH_FIGURES:
             text = text.replace(name, "")
-        found += [f"figure in the text: {text[max(0, m.start() - 20) : m.end()]!r}" for m in FIGURE.finditer(text)]
+        found += [
+            f"figure in the text: {text[max(0, m.start() - 20) : m.end()]!r}" for m in FIGURE.finditer(text)
+        ]
+    return found
+
+
+def taken_names(notebook: NotebookNode) -> list[str]:
+    """No cell gives another meaning to check, quiz or connect: run again, it would break the cells below."""
+    taken = {name.rpartition(".")[2] for name in HELPERS_OF_EVERY_LESSON} | {"connect"}
+    found = []
+    for cell in code_cells(notebook):
+        code = compile(as_python(cell), "cell", "exec")
+        stored = {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_NAME"}
+        imported = {name.asname or name.name for name in imports(cell)}
+        found += [f"{name!r} is a helper, and something else here" for name in taken & stored - imported]
     return found
 
 
@@ -198,15 +214,23 @@ def helper_names(notebook: NotebookNode) -> set[str]:
     """What the code cells import from helpers, such as {"helpers.connect.connect"}."""
     names = set()
     for cell in code_cells(notebook):
-        source = "\n".join(
-            "pass" if line.startswith(("%", "!")) else line for line in cell.source.splitlines()
-        )
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(ast.parse(as_python(cell))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "helpers":
                 names |= {f"{node.module}.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "helpers"}
     return names
+
+
+def imports(cell: NotebookNode) -> list[ast.alias]:
+    """What a cell imports from modules."""
+    tree = ast.walk(ast.parse(as_python(cell)))
+    return [alias for node in tree if isinstance(node, ast.ImportFrom) for alias in node.names]
+
+
+def as_python(cell: NotebookNode) -> str:
+    """The source of a code cell without what only IPython understands."""
+    return "\n".join("pass" if line.startswith(("%", "!")) else line for line in cell.source.splitlines())
 
 
 def calls(notebook: NotebookNode, function: str) -> list[str]:

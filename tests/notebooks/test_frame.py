@@ -110,6 +110,10 @@ def changed(place: int, cell: object) -> list:
         (changed(5, "![](chart.png)"), "image without alt text: ![](chart.png)"),
         (changed(5, "<img src='chart.png'>"), "image without alt text: <img"),
         (changed(5, "x" * 300_000), "more than 300000"),
+        (
+            changed(6, ("for check in 'ab':\n    print(check)", 3, [])),
+            "'check' is a helper, and something else",
+        ),
         (changed(5, "It costs $8."), "figure in the text: 'It costs $8'"),
         (changed(5, "90 % were right, see the 95 % interval."), "figure in the text: '90 %'"),
         (changed(5, "It is 3x dearer."), "figure in the text: 'It is 3x'"),
