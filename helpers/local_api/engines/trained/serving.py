@@ -17,6 +17,7 @@ MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
 KEPT = 2  # models kept in memory
+GAP_SECONDS = 0.05  # between two questions that are answered together; one answer takes some seconds
 TOO_LONG = "This model's maximum context length is {} tokens. However, your messages resulted in {} tokens."
 
 
@@ -239,7 +240,7 @@ class Server:
             batch, held = [answer], None
             while len(batch) < MAX_BATCH and held is None:
                 try:
-                    other = self._waiting.get(timeout=0.01)
+                    other = self._waiting.get(timeout=GAP_SECONDS)
                 except queue.Empty:
                     break
                 if other[0] == name:
