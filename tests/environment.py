@@ -127,7 +127,7 @@ class Leaks:
         """A complaint for each place; files are looked through once, at the end."""
         if self._files is None:
             ours = {path for folder in self._folders for path in files_below(folder)}
-            new = {path for path in files_below(ROOT) if path.stat().st_mtime >= self._since}
+            new = {path for path in files_below(ROOT) if changed_at(path) >= self._since}
             self._files = sorted(str(path) for path in ours | new if holds(path, self._key.encode()))
         places = [f"the output of {name}" for name in self._reports] + self._files
         return [f"A key from the environment stands in {place}" for place in places]
@@ -141,6 +141,14 @@ def files_below(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in NOT_OURS]
         yield from (path for name in names if (path := Path(parent, name)).is_file())
+
+
+def changed_at(path: Path) -> float:
+    """The Unix time of the last change; 0 if the file is gone meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def holds(path: Path, text: bytes) -> bool:
