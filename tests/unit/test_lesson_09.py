@@ -67,7 +67,7 @@ def of(name: str, check: str) -> dict[str, bool]:
 @pytest.mark.parametrize(
     "beginning, comparisons",
     [
-        ("for check in evaluate.CHECKS:", 9),
+        ("for column in evaluate.CHECKS:", 9),
         ("best_prompt =", 3),
         ('results["no system prompt"] =', 3),
         ("number = int(lowest) - 1", 3),
