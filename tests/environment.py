@@ -113,7 +113,7 @@ class Leaks:
 
     def __init__(self, key: str, folders: list[Path]):
         self._key, self._folders, self._since = key, folders, time.time() - 1
-        self._reports: list[str] = []
+        self._reports: dict[str, None] = {}
         self._files: list[str] | None = None
         Leaks.of_this_run = self
 
@@ -121,7 +121,7 @@ class Leaks:
         """Remembers a test whose output, log or error shows the key."""
         shown = [text for _, text in report.sections] + [report.longreprtext]
         if any(self._key in text for text in shown):
-            self._reports.append(f"{report.nodeid} ({report.when})")
+            self._reports[report.nodeid] = None
 
     def found(self) -> list[str]:
         """A complaint for each place; files are looked through once, at the end."""
