@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from helpers.local_api.engines.trained import weights
+from helpers.local_api.engines.trained import weights, worker
 from helpers.local_api.store import Store
 from tests import tiny_model
 
@@ -129,6 +129,25 @@ def test_the_rate_rises_and_falls_to_zero(folder):
         and rates[100] == pytest.approx(0)
     )
     assert rates.index(max(rates)) in (9, 10)
+
+
+def test_the_environment_may_say_how_many_threads_are_used(monkeypatch):
+    monkeypatch.setenv("LOCAL_API_THREADS", "3")
+    assert training.quickest_threads() == 3
+    monkeypatch.delenv("LOCAL_API_THREADS")
+    assert training.quickest_threads() in (1, training.ALL_THREADS)
+
+
+def test_what_was_kept_of_a_job_that_has_ended_is_removed(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "trained").mkdir()
+    names = ("ftjob-ended.pt", "ftjob-ended.part", "ftjob-paused.pt", "worker.log")
+    for name in names:
+        (tmp_path / "trained" / name).touch()
+    store.add("state", "1", "sk-local", {"status": "cancelled"}, parent="ftjob-ended")
+    store.add("state", "2", "sk-local", {"status": "paused"}, parent="ftjob-paused")
+    worker.tidy(store)
+    assert sorted(path.name for path in (tmp_path / "trained").iterdir()) == sorted(names[2:])
 
 
 # --- answering -------------------------------------------------------------------------------------------------
