@@ -96,7 +96,7 @@ def test_mean_and_range_of_the_seeds():
 def test_each_seed_beside_the_best_that_needs_no_training():
     lines = said("rival =").splitlines()
     for check, line in zip(CHECKS, lines, strict=True):
-        rival = line.split(" than ")[1].split(" in ")[0]
+        rival = re.search(r"(?:than|beside) (\w+)", line)[1]
         counts = {name: sum(of(name, check).values()) for name in ("base", "majority", "copy")}
         assert counts[rival] == max(counts.values())
         ways = [direction(of(rival, check), passed("tuned", run, check)) for run in RUNS]
