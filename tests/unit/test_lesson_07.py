@@ -1,14 +1,9 @@
 """Lesson 07: its figures are computed again in another way, from the CSV file, and its exercise answers mistakes."""
 
-import contextlib
 import csv
 import html
-import io
 import json
 import re
-
-import pandas as pd
-import pytest
 
 from helpers import tokens
 from tests.environment import ROOT
@@ -325,60 +320,3 @@ def test_what_stands_below_the_calculator_says_the_same():
     calls = pays_back(2 * (ONCE + 200), SAVED)
     assert f"from {calls:,} calls a month" in output('plans["low"]')
     assert f"They cross at {calls:,} calls a month" in html.unescape(output("charts.break_even"))
-
-
-# --- the text ------------------------------------------------------------------------------------------------
-
-
-def test_no_figure_is_typed_into_the_text():
-    text = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
-    assert re.findall(r"[$€£]\s?\d|\d\s?%|\b\d+(?:\.\d+)?x\b|\d{4}-\d{2}-\d{2}", text) == []
-
-
-# --- the exercise --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def lesson() -> dict:
-    """The names of the lesson after all of its cells have run."""
-    names = {}
-    with (
-        contextlib.chdir(PATH.parent),
-        contextlib.redirect_stdout(io.StringIO()),
-        pd.option_context("display.max_colwidth", 50),
-    ):
-        for cell in refresh.code_cells(NOTEBOOK):
-            exec(cell.source, names)
-    return names
-
-
-def said(lesson: dict, case: str) -> str:
-    """What the check says to a case, written as a learner would."""
-    checks = next(c.source for c in refresh.code_cells(NOTEBOOK) if c.source.startswith("if None in my_case"))
-    printed = io.StringIO()
-    with contextlib.chdir(PATH.parent), contextlib.redirect_stdout(printed):
-        exec(f"my_case = {case}\n{checks}", lesson)
-    return printed.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("case", "words"),
-    [
-        ('{"period": None, "saved": 10, "calls": 10}', "Not yet: replace each None"),
-        ('{"period": 4, "saved": 10, "calls": 10}', "There is no row 4. The rows are 0 to 3."),
-        ('{"period": 0, "saved": LONG + 1, "calls": 10}', "save 0 to"),
-        ('{"period": 0, "saved": 10, "calls": 0}', "At least one call must share the training."),
-        ('{"period": 0, "saved": 0, "calls": 1_000_000}', "Too dear. Save more tokens."),
-        ('{"period": 0, "saved": LONG // 6, "calls": 10}', "Too dear. Let more calls share the training."),
-        ('{"period": 0, "saved": LONG // 2, "calls": 1_000_000}', "Too cheap. You have saved too much"),
-        ('{"period": 1, "saved": 10, "calls": 1_000_000}', "These prices alone never get there"),
-        ('{"period": 3, "saved": 0, "calls": 700}', "Right: here it holds."),
-    ],
-)
-def test_the_check_tells_mistakes_apart(lesson, case, words):
-    assert words in said(lesson, case)
-
-
-def test_the_solution_is_right(lesson):
-    text = next(c.source for c in NOTEBOOK.cells if "<summary>Solution" in c.source)
-    assert "Right: here it holds." in said(lesson, re.search(r"my_case = (\{.*\})", text)[1])
