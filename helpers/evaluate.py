@@ -127,12 +127,18 @@ class Comparison:
         counts = (
             f"only {self.after} passed {self.only_after}, only {self.before} {self.only_before} "
             f"of {self.asked} questions; difference {100 * self.difference:+.0f} points, "
-            f"95 % interval {100 * self.low:+.0f} to {100 * self.high:+.0f}"
+            f"95 % interval {_points(self.low)} to {_points(self.high)}"
         )
         if self.low <= 0 <= self.high:
             return f"{self.check}: no difference seen between {self.before} and {self.after} ({counts})."
         better, worse = (self.after, self.before) if self.low > 0 else (self.before, self.after)
         return f"{self.check}: {better} is better than {worse} ({counts})."
+
+
+def _points(difference: float) -> str:
+    """In points; near 0 with a decimal, so that an end above 0 is not printed as 0."""
+    points = 100 * difference
+    return f"{points:+.1f}" if 0 < abs(points) < 1 else f"{points:+.0f}"
 
 
 def compare(
