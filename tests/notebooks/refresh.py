@@ -106,13 +106,16 @@ def refresh(path: Path) -> bool:
     return after != before
 
 
-def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Runs all cells in a fresh kernel of this Python, in this folder. Raises CellExecutionError."""
+def execute(notebook: NotebookNode, folder: Path, seconds: int = CELL_SECONDS) -> None:
+    """Runs all cells in a fresh kernel of this Python, in this folder. Raises CellExecutionError.
+
+    A cell may take ``seconds``.
+    """
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
         notebook,
-        timeout=CELL_SECONDS,
+        timeout=seconds,
         kernel_name=CURRENT_ENV_KERNEL_NAME,
         resources={"metadata": {"path": str(folder)}},
         store_widget_state=False,

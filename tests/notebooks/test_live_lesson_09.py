@@ -5,8 +5,6 @@ come from models that were trained here.
 """
 
 import pytest
-from nbclient import NotebookClient
-from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
 from helpers.local_api.engines import trained
 from tests import tiny_model
@@ -47,15 +45,7 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.make(tmp_path / "weights")))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = live_and_short()
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_SECONDS,
-        kernel_name=CURRENT_ENV_KERNEL_NAME,
-        resources={"metadata": {"path": str(refresh.NOTEBOOKS)}},
-    )
-    client.create_kernel_manager()
-    client.km.kernel_spec_manager = NbvalKernelspecManager()
-    client.execute()
+    refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)
     assert (
         printed(notebook, 'job = train(examples, "09")')
         .splitlines()[-1]

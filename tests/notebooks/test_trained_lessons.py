@@ -5,8 +5,6 @@ fails is looked at, not what the model says.
 """
 
 import pytest
-from nbclient import NotebookClient
-from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
 from helpers.local_api.engines import trained
 from tests import tiny_model
@@ -38,13 +36,5 @@ def test_a_lesson_runs_with_the_model_that_is_really_trained(name, tmp_path, mon
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.make(tmp_path / "weights")))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = with_model(name)
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_SECONDS,
-        kernel_name=CURRENT_ENV_KERNEL_NAME,
-        resources={"metadata": {"path": str(refresh.NOTEBOOKS)}},
-    )
-    client.create_kernel_manager()
-    client.km.kernel_spec_manager = NbvalKernelspecManager()
-    client.execute()
+    refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)
     assert f"ft:{trained.MODEL}:" in printed(notebook) or "this-computer" in printed(notebook)
