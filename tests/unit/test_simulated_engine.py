@@ -463,7 +463,7 @@ def six_words(text: str) -> set[tuple[str, ...]]:
 
 def test_no_string_of_the_airport_is_in_helpers():
     airport = set()
-    for path in set(AIRPORT.iterdir()) - set(AIRPORT.glob("*.py")):
+    for path in filter(Path.is_file, set(AIRPORT.iterdir()) - set(AIRPORT.glob("*.py"))):
         text = path.read_text(encoding="utf-8")
         values = (
             re.findall(r'"(?:content|question)": "((?:[^"\\]|\\.)*)"', text)
