@@ -175,6 +175,16 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def shown(notebook: NotebookNode, *words: str) -> str:
+    """What the first code cell with these words in its source shows: printed lines and HTML."""
+    cell = next(c for c in code_cells(notebook) if all(word in c.source for word in words))
+    parts = [
+        part.get("text") or part["data"].get("text/html") or part["data"]["text/plain"]
+        for part in cell.outputs
+    ]
+    return "".join(parts)
+
+
 def _write(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
     part.write_text(text, encoding="utf-8", newline="\n")

@@ -43,12 +43,7 @@ def call(model: str, family: str, prompt: int, answer: int, day: str = "") -> fl
 
 def output(*words: str) -> str:
     """What the first code cell with these words in its source shows: printed lines and HTML."""
-    cell = next(c for c in refresh.code_cells(NOTEBOOK) if all(word in c.source for word in words))
-    parts = [
-        part.get("text") or part["data"].get("text/html") or part["data"]["text/plain"]
-        for part in cell.outputs
-    ]
-    return "".join(parts)
+    return refresh.shown(NOTEBOOK, *words)
 
 
 def table(*words: str) -> list[dict[str, str]]:

@@ -27,12 +27,7 @@ def lines(name: str) -> list[dict]:
 
 def output(*words: str) -> str:
     """What the first code cell with these words in its source shows: printed lines and HTML."""
-    cell = next(c for c in refresh.code_cells(NOTEBOOK) if all(word in c.source for word in words))
-    parts = [
-        part.get("text") or part["data"].get("text/html") or part["data"]["text/plain"]
-        for part in cell.outputs
-    ]
-    return "".join(parts)
+    return refresh.shown(NOTEBOOK, *words)
 
 
 def table(*words: str) -> list[list[str]]:
