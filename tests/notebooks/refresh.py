@@ -175,11 +175,11 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def shown(notebook: NotebookNode, *words: str) -> str:
-    """What the first code cell with these words in its source shows: printed lines and HTML."""
+def shown(notebook: NotebookNode, *words: str, kind: str = "text/html") -> str:
+    """What the first code cell with these words in its source shows: printed lines, and results in this form."""
     cell = next(c for c in code_cells(notebook) if all(word in c.source for word in words))
     parts = [
-        part.get("text") or part["data"].get("text/html") or part["data"]["text/plain"]
+        part.get("text") or part["data"].get(kind) or part["data"]["text/plain"]
         for part in cell.outputs
     ]
     return "".join(parts)

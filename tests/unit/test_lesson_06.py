@@ -31,10 +31,7 @@ ANSWERS = read("recorded/answers.jsonl")
 
 def said(beginning: str) -> str:
     """What the code cell prints and shows whose source holds this text."""
-    (cell,) = [cell for cell in CELLS if beginning in cell.source]
-    return "\n".join(
-        output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs
-    )
+    return refresh.shown(NOTEBOOK, beginning, kind="text/plain")
 
 
 def rows_of(table: str) -> dict[str, list[float]]:

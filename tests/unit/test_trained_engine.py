@@ -134,6 +134,10 @@ def test_the_rate_rises_and_falls_to_zero(folder):
 def test_the_environment_may_say_how_many_threads_are_used(monkeypatch):
     monkeypatch.setenv("LOCAL_API_THREADS", "3")
     assert training.quickest_threads() == 3
+    for wrong in ("two", "0", "-1"):
+        monkeypatch.setenv("LOCAL_API_THREADS", wrong)
+        with pytest.raises(ValueError, match="a whole number from 1 up"):
+            training.quickest_threads()
     monkeypatch.delenv("LOCAL_API_THREADS")
     assert training.quickest_threads() in (1, training.ALL_THREADS)
 

@@ -133,8 +133,13 @@ def quickest_precision() -> torch.dtype:
 
 
 def quickest_threads() -> int:
-    """LOCAL_API_THREADS if that is set. Else all cores, or one if they are no help: others may keep them busy."""
+    """LOCAL_API_THREADS if that is set. Else all cores, or one if they are no help: others may keep them busy.
+
+    Raises ValueError if LOCAL_API_THREADS is no whole number from 1 up.
+    """
     if wanted := os.environ.get("LOCAL_API_THREADS"):
+        if not wanted.isdecimal() or int(wanted) == 0:
+            raise ValueError(f"LOCAL_API_THREADS is {wanted!r}; set it to a whole number from 1 up, or not at all.")
         return int(wanted)
     needed = {}
     for threads in (1, ALL_THREADS):
