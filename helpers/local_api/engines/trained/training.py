@@ -10,6 +10,7 @@ import math
 import os
 import random
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from safetensors.torch import save as write_tensors
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 
+# It is about code between peft and transformers, and would stand in the output of a learner's cell.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
@@ -139,7 +142,9 @@ def quickest_threads() -> int:
     """
     if wanted := os.environ.get("LOCAL_API_THREADS"):
         if not wanted.isdecimal() or int(wanted) == 0:
-            raise ValueError(f"LOCAL_API_THREADS is {wanted!r}; set it to a whole number from 1 up, or not at all.")
+            raise ValueError(
+                f"LOCAL_API_THREADS is {wanted!r}; set it to a whole number from 1 up, or not at all."
+            )
         return int(wanted)
     needed = {}
     for threads in (1, ALL_THREADS):
