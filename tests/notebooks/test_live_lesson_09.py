@@ -33,12 +33,6 @@ def live_and_short():
     return notebook
 
 
-def printed(notebook, beginning: str) -> str:
-    """What the code cell prints whose source holds this text."""
-    (cell,) = [cell for cell in refresh.code_cells(notebook) if beginning in cell.source]
-    return "".join(output.get("text", "") for output in cell.outputs)
-
-
 @pytest.mark.slow
 def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
@@ -47,10 +41,10 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     notebook = live_and_short()
     refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)
     assert (
-        printed(notebook, 'job = train(examples, "09")')
+        refresh.said(notebook, 'job = train(examples, "09")')
         .splitlines()[-1]
         .startswith(f"succeeded ft:{trained.MODEL}:")
     )
-    losses = printed(notebook, "validation loss after each epoch").splitlines()[0].split(": ")[1].split()
+    losses = refresh.said(notebook, "validation loss after each epoch").splitlines()[0].split(": ")[1].split()
     assert len(losses) == trained.AUTO["n_epochs"]
-    assert "half of the data" in printed(notebook, "half = train(")
+    assert "half of the data" in refresh.said(notebook, "half = train(")

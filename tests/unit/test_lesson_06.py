@@ -30,8 +30,8 @@ ANSWERS = read("recorded/answers.jsonl")
 
 
 def said(beginning: str) -> str:
-    """What the code cell prints and shows whose source holds this text."""
-    return refresh.shown(NOTEBOOK, beginning, kind="text/plain")
+    """What the one code cell prints and shows whose source holds this text."""
+    return refresh.said(NOTEBOOK, beginning)
 
 
 def rows_of(table: str) -> dict[str, list[float]]:

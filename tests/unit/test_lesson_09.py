@@ -23,8 +23,8 @@ LINE = re.compile(
 
 
 def said(beginning: str) -> str:
-    """What the code cell prints and shows whose source holds this text."""
-    return refresh.shown(NOTEBOOK, beginning, kind="text/plain")
+    """What the one code cell prints and shows whose source holds this text."""
+    return refresh.said(NOTEBOOK, beginning)
 
 
 def percent(passes: dict[str, bool]) -> str:

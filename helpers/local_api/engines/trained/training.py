@@ -21,7 +21,7 @@ from safetensors.torch import save as write_tensors
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 
-# It is about code between peft and transformers, and would stand in the output of a learner's cell.
+# transformers warns of how peft asks it; in a kernel that would stand in the output of the learner's cell.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 logging.set_verbosity_error()
 logging.disable_progress_bar()
