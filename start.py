@@ -354,7 +354,10 @@ def prepare(requirements, wheels):
         return
     warn_about_long_path()
     if not is_usable():
+        lost_local = stamp_file(LOCAL).exists()
         make_venv()
+        if lost_local:
+            print("What trains a real model went with the old one. To have it back: python start.py local")
     for name in requirements:
         if read_stamp(name) != wanted_stamp(name):
             install(name, wheels)

@@ -201,6 +201,16 @@ def test_an_environment_of_another_python_is_made_anew(recorder, monkeypatch):
     assert recorder.venvs == 2
 
 
+@pytest.mark.parametrize("had_local", [True, False])
+def test_what_a_new_environment_lacks_is_said(had_local, recorder, capsys):
+    start.prepare([start.LEARNER], None)
+    if had_local:
+        start.stamp_file(start.LOCAL).touch()
+    start.stamp_file(start.LEARNER).write_text(start.UNFINISHED)
+    start.prepare([start.LEARNER], None)
+    assert ("To have it back: python start.py local" in capsys.readouterr().out) == had_local
+
+
 def test_a_half_made_environment_is_removed(course, monkeypatch):
     def fail(command, **options):
         start.VENV.mkdir(exist_ok=True)
