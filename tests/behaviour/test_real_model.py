@@ -4,6 +4,7 @@ It repeats the main part of data/recorded/make.py, with that file's own function
 there. The same seed gives the same batches, but processors round differently, so counts may differ by ``LEEWAY``.
 """
 
+import functools
 import json
 import os
 import re
@@ -183,7 +184,8 @@ def test_the_three_exported_forms_continue_as_the_served_model(real, tmp_path, m
 
     monkeypatch.delenv("LOCAL_API_WEIGHTS", raising=False)
     adapter, merged, file = export(real.store, real.job.fine_tuned_model, tmp_path / "out")
-    load = training.AutoModelForCausalLM.from_pretrained
+    # The merged file holds bfloat16, which many processors compute slowly.
+    load = functools.partial(training.AutoModelForCausalLM.from_pretrained, dtype=torch.float32)
     tokenizer = training.load_tokenizer(merged)
     assert tokenizer.chat_template == training.load_tokenizer(weights.folder()).chat_template
     chats = make.read_jsonl("train.jsonl")[:5] + make.read_jsonl("valid.jsonl")[:5]
@@ -194,7 +196,7 @@ def test_the_three_exported_forms_continue_as_the_served_model(real, tmp_path, m
         return torch.cat([model.eval()(chat).logits[0].argmax(-1) for chat in chats])
 
     served = likeliest(serving.merged(real.store.data("model", real.job.fine_tuned_model, "sk-local")))
-    base = load(weights.folder(), dtype=torch.float32)
+    base = load(weights.folder())
     shares = {
         "base": (likeliest(base) == served).float().mean().item(),
         "adapter": (likeliest(PeftModel.from_pretrained(base, adapter)) == served).float().mean().item(),

@@ -82,15 +82,15 @@ def test_padding_does_not_change_the_loss(folder, tokenizer):
     assert together[2] == sum(part[2] for part in alone)
 
 
-def trained(folder, tokenizer, steps=None, state=None, seed=1):
+def trained(folder, tokenizer, steps=None, state=None, seed=1, parts=1):
     examples = [training.encode(tokenizer, chat(number)) for number in range(12)]
     model = fresh(folder, seed)
     settings = training.Settings(n_epochs=8, batch_size=4, learning_rate_multiplier=3.0, seed=seed)
-    trainer = training.Trainer(model, settings, len(examples))
+    trainer = training.Trainer(model, settings, len(examples), parts)
     if state:
         trainer.restore(state)
     seen = []
-    for metrics in training.train(model, examples, examples[:3], trainer):
+    for metrics in training.train(trainer, examples, examples[:3]):
         seen.append(metrics)
         if trainer.step == steps:
             break
@@ -116,6 +116,21 @@ def test_a_run_that_goes_on_after_a_break_gives_the_same_numbers(folder, tokeniz
     assert [m["train_loss"] for m in first + rest] == pytest.approx(
         [m["train_loss"] for m in whole], rel=1e-4
     )
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_a_batch_in_parts_gives_the_same_numbers(parts, folder, tokenizer):
+    _, _, whole = trained(folder, tokenizer)
+    _, trainer, in_parts = trained(folder, tokenizer, parts=parts)
+    assert len(in_parts) == len(whole) == trainer.total
+    for mine, theirs in zip(in_parts, whole, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4)
+
+
+@pytest.mark.parametrize(("cores", "batch", "expected"), [(2, 4, (2, 1)), (8, 3, (3, 2)), (1, 4, (1, 1))])
+def test_the_cores_are_shared_out_among_the_parts_of_a_batch(cores, batch, expected, monkeypatch):
+    monkeypatch.setenv("LOCAL_API_THREADS", str(cores))
+    assert (training.share_out_threads(batch), torch.get_num_threads()) == expected
 
 
 def test_the_rate_rises_and_falls_to_zero(folder):

@@ -11,6 +11,7 @@ import os
 import random
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +154,14 @@ def quickest_threads() -> int:
     return ALL_THREADS if needed[ALL_THREADS] < 0.9 * needed[1] else 1
 
 
+def share_out_threads(batch_size: int) -> int:
+    """How many parts of a batch to compute at the same time; torch is told how many threads each part has."""
+    threads = quickest_threads()
+    parts = min(threads, batch_size)
+    torch.set_num_threads(threads // parts)
+    return parts
+
+
 def _seconds(dtype: torch.dtype, patience: float = math.inf) -> float:
     """The best time of three for five products of the size that the model's layers have.
 
@@ -208,7 +217,7 @@ def loss_of(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, in
     return loss, (logits.argmax(-1) == targets).sum(), len(targets)
 
 
-def train(model, examples: list[Example], validation: list[Example], trainer: "Trainer"):
+def train(trainer: "Trainer", examples: list[Example], validation: list[Example]):
     """Yields a dict of metrics after each step, with the field names of OpenAI's events; losses in nats a token.
 
     It begins at the step that ``trainer`` has come to. Stop it by not asking for the next step.
@@ -221,34 +230,51 @@ def train(model, examples: list[Example], validation: list[Example], trainer: "T
         )  # the same again when training goes on after a break
         metrics = trainer.learn(batches(examples, settings.batch_size, order)[place])
         epoch_ends = trainer.step % trainer.per_epoch == 0
-        yield metrics | validate(model, validation, trainer.step, epoch_ends)
+        yield metrics | validate(trainer, validation, epoch_ends)
 
 
 class Trainer:
-    """The optimizer, the learning rate's course, and how far the training has come."""
+    """The optimizer, the learning rate's course, and how far the training has come.
 
-    def __init__(self, model, settings: Settings, examples: int):
+    ``parts`` of a batch are computed at the same time, each on a thread of its own.
+    """
+
+    def __init__(self, model, settings: Settings, examples: int, parts: int = 1):
         self.model, self.settings, self.step = model, settings, 0
         self.per_epoch = math.ceil(examples / settings.batch_size)
         self.total = self.per_epoch * settings.n_epochs
         self.weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, betas=BETAS, weight_decay=0.0)
+        self.parts, self.pool = parts, ThreadPoolExecutor(parts)
 
     def learn(self, batch: list[Example]) -> dict:
         """One step: the loss, its gradient, and a small move against it."""
-        loss, right, count = loss_of(self.model, batch)
+        count = sum(sum(example.trained[1:]) for example in batch)
+        parts = [batch[i :: self.parts] for i in range(min(self.parts, len(batch)))]
+        losses, right, gradients = zip(*self.pool.map(self.gradient, parts), strict=True)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         if count:  # else every answer of this batch has weight 0
-            (loss / count).backward()
+            for weight, *of_parts in zip(self.weights, *gradients, strict=True):
+                weight.grad = sum(of_parts) / count
             torch.nn.utils.clip_grad_norm_(self.weights, LONGEST_NORM)
             self.optimizer.step()
-            self.optimizer.zero_grad()
         self.step += 1
-        mean = {"train_loss": loss.item(), "train_mean_token_accuracy": right.item()}
+        mean = {"train_loss": sum(losses), "train_mean_token_accuracy": sum(right)}
         return {"step": self.step, "total_steps": self.total} | {
             k: v / max(count, 1) for k, v in mean.items()
         }
+
+    def gradient(self, part: list[Example]) -> tuple:
+        """(summed loss, tokens that were the likeliest, the loss's gradient for each trained matrix)."""
+        loss, right, _ = loss_of(self.model, part)
+        return loss.item(), right.item(), torch.autograd.grad(loss, self.weights)
+
+    @torch.inference_mode()
+    def score(self, part: list[Example]) -> tuple[float, int, int]:
+        """(summed loss, tokens that were the likeliest, tokens learned), and nothing is learned."""
+        loss, right, count = loss_of(self.model, part)
+        return loss.item(), right.item(), count
 
     def rate(self) -> float:
         """Rises for the first tenth of the steps, then falls along a cosine to 0."""
@@ -273,17 +299,15 @@ class Trainer:
         self.step = saved["step"]
 
 
-@torch.inference_mode()
-def validate(model, validation: list[Example], step: int, epoch_ends: bool) -> dict:
+def validate(trainer: Trainer, validation: list[Example], epoch_ends: bool) -> dict:
     """The loss on a few validation examples, in turn; at the end of an epoch on all of them."""
-    if not validation or (step % VALID_EVERY and not epoch_ends):
+    if not validation or (trainer.step % VALID_EVERY and not epoch_ends):
         return {}
-    few = [(step // VALID_EVERY * VALID_BATCH + i) % len(validation) for i in range(VALID_BATCH)]
+    few = [(trainer.step // VALID_EVERY * VALID_BATCH + i) % len(validation) for i in range(VALID_BATCH)]
     chosen = validation if epoch_ends else [validation[i] for i in dict.fromkeys(few)]
-    sums = [loss_of(model, chosen[i : i + VALID_BATCH]) for i in range(0, len(chosen), VALID_BATCH)]
-    count = max(1, sum(count for *_, count in sums))
-    loss, accuracy = (sum(part[i].item() for part in sums) / count for i in (0, 1))
-    found = {"valid_loss": loss, "valid_mean_token_accuracy": accuracy}
-    if epoch_ends:
-        found |= {"full_valid_loss": loss, "full_valid_mean_token_accuracy": accuracy}
-    return found
+    size = math.ceil(VALID_BATCH / trainer.parts)
+    parts = [chosen[i : i + size] for i in range(0, len(chosen), size)]
+    losses, right, counts = zip(*trainer.pool.map(trainer.score, parts), strict=True)
+    mean = {"valid_loss": sum(losses), "valid_mean_token_accuracy": sum(right)}
+    found = {name: total / max(1, sum(counts)) for name, total in mean.items()}
+    return found | {f"full_{name}": value for name, value in found.items()} if epoch_ends else found

@@ -110,19 +110,20 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
     job = row.body
     files = history.read_files(store, row)
     numbers = resolve(job["method"]["supervised"]["hyperparameters"])
-    training.torch.set_num_threads(training.quickest_threads())
+    parts = training.share_out_threads(numbers["batch_size"])
     tokenizer = training.load_tokenizer(weights.folder())
     named = zip(files, PARAMS, strict=True)
     examples, validation = (encoded(training, tokenizer, file, param) for file, param in named)
     longest = max(len(example.tokens) for example in examples)
     model = training.load_model(weights.folder(), longest)
     model = training.with_lora(model, start_adapter(store, row), job["seed"])
-    trainer = training.Trainer(model, training.Settings(**numbers, seed=job["seed"]), len(examples))
+    settings = training.Settings(**numbers, seed=job["seed"])
+    trainer = training.Trainer(model, settings, len(examples), parts)
     if saved := diary.saved_state():
         trainer.restore(saved)
     diary.start(numbers, trainer)
     clock = Clock(trainer)
-    for metrics in training.train(model, examples, validation, trainer):
+    for metrics in training.train(trainer, examples, validation):
         refuse_if_diverged(metrics)
         epoch_ends = trainer.step % trainer.per_epoch == 0
         if epoch_ends:
