@@ -230,7 +230,7 @@ def test_what_is_shown_of_the_loop_is_what_runs():
     source = (evaluate.DATA.parent / "helpers/local_api/engines/trained/training.py").read_text(
         encoding="utf-8"
     )
-    for name in ("loss_of", "learn", "rate", "train"):
+    for name in ("loss_of", "learn", "gradient", "rate", "train"):
         assert said(f'print(functions["{name}"])').strip("\n") in source
 
 
