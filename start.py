@@ -357,7 +357,9 @@ def prepare(requirements, wheels):
         lost_local = stamp_file(LOCAL).exists()
         make_venv()
         if lost_local:
-            print("What trains a real model went with the old one. To have it back: python start.py local")
+            print(
+                "What trains a real model went with the old environment. To have it back: python start.py local"
+            )
     for name in requirements:
         if read_stamp(name) != wanted_stamp(name):
             install(name, wheels)

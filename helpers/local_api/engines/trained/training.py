@@ -249,9 +249,9 @@ class Trainer:
 
     def learn(self, batch: list[Example]) -> dict:
         """One step: the loss, its gradient, and a small move against it."""
-        count = sum(sum(example.trained[1:]) for example in batch)
         parts = [batch[i :: self.parts] for i in range(min(self.parts, len(batch)))]
-        losses, right, gradients = zip(*self.pool.map(self.gradient, parts), strict=True)
+        losses, right, counts, gradients = zip(*self.pool.map(self.gradient, parts), strict=True)
+        count = sum(counts)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         if count:  # else every answer of this batch has weight 0
@@ -266,9 +266,10 @@ class Trainer:
         }
 
     def gradient(self, part: list[Example]) -> tuple:
-        """(summed loss, tokens that were the likeliest, the loss's gradient for each trained matrix)."""
-        loss, right, _ = loss_of(self.model, part)
-        return loss.item(), right.item(), torch.autograd.grad(loss, self.weights)
+        """(summed loss, tokens that were the likeliest, tokens learned, the loss's gradient for each matrix)."""
+        loss, right, count = loss_of(self.model, part)
+        # backward() would add to one place from several threads, in an order that changes.
+        return loss.item(), right.item(), count, torch.autograd.grad(loss, self.weights)
 
     @torch.inference_mode()
     def score(self, part: list[Example]) -> tuple[float, int, int]:
