@@ -3,6 +3,8 @@
 import os
 import signal
 
+import psutil
+
 from helpers.jobs import metrics, new_events
 from helpers.local_api.engines import trained
 from helpers.local_api.engines.trained import lease
@@ -148,7 +150,9 @@ def fall_asleep(api, epochs: int) -> tuple:
     until(lambda: len(steps(api, job)) >= 12)
     store = api.app.state.service.store
     asleep = lease.read(store)
-    os.kill(asleep.body["pid"], signal.SIGSTOP)
+    with store.write():  # else it might stand still in the midst of writing, and keep everyone else from it
+        os.kill(asleep.body["pid"], signal.SIGSTOP)
+        until(lambda: psutil.Process(asleep.body["pid"]).status() == psutil.STATUS_STOPPED)
     store.update("lease", lease.ID, asleep.body | {"until": 0})
     return job, asleep.body["pid"]
 
