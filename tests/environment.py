@@ -78,6 +78,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEAKS] = Leaks(os.environ[KEY_NAMES[0]], [work, state])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: one worker runs a whole file, and at the end the other would wait for it."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if Leaks.of_this_run:
         Leaks.of_this_run.look_at(report)

@@ -217,8 +217,9 @@ def answers(
     if prompt.passages:  # so that words which it has never seen can be copied
         network = network.with_words(prompt.copied, BASE_SEED)
     candidates = _shortlist(network, prompt)
-    without = Prompt([], prompt.instruction, {}, [], 0.0)
-    scores = _scores(network, prompt, candidates) - PRIOR * _scores(network, without, candidates)
+    known = {} if prompt.passages else _kept(weights, tuple(prompt.instruction))
+    without = _scores_without_the_question(network, prompt.instruction, candidates, known)
+    scores = _scores(network, prompt, candidates) - PRIOR * without
     if temperature <= 0:
         return [candidates[int(scores.argmax())]] * n
     chances = np.exp((scores - scores.max()) * SHARPNESS / temperature)
@@ -237,6 +238,21 @@ def _shortlist(network: Network, prompt: Prompt) -> list[str]:
     known = list(dict.fromkeys(_answers_in(_base_examples()) + network.answers))
     known.sort(key=lambda answer: -network.fits(topic, answer))
     return known[:SHORTLIST] + prompt.passages
+
+
+@functools.lru_cache(maxsize=32)
+def _kept(weights: bytes, instruction: tuple[str, ...]) -> dict[str, float]:
+    """Answer -> its score without the question: the same answers are ranked for one question after the other."""
+    return {}
+
+
+def _scores_without_the_question(
+    network: Network, instruction: list[str], texts: list[str], known: dict[str, float]
+) -> np.ndarray:
+    new = [text for text in texts if text not in known]
+    if new:
+        known |= zip(new, _scores(network, Prompt([], instruction, {}, [], 0.0), new), strict=True)
+    return np.array([known[text] for text in texts])
 
 
 def _scores(network: Network, prompt: Prompt, texts: list[str]) -> np.ndarray:
