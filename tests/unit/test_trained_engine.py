@@ -73,13 +73,80 @@ def test_batches_hold_every_example_once_and_lie_close_in_length():
     assert max(len(batch[-1].tokens) - len(batch[0].tokens) for batch in found) <= 3
 
 
-def test_padding_does_not_change_the_loss(folder, tokenizer):
+TALK = [*CHAT, {"role": "user", "content": "And the roses?"}, {"role": "assistant", "content": "At six."}]
+BATCHES = {
+    "a common system prompt": [CHAT, TALK, [CHAT[0], *chat(1)]],
+    "nothing in common": [CHAT, chat(1), TALK[1:]],
+    "the same twice": [CHAT, CHAT],
+    "one alone": [TALK],
+    "one that is not learned": [CHAT, [*CHAT[:2], CHAT[2] | {"weight": 0}]],
+}
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("name", BATCHES)
+def test_examples_in_one_row_are_learned_as_each_alone(name, attention, folder, tokenizer):
+    base = training.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation=attention
+    )
+    model = training.with_lora(base, adapter_that_does_something(folder), 1)
+    trainer = training.Trainer(model, training.Settings(), 1)
+    examples = [training.encode(tokenizer, rows) for rows in BATCHES[name]]
+    # transformers' own loss, one example at a time: nothing of ours is in it
+    wanted, lengths = 0.0, 0
+    for example in examples:
+        labels = [t if on else -100 for t, on in zip(example.tokens, example.trained, strict=True)]
+        if count := sum(example.trained):
+            wanted += count * model(torch.tensor([example.tokens]), labels=torch.tensor([labels])).loss
+            lengths += count
+    slopes = torch.autograd.grad(wanted, trainer.weights)
+    loss, _, count, found = trainer.gradient(examples)
+    assert (loss, count) == (pytest.approx(wanted.item(), rel=1e-4), lengths)
+    for mine, theirs in zip(found, slopes, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+def adapter_that_does_something(folder) -> bytes:
+    """New LoRA matrices leave the model as it is, and half of them would have no gradient."""
     model = fresh(folder)
-    short, long = (training.encode(tokenizer, rows) for rows in (chat(1), CHAT))
-    alone = [training.loss_of(model, [example]) for example in (short, long)]
-    together = training.loss_of(model, [short, long])
-    assert together[0].item() == pytest.approx(sum(part[0].item() for part in alone), rel=1e-4)
-    assert together[2] == sum(part[2] for part in alone)
+    for name, values in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(values.data, std=0.1, generator=torch.Generator().manual_seed(3))
+    return training.adapter_bytes(model)
+
+
+def test_what_the_examples_begin_with_is_computed_once(folder, tokenizer, monkeypatch):
+    model = fresh(folder)
+    examples = [training.encode(tokenizer, [CHAT[0], *chat(number)]) for number in (1, 2)]
+    start = training.common_start(examples)
+    assert tokenizer.decode(examples[0].tokens[:start]).endswith("When do I water bed ")
+    inner, rows = model.get_base_model().model, []
+    monkeypatch.setattr(
+        inner, "forward", lambda forward=inner.forward, **row: rows.append(row) or forward(**row)
+    )
+    training.loss_of(model, examples)
+    assert rows[0]["input_ids"].shape == (1, sum(len(e.tokens) - 1 for e in examples) - start)
+
+
+def test_a_common_start_ends_before_what_is_learned():
+    def start(*examples) -> int:
+        return training.common_start([training.Example(list(t), [c.isupper() for c in t]) for t in examples])
+
+    assert start("abcDE", "abcDF") == 2  # c predicts D, once for each
+    assert start("abcDE", "abxDE") == 2
+    assert start("abcd", "abcd") == 3 and start("abcdE", "ab") == 1  # the last one predicts nothing
+    assert start("Abc", "Abc") == start("a", "a") == start("ab", "xb") == 0
+
+
+def test_a_large_batch_is_learned_in_rows_of_a_few(folder, tokenizer, monkeypatch):
+    sizes, loss_of = [], training.loss_of
+    monkeypatch.setattr(
+        training, "loss_of", lambda model, part: sizes.append(len(part)) or loss_of(model, part)
+    )
+    examples = [training.encode(tokenizer, chat(number)) for number in range(10)]
+    trainer = training.Trainer(fresh(folder), training.Settings(batch_size=10), 10, parts=2)
+    trainer.learn(examples)
+    assert sorted(sizes) == [3, 3, 4] and training.TOGETHER == 4
 
 
 def trained(folder, tokenizer, steps=None, state=None, seed=1, parts=1):

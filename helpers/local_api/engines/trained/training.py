@@ -6,6 +6,7 @@ taken on the assistant's tokens only. Settings and what they were measured to gi
 
 import functools
 import io
+import itertools
 import math
 import os
 import random
@@ -35,6 +36,8 @@ LONGEST_NORM = 1.0  # a gradient longer than this is cut
 MAX_TOKENS = 512  # of one example
 SHORT = 128  # tokens; up to here plain ("eager") attention is faster in bfloat16
 ALL_THREADS = torch.get_num_threads()  # one for each core, unless the environment says otherwise
+TOGETHER = 4  # examples in one row: the cost of attention grows with the square of its length
+SHARED = -1  # owner of the tokens that all examples of a row begin with
 VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation examples
 
 
@@ -104,7 +107,7 @@ def encode(tokenizer, messages: list[dict]) -> Example:
 
 
 def batches(examples: list[Example], size: int, order: random.Random) -> list[list[Example]]:
-    """All examples in random batches of similar length, so that little padding is computed."""
+    """All examples in random batches of similar length, so that the parts of a batch take equally long."""
     shuffled = order.sample(examples, len(examples))
     groups = [shuffled[i : i + 16 * size] for i in range(0, len(shuffled), 16 * size)]
     shuffled = [example for group in groups for example in sorted(group, key=lambda e: len(e.tokens))]
@@ -203,18 +206,48 @@ def adapter_bytes(model) -> bytes:
 
 
 def loss_of(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """(summed loss, tokens that were the likeliest, tokens learned) of a batch, padded to its longest example."""
-    length = max(len(example.tokens) for example in batch)
-    tokens = torch.tensor([e.tokens + [0] * (length - len(e.tokens)) for e in batch])
-    trained = torch.tensor([e.trained + [False] * (length - len(e.trained)) for e in batch])
-    real = torch.tensor([[1] * len(e.tokens) + [0] * (length - len(e.tokens)) for e in batch])
+    """(summed loss, tokens that were the likeliest, tokens learned) of a batch."""
+    tokens, places, owners, nexts, learned = one_row(batch)
     language_model = model.get_base_model()
-    hidden = language_model.model(input_ids=tokens, attention_mask=real).last_hidden_state
-    wanted = trained[:, 1:]  # the state at a token predicts the one after it
-    logits = language_model.lm_head(hidden[:, :-1][wanted]).float()  # only where there is something to learn
-    targets = tokens[:, 1:][wanted]
+    looks = mask(owners, language_model.dtype)
+    states = language_model.model(input_ids=tokens, position_ids=places, attention_mask=looks)
+    hidden = states.last_hidden_state[0, learned]  # only where there is something to learn
+    logits, targets = language_model.lm_head(hidden).float(), nexts[learned]
     loss = cross_entropy(logits, targets, reduction="sum")
     return loss, (logits.argmax(-1) == targets).sum(), len(targets)
+
+
+def one_row(batch: list[Example]) -> tuple[torch.Tensor, ...]:
+    """The examples one behind the other, so that nothing is padded; what they all begin with stands there once.
+
+    Returns the tokens and the place of each in its example (both with a first dimension of 1), the number of its
+    example or SHARED, the token that follows it, and whether that one is to be learned.
+    """
+    start = common_start(batch)
+    tokens, places, owners = batch[0].tokens[:start], list(range(start)), [SHARED] * start
+    nexts, learned = batch[0].tokens[1 : start + 1], [False] * start
+    for number, example in enumerate(batch):
+        rest = example.tokens[start:-1]  # nothing follows the last token
+        tokens += rest
+        places += range(start, start + len(rest))
+        owners += [number] * len(rest)
+        nexts += example.tokens[start + 1 :]
+        learned += example.trained[start + 1 :]
+    return tuple(map(torch.tensor, ([tokens], [places], owners, nexts, learned)))
+
+
+def common_start(batch: list[Example]) -> int:
+    """How many tokens all examples begin with, up to one before the first that is learned in any."""
+    most = min([*example.trained, True].index(True) for example in batch) - 1
+    columns = zip(*(example.tokens[:-1] for example in batch), strict=False)
+    same = itertools.takewhile(lambda column: len(set(column)) == 1, columns)
+    return max(0, min(most, len(list(same))))
+
+
+def mask(owners: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """(1, 1, tokens, tokens): 0 where the token of the row looks at that of the column, else minus infinity."""
+    looks = ((owners == SHARED) | (owners == owners[:, None])).tril()
+    return torch.zeros(looks.shape, dtype=dtype).masked_fill(~looks, -math.inf)[None, None]
 
 
 def train(trainer: "Trainer", examples: list[Example], validation: list[Example]):
@@ -244,12 +277,13 @@ class Trainer:
         self.per_epoch = math.ceil(examples / settings.batch_size)
         self.total = self.per_epoch * settings.n_epochs
         self.weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.weights, betas=BETAS, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.weights, betas=BETAS, weight_decay=0.0, fused=True)
         self.parts, self.pool = parts, ThreadPoolExecutor(parts)
 
     def learn(self, batch: list[Example]) -> dict:
         """One step: the loss, its gradient, and a small move against it."""
-        parts = [batch[i :: self.parts] for i in range(min(self.parts, len(batch)))]
+        count = max(min(self.parts, len(batch)), math.ceil(len(batch) / TOGETHER))
+        parts = [batch[i::count] for i in range(count)]
         losses, right, counts, gradients = zip(*self.pool.map(self.gradient, parts), strict=True)
         count = sum(counts)
         for group in self.optimizer.param_groups:
@@ -306,8 +340,7 @@ def validate(trainer: Trainer, validation: list[Example], epoch_ends: bool) -> d
         return {}
     few = [(trainer.step // VALID_EVERY * VALID_BATCH + i) % len(validation) for i in range(VALID_BATCH)]
     chosen = validation if epoch_ends else [validation[i] for i in dict.fromkeys(few)]
-    size = math.ceil(VALID_BATCH / trainer.parts)
-    parts = [chosen[i : i + size] for i in range(0, len(chosen), size)]
+    parts = [chosen[i : i + TOGETHER] for i in range(0, len(chosen), TOGETHER)]
     losses, right, counts = zip(*trainer.pool.map(trainer.score, parts), strict=True)
     mean = {"valid_loss": sum(losses), "valid_mean_token_accuracy": sum(right)}
     found = {name: total / max(1, sum(counts)) for name, total in mean.items()}
