@@ -65,6 +65,13 @@ def test_an_answer_of_weight_0_is_read_but_not_learned(tokenizer):
     assert "In the evening." in tokenizer.decode(example.tokens)
 
 
+def test_an_assistant_may_speak_first(tokenizer):
+    first = [{"role": "assistant", "content": "Hello."}, *chat(1)]
+    example = training.encode(tokenizer, first)
+    assert learned(tokenizer, example) == "Hello.<|im_end|>Water bed 1 in the evening.<|im_end|>"
+    assert tokenizer.decode(example.tokens) == training.prompt_text(tokenizer, first, False).rstrip("\n")
+
+
 def test_batches_hold_every_example_once_and_lie_close_in_length():
     examples = [training.Example([0] * n, [True] * n) for n in range(1, 34)]
     found = training.batches(examples, 4, random.Random(1))
@@ -76,7 +83,7 @@ def test_batches_hold_every_example_once_and_lie_close_in_length():
 TALK = [*CHAT, {"role": "user", "content": "And the roses?"}, {"role": "assistant", "content": "At six."}]
 BATCHES = {
     "a common system prompt": [CHAT, TALK, [CHAT[0], *chat(1)]],
-    "nothing in common": [CHAT, chat(1), TALK[1:]],
+    "nothing in common": [CHAT, chat(1), [{"role": "assistant", "content": "Hello."}]],
     "the same twice": [CHAT, CHAT],
     "one alone": [TALK],
     "one that is not learned": [CHAT, [*CHAT[:2], CHAT[2] | {"weight": 0}]],

@@ -96,7 +96,7 @@ def encode(tokenizer, messages: list[dict]) -> Example:
     for number, message in enumerate(messages):
         if message["role"] != "assistant" or message.get("weight") == 0:
             continue
-        before = prompt_text(tokenizer, chat[:number])
+        before = prompt_text(tokenizer, chat[:number]) if number else opening(tokenizer, chat[0])
         answer = chat[number]["content"] + tokenizer.eos_token
         add(before[len(written) :], learn=False)
         add(answer, learn=True)
@@ -104,6 +104,12 @@ def encode(tokenizer, messages: list[dict]) -> Example:
     whole = prompt_text(tokenizer, chat, answer_follows=False)
     add(whole[len(written) :].rstrip("\n"), learn=False)
     return Example(tokens, trained)
+
+
+def opening(tokenizer, message: dict) -> str:
+    """What stands before the text of a first message: templates write down no empty conversation."""
+    whole = prompt_text(tokenizer, [message], answer_follows=False)
+    return whole[: whole.rindex(message["content"] + tokenizer.eos_token)]
 
 
 def batches(examples: list[Example], size: int, order: random.Random) -> list[list[Example]]:
