@@ -1,7 +1,10 @@
 """The trained engine on a tiny model with random weights: the loop, the masks, decoding, and what it can resume."""
 
 import json
+import mmap
 import random
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -327,6 +330,18 @@ def test_an_answer_that_nobody_reads_is_not_computed_further(tokenizer):
     one = scripted(tokenizer, "Water bed")
     assert next(iter(one)).text
     assert one.done
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_was_freed_between_other_things_is_given_back():
+    def in_memory() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    pieces = [bytearray(100_000) for _ in range(2_000)]  # too small for the system to hand out one by one
+    del pieces[:1_990]
+    before = in_memory()
+    serving.give_memory_back()
+    assert before - in_memory() > 100_000_000
 
 
 def test_a_wrong_file_is_no_weights(tmp_path):
