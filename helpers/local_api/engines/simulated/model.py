@@ -13,6 +13,7 @@ Training is in float64, so that processors that round differently agree on the d
 import functools
 import io
 import json
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -90,14 +91,15 @@ class Network:
         """An answer to a prompt, as numbers."""
         ids = [self.number.get(word, UNKNOWN) for word in tokens(answer)]
         copied = {self.number[word]: weight for word, weight in prompt.copied.items() if word in self.number}
+        precision = self.weights["copy"].dtype
         return Turn(
             before=np.array(list(zip([END, END, *ids], [END, *ids], strict=False))),
             target=np.array([*ids, END]),
             user=self._known(prompt.user),
             instruction=self._known(prompt.instruction),
-            topic=self.topic(prompt.user) * (1 - prompt.found),
+            topic=(self.topic(prompt.user) * (1 - prompt.found)).astype(precision),
             copied=_indices(copied),
-            copy_weights=np.array(list(copied.values()), self.weights["copy"].dtype).reshape(-1, 2),
+            copy_weights=np.array(list(copied.values()), precision).reshape(-1, 2),
         )
 
     def topic(self, words: list[str]) -> np.ndarray:
@@ -187,7 +189,7 @@ class Network:
         table = self.weights["embedding"]
         parts = [table[turn.before].reshape(len(turn.before), -1)]
         for words in (turn.user, turn.instruction):
-            total = table[words].sum(axis=0) / np.sqrt(max(len(words), 1))
+            total = table[words].sum(axis=0) / math.sqrt(max(len(words), 1))  # numpy's root is float64
             parts.append(np.broadcast_to(total, (len(turn.before), EMBEDDING)))
         return np.concatenate(parts, axis=1)
 
