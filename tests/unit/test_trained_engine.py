@@ -272,6 +272,16 @@ def test_a_batch_answers_as_each_question_alone(model, tokenizer):
     assert len(set(alone)) > 1
 
 
+def test_what_the_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
+    prompts = [f"When do I water bed {number}?" for number in (1, 2, 2)]
+    alone = [written(model, tokenizer, answer(tokenizer, prompt))[0] for prompt in prompts]
+    read, forward = [], model.forward
+    monkeypatch.setattr(model, "forward", lambda **how: read.append(how["input_ids"]) or forward(**how))
+    assert written(model, tokenizer, *(answer(tokenizer, prompt) for prompt in prompts)) == alone
+    assert len(read[0]) == 1 and tokenizer.decode(read[0][0]) == "When do I water bed "
+    assert read[1].shape == (3, len(tokenizer.encode("1?")))
+
+
 def test_the_cache_gives_what_reading_all_again_gives(model, tokenizer):
     one = answer(tokenizer, "When do I water bed 3?")
     written(model, tokenizer, one)

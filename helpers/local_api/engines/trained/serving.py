@@ -144,12 +144,19 @@ def _byte_of() -> dict[str, int]:
 
 @torch.inference_mode()
 def decode(model, tokenizer, answers: list[Answer]) -> None:
-    """Writes all answers together, token by token, until each has come to its end."""
-    longest = max(len(answer.prompt) for answer in answers)
-    pad = [longest - len(answer.prompt) for answer in answers]
-    tokens = torch.tensor([[0] * n + a.prompt for n, a in zip(pad, answers, strict=True)])
-    real = torch.tensor([[0] * n + [1] * len(a.prompt) for n, a in zip(pad, answers, strict=True)])
-    cache = None
+    """Writes all answers together, token by token, until each has come to its end.
+
+    What all prompts begin with, such as the system prompt and its examples, is read once.
+    """
+    start, cache = 0, None
+    if len(answers) > 1 and (start := training.same_start([answer.prompt[:-1] for answer in answers])):
+        out = model(input_ids=torch.tensor([answers[0].prompt[:start]]), use_cache=True, logits_to_keep=1)
+        cache = out.past_key_values
+        cache.batch_repeat_interleave(len(answers))
+    rests = [answer.prompt[start:] for answer in answers]
+    longest = max(map(len, rests))
+    tokens = torch.tensor([[0] * (longest - len(rest)) + rest for rest in rests])
+    real = torch.tensor([[1] * start + [0] * (longest - len(rest)) + [1] * len(rest) for rest in rests])
     while True:
         positions = (real.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
         out = model(

@@ -245,9 +245,13 @@ def one_row(batch: list[Example]) -> tuple[torch.Tensor, ...]:
 def common_start(batch: list[Example]) -> int:
     """How many tokens all examples begin with, up to one before the first that is learned in any."""
     most = min([*example.trained, True].index(True) for example in batch) - 1
-    columns = zip(*(example.tokens[:-1] for example in batch), strict=False)
-    same = itertools.takewhile(lambda column: len(set(column)) == 1, columns)
-    return max(0, min(most, len(list(same))))
+    return max(0, min(most, same_start([example.tokens[:-1] for example in batch])))
+
+
+def same_start(rows: list[list[int]]) -> int:
+    """How many tokens all rows begin with."""
+    columns = zip(*rows, strict=False)
+    return len(list(itertools.takewhile(lambda column: len(set(column)) == 1, columns)))
 
 
 def mask(owners: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
