@@ -217,6 +217,8 @@ READY = """async () => {
 }"""
 RUN_ALL = """async () => { await window.jupyterapp.commands.execute("notebook:run-all-cells"); }"""
 CHANGE_THEME = """theme => window.jupyterapp.commands.execute("apputils:change-theme", {theme})"""
+# Until the old colours have faded away they lie over the new ones, and nobody can say what is legible.
+NOTHING_MOVES = """() => document.getAnimations().every(one => one.playState !== "running")"""
 CODE_CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
     .map(cell => cell.toJSON()).filter(cell => cell.cell_type === "code")"""
 
@@ -227,6 +229,13 @@ def _evaluate(page: Page, function: str, seconds: float) -> None:
         f"""() => Promise.race([({function})(), new Promise((_, reject) =>
             setTimeout(() => reject(new Error("not done after {seconds} seconds")), {seconds * 1000}))])"""
     )
+
+
+def change_theme(page: Page, theme: str) -> None:
+    """Gives JupyterLab the colours of a theme, and waits until they are seen."""
+    page.evaluate(CHANGE_THEME, theme)
+    expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_be_attached()
+    page.wait_for_function(NOTHING_MOVES)
 
 
 @dataclass
@@ -241,7 +250,7 @@ class Lab:
         """Opens a notebook, a path below the course folder, in a fresh workspace with a running kernel."""
         self.page.goto(f"{self.server.url}/lab/tree/{quote(name)}?token={self.server.token}&reset")
         _evaluate(self.page, READY, START_SECONDS)
-        self.page.evaluate(CHANGE_THEME, theme)
+        change_theme(self.page, theme)
         return Notebook(self.page, name)
 
     def run(self, *sources: str, theme: str = "JupyterLab Light") -> Notebook:

@@ -5,10 +5,10 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from helpers import widgets
-from tests.browser.conftest import Lab
+from tests.browser.conftest import Lab, change_theme
 from tests.browser.test_monitor import SETUP as JOB
 from tests.browser.test_monitor import WATCH
 from tests.notebooks import refresh
@@ -64,8 +64,7 @@ def faults(page: Page) -> list[str]:
 def in_both_themes(page: Page) -> dict[str, list[str]]:
     found = {}
     for theme in THEMES:
-        page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
-        expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_be_attached()
+        change_theme(page, theme)
         if grave := faults(page):
             found[theme] = grave
     return found
