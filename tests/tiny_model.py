@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 HAS_TORCH = find_spec("torch") is not None
 # Without torch these tests are no part of the first tier; the second tier installs it, and they fail if it does not.
 TIER = [] if HAS_TORCH else [pytest.mark.slow]
@@ -16,7 +17,7 @@ TEMPLATE = (
 
 
 def make(folder: Path) -> Path:
-    """Saves a Llama of two layers and a tokenizer of 259 + some tokens, as ``weights.prepare`` would."""
+    """Saves a Llama of two layers and a tokenizer of 1,000 tokens, as ``weights.prepare`` would."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -26,8 +27,11 @@ def make(folder: Path) -> Path:
     raw.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet)
-    raw.train_from_iterator(["Water bed number one in the evening. When do I water?"] * 5, trainer)
+    trainer = trainers.BpeTrainer(vocab_size=1000, special_tokens=special, initial_alphabet=alphabet)
+    # as many tokens as the real tokenizer makes of the airport's examples, or every step would take much longer
+    texts = ["Water bed number one in the evening. When do I water?"] * 5
+    texts += (ROOT / "data" / "airport" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    raw.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|im_end|>", chat_template=TEMPLATE
     )

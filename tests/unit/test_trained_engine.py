@@ -129,7 +129,7 @@ def test_what_the_examples_begin_with_is_computed_once(folder, tokenizer, monkey
     model = fresh(folder)
     examples = [training.encode(tokenizer, [CHAT[0], *chat(number)]) for number in (1, 2)]
     start = training.common_start(examples)
-    assert tokenizer.decode(examples[0].tokens[:start]).endswith("When do I water bed ")
+    assert tokenizer.decode(examples[0].tokens[:start]).endswith("When do I water bed")
     inner, rows = model.get_base_model().model, []
     monkeypatch.setattr(
         inner, "forward", lambda forward=inner.forward, **row: rows.append(row) or forward(**row)
@@ -278,8 +278,8 @@ def test_what_the_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch)
     read, forward = [], model.forward
     monkeypatch.setattr(model, "forward", lambda **how: read.append(how["input_ids"]) or forward(**how))
     assert written(model, tokenizer, *(answer(tokenizer, prompt) for prompt in prompts)) == alone
-    assert len(read[0]) == 1 and tokenizer.decode(read[0][0]) == "When do I water bed "
-    assert read[1].shape == (3, len(tokenizer.encode("1?")))
+    assert len(read[0]) == 1 and tokenizer.decode(read[0][0]) == "When do I water bed"
+    assert read[1].shape == (3, len(tokenizer.encode(" 1?")))
 
 
 def test_the_cache_gives_what_reading_all_again_gives(model, tokenizer):
