@@ -16,7 +16,7 @@ from tests.notebooks import refresh
 
 LINE = 'MODEL = "gpt-3.5-turbo"'
 CELL_SECONDS = 600
-ROWS = {"train.jsonl": 32, "valid.jsonl": 8}
+ROWS = {"train.jsonl": 16, "valid.jsonl": 4}
 
 
 def with_model(name: str):
