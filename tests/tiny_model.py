@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.environment import ROOT
+
 HAS_TORCH = find_spec("torch") is not None
 # Without torch these tests are no part of the first tier; the second tier installs it, and they fail if it does not.
 TIER = [] if HAS_TORCH else [pytest.mark.slow]

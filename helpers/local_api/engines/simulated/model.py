@@ -170,7 +170,8 @@ class Network:
         """Per word: its loss, whether it was the likeliest, what every word's probability is proportional to
         (vocabulary), inputs (4 x EMBEDDING), hidden values and topic (HIDDEN + TOPIC).
 
-        The exponentials take most of the time. In float32 they are quicker, and a loss changes in its ninth digit.
+        ``precision`` is that of the exponentials, which take most of the time. In float32 they are quicker, and a
+        loss that is else in float64 changes in its ninth digit.
         """
         weights = self.weights
         target = np.concatenate([turn.target for turn in turns])

@@ -148,8 +148,10 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
 
     What all prompts begin with, such as the system prompt and its examples, is read once.
     """
-    start, cache = 0, None
-    if len(answers) > 1 and (start := training.same_start([answer.prompt[:-1] for answer in answers])):
+    # of each prompt one token at least is left to be read: the first token of the answer is chosen after it
+    start = training.same_start([answer.prompt[:-1] for answer in answers]) if len(answers) > 1 else 0
+    cache = None
+    if start:
         out = model(input_ids=torch.tensor([answers[0].prompt[:start]]), use_cache=True, logits_to_keep=1)
         cache = out.past_key_values
         cache.batch_repeat_interleave(len(answers))
