@@ -2,7 +2,8 @@
 
 python start.py              installs what is missing, then opens the lessons in JupyterLab
 python start.py test         runs the tests, a few minutes; extra arguments go to pytest
-python start.py test --all   runs the slow tests too, and installs what "local" adds, and more
+python start.py test --all   runs every kind of test, and installs what "local" adds, and more
+python start.py test --soak  runs the endurance tests at full length, and writes tests/soak.csv
 python start.py local        adds what lesson 09 needs to train a real model on this computer (1.5 GB)
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
@@ -136,6 +137,7 @@ def read_arguments(arguments):
     parser.add_argument("command", nargs="?", default="open")
     parser.add_argument("--help", "-h", action="store_true")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--soak", action="store_true")
     parser.add_argument("--yes", action="store_true")
     parser.add_argument("--no-browser", action="store_true")
     parser.add_argument("--port", type=int)
@@ -194,16 +196,17 @@ def is_root():
 
 
 def test(options, extra):
-    """Runs pytest: the first tier, or with --all everything. Returns its exit status."""
-    if options.all:
+    """Runs the quick tests, with --all every kind, with --soak the endurance tests. Returns pytest's exit status."""
+    whole = options.all or options.soak
+    if whole:
         refuse_without_torch()
     prepare([LEARNER, TESTS], options.wheels)
-    if options.all:
+    if whole:
         install_local_packages(options.wheels)
         prepare([TRL], options.wheels)
         if fetch_weights(options.wheels):
             return 1
-    tier = [] if options.all else ["-m", "not slow"]
+    tier = ["--soak"] if options.soak else [] if options.all else ["-m", "not slow"]
     # All cells of a notebook must run in one worker. By default the files with many tests would begin, and the slow
     # ones, which have few, would come last.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]

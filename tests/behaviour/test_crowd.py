@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from openai import DefaultHttpx2Client, OpenAI
@@ -39,7 +40,7 @@ def whole_workflow(client: OpenAI, name: str) -> list[str]:
     return [file.id, job.id, job.fine_tuned_model]
 
 
-def crowd(urls: list[str], clients: int, times: int) -> None:
+def crowd(urls: list[str], clients: int, times: int) -> str:
     """Each client does the whole workflow several times, on one server after the other; then all is counted."""
     with DefaultHttpx2Client(timeout=300, trust_env=False) as connections:
 
@@ -62,6 +63,9 @@ def crowd(urls: list[str], clients: int, times: int) -> None:
             assert jobs == {job for _, job, _ in made}
             assert models == {model for _, _, model in made}
             assert len(files) == len(jobs) == len(models) == clients * times
+    return (
+        f"{clients} clients on {len(urls)} servers: {len(made)} files, jobs and models, none lost or mixed up"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -70,18 +74,9 @@ def quick_jobs(monkeypatch, tmp_path):
     simulated.base_weights(tmp_path)  # trained once in this process, and not once in each server
 
 
-def test_four_clients_on_two_servers_with_one_state_folder(tmp_path):
-    with by_hand.quick_server(tmp_path) as (one, _), by_hand.quick_server(tmp_path) as (other, _):
-        crowd([one, other], clients=4, times=1)
-
-
-@pytest.mark.slow
-def test_thirty_clients_five_times_on_one_server(tmp_path):
-    with by_hand.quick_server(tmp_path) as (url, _):
-        crowd([url], clients=30, times=5)
-
-
-@pytest.mark.slow
-def test_thirty_clients_on_two_servers_with_one_state_folder(tmp_path):
-    with by_hand.quick_server(tmp_path) as (one, _), by_hand.quick_server(tmp_path) as (other, _):
-        crowd([one, other], clients=30, times=2)
+@pytest.mark.endurance(sample=4, soak=30)
+@pytest.mark.parametrize(("servers", "times"), [(1, 5), (2, 2)])
+def test_clients_at_the_same_time(servers, times, tmp_path, count, figures):
+    with ExitStack() as stack:
+        urls = [stack.enter_context(by_hand.quick_server(tmp_path))[0] for _ in range(servers)]
+        figures(crowd(urls, clients=count, times=times))

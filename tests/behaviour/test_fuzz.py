@@ -241,7 +241,8 @@ def check(status: int, body: bytes, method: str) -> None:
         assert sorted(json.loads(body)["error"]) == ["code", "message", "param", "type"]
 
 
-def fuzz(folder, count: int) -> None:
+def fuzz(folder, count: int) -> str:
+    """The answers to so many requests, counted by status."""
     app = create_app(Store(folder), Mode(by_hand=True))
     app.state.service.worker.submit = lambda *job: None  # training is not what is tested here
     ids, statuses = _some_objects(app), Counter()
@@ -264,8 +265,8 @@ def fuzz(folder, count: int) -> None:
                 seen = _version(watch)
 
         one()
-    print(dict(statuses))
     assert min(statuses[200], statuses[400], statuses[404]) > count / 10, "the requests are too alike"
+    return ", ".join(f"{times} times {status}" for status, times in sorted(statuses.items()))
 
 
 def _version(watch: sqlite3.Connection) -> int:
@@ -305,10 +306,6 @@ def jobs_take_no_time(monkeypatch):
     monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "0")
 
 
-def test_300_random_requests(tmp_path):
-    fuzz(tmp_path, 300)
-
-
-@pytest.mark.slow
-def test_20000_random_requests(tmp_path):
-    fuzz(tmp_path, 20_000)
+@pytest.mark.endurance(sample=500, soak=20_000)
+def test_random_requests(tmp_path, count, figures):
+    figures(fuzz(tmp_path, count))

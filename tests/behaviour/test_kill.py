@@ -16,7 +16,6 @@ from .conftest import MODEL, rows
 
 TRAINING_SET = "".join(json.dumps(row) + "\n" for row in rows(10)).encode()
 KEY = {"Authorization": "Bearer sk-local"}
-ROUNDS, QUICK_ROUNDS = 200, 3
 
 
 class Learner(threading.Thread):
@@ -88,7 +87,7 @@ def finish(url: str, job_id: str) -> dict:
     return job
 
 
-def kill_again_and_again(folder: Path, count: int) -> None:
+def kill_again_and_again(folder: Path, count: int) -> str:
     simulated.base_weights(folder)  # trained once; or every server would begin with that, and be killed
     learners: list[Learner] = []
     looked_into: set[str] = set()
@@ -110,9 +109,9 @@ def kill_again_and_again(folder: Path, count: int) -> None:
         for job_id in jobs:
             assert finish(url, job_id)["status"] == "succeeded"
     files = sum(len(learner.files) for learner in learners)
-    print(f"{count} kills, {in_flight} with a request in flight; {files} files and {len(jobs)} jobs kept")
     assert in_flight >= count / 2
     assert files >= count / 2 and len(jobs) >= count / 2
+    return f"{count} kills, {in_flight} with a request in flight; {files} files and {len(jobs)} jobs kept"
 
 
 @pytest.fixture(autouse=True)
@@ -120,10 +119,6 @@ def jobs_take_no_time(monkeypatch):
     monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "0")
 
 
-def test_a_few_kills(tmp_path):
-    kill_again_and_again(tmp_path, QUICK_ROUNDS)
-
-
-@pytest.mark.slow
-def test_200_kills(tmp_path):
-    kill_again_and_again(tmp_path, ROUNDS)
+@pytest.mark.endurance(sample=5, soak=200)
+def test_nothing_acknowledged_is_lost(tmp_path, count, figures):
+    figures(kill_again_and_again(tmp_path, count))

@@ -52,7 +52,7 @@ def peak_memory(process_id: int) -> int:
     return int(line.split()[1]) // 1024
 
 
-def check(folder: Path, megabytes: int) -> None:
+def check(folder: Path, megabytes: int) -> str:
     with by_hand.quick_server(folder) as (url, process):
         assert upload(url, 1)[0] == 200
         before = peak_memory(process.pid)
@@ -62,22 +62,18 @@ def check(folder: Path, megabytes: int) -> None:
             assert (folder / "files" / file["id"]).stat().st_size == megabytes * MEGABYTE
             (folder / "files" / file["id"]).unlink()
         growth = peak_memory(process.pid) - before
-    print(
+    assert growth < 32
+    return (
         f"{megabytes} MB uploaded; the server's peak memory was {before} MB before, and grew by {growth} MB"
     )
-    assert growth < 32
 
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
-def test_memory_stays_flat(tmp_path):
-    check(tmp_path, 64)
-
-
-@pytest.mark.slow
-def test_memory_stays_flat_up_to_the_limit(tmp_path):
-    check(tmp_path, 512)
+@pytest.mark.endurance(sample=64, soak=512)
+def test_memory_stays_flat_up_to_the_limit(tmp_path, count, figures):
+    figures(check(tmp_path, count))
 
 
 @pytest.mark.slow

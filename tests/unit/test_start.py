@@ -120,6 +120,7 @@ def test_a_missing_wheels_folder_is_refused(capsys):
     [
         (["test"], ["-m", "not slow"]),
         (["test", "--all"], []),
+        (["test", "--soak"], ["--soak"]),
         (["test", "-k", "all", "-x"], ["-m", "not slow", "-k", "all", "-x"]),
     ],
 )
@@ -130,7 +131,7 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     monkeypatch.setattr(start, "fetch_weights", lambda wheels: prepared.append("weights"))
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
-    more = ["local", "tests/requirements-trl.txt", "weights"] if "--all" in arguments else []
+    more = ["local", "tests/requirements-trl.txt", "weights"] if {"--all", "--soak"} & {*arguments} else []
     assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     assert called[0][1:] == ["-m", "pytest", *workers, *expected]
