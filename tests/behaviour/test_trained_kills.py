@@ -23,8 +23,9 @@ from .training_jobs import MODEL, until, workers
 
 pytestmark = [pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
-BLOWS = ["worker"] * 20 + ["kernel"] * 10
-JOBS, EPOCHS, STEPS = 4, 50, 300
+BLOWS = ("worker", "worker", "kernel")  # and so on
+MISSED = 2  # of each: a process had come to its end by itself
+JOBS, EPOCHS, STEPS = 2, 50, 300  # more jobs are ordered when these have ended
 EARLY, LATE = 3.0, 1.5  # seconds: the latest blow after a training process began, or after it first saved
 
 # What a lesson's kernel does. It ends with whoever started it.
@@ -146,12 +147,15 @@ def check(client: OpenAI, job_id: str) -> str:
     return job.status
 
 
-def test_every_job_ends_though_worker_and_kernel_are_killed(tmp_path, tiny_weights, monkeypatch):
+@pytest.mark.endurance(sample=5, soak=30)
+def test_every_job_ends_though_worker_and_kernel_are_killed(
+    tmp_path, tiny_weights, monkeypatch, count, figures
+):
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_weights))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     rng = random.Random(5)
-    blows = rng.sample(BLOWS, len(BLOWS))
+    blows = rng.sample((BLOWS * count)[:count], count)
     kernel = Kernel()
     store = Store(tmp_path / "state")
     jobs, hit, survived = create_jobs(kernel.client), 0, 0
@@ -171,9 +175,13 @@ def test_every_job_ends_though_worker_and_kernel_are_killed(tmp_path, tiny_weigh
         until(lambda: workers(store.folder) == [] and not lease.is_held(store))
     ended = [check(kernel.client, job) for job in jobs]
     kernel.kill()
-    print(f"{hit} training processes killed, {survived} outlived their kernel; {len(jobs)} jobs: {ended}")
+    succeeded = ended.count("succeeded")
+    figures(
+        f"{hit} training processes killed, {survived} outlived their kernel; "
+        f"{succeeded} of {len(jobs)} jobs succeeded, the others were given up"
+    )
     assert watch.most == 1
-    assert hit >= 18 and survived >= 8  # the others had come to their end by themselves
-    assert ended.count("succeeded") >= JOBS - 1
+    assert hit >= blows.count("worker") - MISSED and survived >= blows.count("kernel") - MISSED
+    assert hit > 0 and succeeded >= len(jobs) - 1
     assert [path.name for path in (store.folder / "trained").iterdir()] == ["worker.log"]
     assert worker.next_job(store) is None

@@ -11,7 +11,6 @@ from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
 from tests.notebooks import refresh
 
-KILLS = 4
 LATEST_KILL = {
     "03_upload": 6,
     "04_create_job": 20,
@@ -50,10 +49,11 @@ def problems(state_folder) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.endurance(sample=1, soak=4)
 @pytest.mark.parametrize("name", LATEST_KILL)
-def test_a_lesson_survives_the_death_of_its_kernel(name, state_folder):
+def test_a_lesson_survives_the_death_of_its_kernel(name, state_folder, count):
     path, rng = refresh.NOTEBOOKS / f"{name}.ipynb", random.Random(name)
-    for _ in range(KILLS):
+    for _ in range(count):
         run_and_kill(path, rng.uniform(0.5, LATEST_KILL[name]))
         assert problems(state_folder) == []
     refresh.execute(refresh.read(path), path.parent)
