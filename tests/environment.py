@@ -79,9 +79,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: one worker runs a whole file, and at the end the other would wait for it."""
+    """First the notebooks, whose state another test uses, then files with slow tests, then the others.
+
+    One worker runs a whole file, so with a slow one at the end the other worker would wait for it.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path not in slow))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Remembers which notebooks have been run to their end on the state folder of this run."""
+    if item.path.suffix == ".ipynb" and (nextitem is None or nextitem.path != item.path):
+        _done_with(item.path).touch()
+
+
+def has_been_run(notebook: Path) -> bool:
+    """Whether this notebook has used the state folder of this run already."""
+    return _done_with(notebook).exists()
+
+
+def _done_with(notebook: Path) -> Path:
+    return Path(os.environ["TMPDIR"], f"done-{notebook.stem}")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

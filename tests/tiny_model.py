@@ -1,9 +1,11 @@
 """A language model with random weights, so small that the whole trained engine runs on it in seconds."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.environment import ROOT
 
@@ -15,6 +17,15 @@ TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
     " + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+
+
+def shared() -> Path:
+    """The model of this run of the tests, made by whoever asks first. Nobody may change it."""
+    folder = Path(os.environ["TMPDIR"]) / "tiny-model"  # the folder of this run, see tests/environment.py
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            make(folder.with_suffix(".part")).rename(folder)
+    return folder
 
 
 def make(folder: Path) -> Path:

@@ -111,8 +111,8 @@ def slow_job(api, monkeypatch) -> FineTuningJob:
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory):
-    return tiny_model.make(tmp_path_factory.mktemp("tiny") / "weights")
+def tiny_weights():
+    return tiny_model.shared()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def live_and_short():
 @pytest.mark.slow
 def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.make(tmp_path / "weights")))
+    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = live_and_short()
     refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)

@@ -52,7 +52,7 @@ def test_a_lesson_runs_with_the_model_that_is_really_trained(name, tmp_path, mon
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("LOCAL_API_WEIGHTS", raising=False)
     if count == TINY:
-        monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.make(tmp_path / "weights")))
+        monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = with_model(name)
     refresh.execute(notebook, with_less_data(tmp_path, count), CELL_SECONDS)

@@ -37,10 +37,10 @@ def test_the_table_is_that_of_the_model():
 class TestOnTheTinyModel:
     pytestmark = tiny_model.TIER
 
-    def test_the_counts_are_those_of_torch(self, tmp_path):
+    def test_the_counts_are_those_of_torch(self):
         from helpers.local_api.engines.trained import training
 
-        folder = tiny_model.make(tmp_path / "weights")
+        folder = tiny_model.shared()
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model = training.load_model(folder)
         whole, trained = counted(matrices.matrices(config, training.RANK))

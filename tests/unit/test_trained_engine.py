@@ -29,8 +29,8 @@ CHAT = [
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    return tiny_model.make(tmp_path_factory.mktemp("tiny") / "weights")
+def folder():
+    return tiny_model.shared()
 
 
 @pytest.fixture
