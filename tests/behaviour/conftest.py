@@ -13,7 +13,7 @@ from helpers.local_api.app import Mode, create_app
 from helpers.local_api.engines.trained import lease
 from helpers.local_api.server import Server
 from helpers.local_api.store import Store, new_id
-from tests import tiny_model
+from tests import nursery, tiny_model
 
 MODEL = "gpt-4o-mini"
 
@@ -123,6 +123,7 @@ def local(tiny_weights, tmp_path, monkeypatch):
     from helpers.local_api.engines.trained import serving
 
     monkeypatch.setattr(serving, "server", serving.Server())
+    monkeypatch.setattr(lease, "_launch", nursery.launch)
     serving.context.cache_clear()
     app = create_app(Store(tmp_path / "state"), Mode(by_hand=True))
     server = Server(app).start()

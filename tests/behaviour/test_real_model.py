@@ -38,6 +38,7 @@ MOST_MEMORY = 2.5e9  # bytes of the training process
 PATIENCE = 1800  # seconds
 STEPS = {WHOLE: 112, SAMPLE: 28}
 IN_STYLE = {WHOLE: 0.9, SAMPLE: 0.8}  # of the answers; recorded: 0.98 and 0.93
+ALIKE = {WHOLE: 0.95, SAMPLE: 0.9}  # of the likeliest tokens of an exported form
 ASKED = {WHOLE: (4, 2), SAMPLE: (12, 6)}  # every so many of the test's questions: the base, the tuned model
 RECORDED = Path(make.__file__).parent
 
@@ -219,4 +220,4 @@ def test_the_three_exported_forms_continue_as_the_served_model(real, tmp_path, m
     figures(
         "likeliest token as served: " + ", ".join(f"{name} {share:.3f}" for name, share in shares.items())
     )
-    assert min(shares["adapter"], shares["merged"], shares["gguf"]) > 0.95 > shares["base"]
+    assert min(shares["adapter"], shares["merged"], shares["gguf"]) > ALIKE[real.rows] > shares["base"]

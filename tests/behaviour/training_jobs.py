@@ -5,6 +5,7 @@ from pathlib import Path
 
 from helpers.jobs import new_events
 from helpers.local_api.engines import trained
+from tests import nursery
 
 from .conftest import rows
 
@@ -48,8 +49,12 @@ def workers(folder: Path) -> list[int]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes().decode(errors="replace").split("\0")
+            name = (path.parent / "comm").read_text().strip()
         except OSError:  # it has ended meanwhile
             continue
-        if command[1:3] == ["-m", "helpers.local_api.engines.trained.worker"] and str(folder) in command:
+        launched = (
+            command[1:3] == ["-m", "helpers.local_api.engines.trained.worker"] and str(folder) in command
+        )
+        if launched or name == nursery.title(folder):
             found.append(int(path.parent.name))
     return found
