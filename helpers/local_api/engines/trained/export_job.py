@@ -18,7 +18,7 @@ from . import MODEL, resolve, training, weights, worker
 from .export import ExportError
 
 SCRIPT = Path(__file__).with_name("train_trl.py")
-TESTED = ("torch==2.13.0", "transformers==5.23.0", "peft==0.21.2", "accelerate==1.15.0", "trl==1.16.0")
+TESTED = ("torch==2.13.0", "transformers==5.24.0", "peft==0.21.2", "accelerate==1.15.0", "trl==1.16.0")
 
 README = """# A fine-tuning job, to be run with TRL
 
