@@ -23,10 +23,10 @@ def open_cells(lab):
 @pytest.mark.slow
 def test_request_to_another_machine_is_recorded(lab, open_cells):
     page = open_cells("1").page
-    page.evaluate(
-        "() => { fetch('http://example.invalid/a').catch(() => 0); new WebSocket('ws://example.invalid/b'); }"
-    )
-    page.wait_for_timeout(500)
+    with page.expect_request("http://example.invalid/a"), page.expect_websocket():
+        page.evaluate(
+            "() => { fetch('http://example.invalid/a').catch(() => 0); new WebSocket('ws://example.invalid/b'); }"
+        )
     assert sorted(lab.foreign) == ["http://example.invalid/a", "ws://example.invalid/b"]
     lab.foreign.clear()
 
