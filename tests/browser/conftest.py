@@ -187,7 +187,7 @@ class Notebook:
 
     def run_all(self) -> None:
         """Runs all cells and waits for the end. Fails if a cell did not run or ended with an error."""
-        _evaluate(self.page, RUN_ALL, RUN_SECONDS)
+        await_in_page(self.page, RUN_ALL, RUN_SECONDS)
         for number, cell in enumerate(self.cells(), start=1):
             errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
             assert cell["execution_count"], f"{self.name}: code cell {number} did not run"
@@ -215,6 +215,19 @@ READY = """async () => {
     while (!context.sessionContext.session?.kernel) await pause();
     await context.sessionContext.session.kernel.info;
 }"""
+SHOW_NOTEBOOK = """async () => {
+    const pause = () => new Promise(done => setTimeout(done, 100));
+    while (!window.jupyterapp) await pause();
+    const app = window.jupyterapp;
+    await app.restored;
+    for (const before of [...app.shell.widgets("main")]) before.dispose();
+    const kernelPreference = {shouldStart: false, canStart: false};
+    const opened = await app.commands.execute(
+        "docmanager:open", {path: NAME, factory: "Notebook", kernelPreference}
+    );
+    await opened.context.ready;
+    await opened.revealed;
+}"""
 RUN_ALL = """async () => { await window.jupyterapp.commands.execute("notebook:run-all-cells"); }"""
 CHANGE_THEME = """theme => window.jupyterapp.commands.execute("apputils:change-theme", {theme})"""
 # Until the old colours have faded away they lie over the new ones, and nobody can say what is legible.
@@ -223,7 +236,7 @@ CODE_CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.shared
     .map(cell => cell.toJSON()).filter(cell => cell.cell_type === "code")"""
 
 
-def _evaluate(page: Page, function: str, seconds: float) -> None:
+def await_in_page(page: Page, function: str, seconds: float) -> None:
     """Awaits a JavaScript function in the page, which Playwright itself would do for ever."""
     page.evaluate(
         f"""() => Promise.race([({function})(), new Promise((_, reject) =>
@@ -235,6 +248,7 @@ def change_theme(page: Page, theme: str) -> None:
     """Gives JupyterLab the colours of a theme, and waits until they are seen."""
     page.evaluate(CHANGE_THEME, theme)
     expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_be_attached()
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)  # it lies over all while the colours load
     page.wait_for_function(NOTHING_MOVES)
 
 
@@ -249,8 +263,15 @@ class Lab:
     def open_notebook(self, name: str, theme: str = "JupyterLab Light") -> Notebook:
         """Opens a notebook, a path below the course folder, in a fresh workspace with a running kernel."""
         self.page.goto(f"{self.server.url}/lab/tree/{quote(name)}?token={self.server.token}&reset")
-        _evaluate(self.page, READY, START_SECONDS)
+        await_in_page(self.page, READY, START_SECONDS)
         change_theme(self.page, theme)
+        return Notebook(self.page, name)
+
+    def show_notebook(self, name: str) -> Notebook:
+        """Opens a notebook to be looked at only, without a kernel, in place of the one before."""
+        if "/lab" not in self.page.url:
+            self.page.goto(f"{self.server.url}/lab?token={self.server.token}&reset")
+        await_in_page(self.page, SHOW_NOTEBOOK.replace("NAME", json.dumps(name)), START_SECONDS)
         return Notebook(self.page, name)
 
     def run(self, *sources: str, theme: str = "JupyterLab Light") -> Notebook:
@@ -274,16 +295,23 @@ def is_foreign(url: str) -> bool:
     return parts.hostname not in LOOPBACK
 
 
-@pytest.fixture
-def lab(server, browser, request, tmp_path) -> Iterator[Lab]:
-    """A fresh window. At the end, no request may have left this machine; kernels are ended."""
+@contextlib.contextmanager
+def window(server: Server, browser: Browser) -> Iterator[Lab]:
+    """A fresh browser window. At the end, no request may have left this machine; kernels are ended."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    request.node.page = page = context.new_page()
-    lab = Lab(server, page)
+    lab = Lab(server, context.new_page())
     for kind in ("request", "websocket"):
-        page.on(kind, lambda asked: is_foreign(asked.url) and lab.foreign.append(asked.url))
+        lab.page.on(kind, lambda asked: is_foreign(asked.url) and lab.foreign.append(asked.url))
     yield lab
     with contextlib.suppress(Exception):
-        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+        lab.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     context.close()
     assert lab.foreign == [], f"The page asked other machines: {lab.foreign}"
+
+
+@pytest.fixture
+def lab(server, browser, request, tmp_path) -> Iterator[Lab]:
+    """A window of its own for one test. After a failure a picture of it lies in the test's temporary folder."""
+    with window(server, browser) as lab:
+        request.node.page = lab.page
+        yield lab
