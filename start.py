@@ -4,6 +4,7 @@ python start.py              installs what is missing, then opens the lessons in
 python start.py test         runs the tests, a few minutes; extra arguments go to pytest
 python start.py test --all   runs every kind of test, and installs what "local" adds, and more
 python start.py test --soak  runs the endurance tests at full length, and writes tests/soak.csv
+python start.py test --latest  runs the quick tests with the newest release of everything, in a throw-away environment
 python start.py local        adds what lesson 09 needs to train a real model on this computer (1.5 GB)
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
@@ -124,7 +125,7 @@ def run_command(command, options, extra):
     if command == "reset":
         return reset(options.yes)
     if command == "test":
-        return test(options, extra)
+        return test_latest(options, extra) if options.latest else test(options, extra)
     if command == "local":
         return add_local_engine(options.wheels)
     return open_lessons(options)
@@ -138,6 +139,7 @@ def read_arguments(arguments):
     parser.add_argument("--help", "-h", action="store_true")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--soak", action="store_true")
+    parser.add_argument("--latest", action="store_true")
     parser.add_argument("--yes", action="store_true")
     parser.add_argument("--no-browser", action="store_true")
     parser.add_argument("--port", type=int)
@@ -211,6 +213,14 @@ def test(options, extra):
     # ones, which have few, would come last.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     command = [str(venv_python()), "-m", "pytest"] + workers + tier + extra
+    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+
+
+def test_latest(options, extra):
+    """Runs the quick tests with the newest releases, and says what moved and broke. Returns 0 if nothing broke."""
+    if options.all or options.wheels:
+        raise Problem("--latest runs the quick tests on what the network has: leave out --all and --wheels.")
+    command = [sys.executable, "-m", "tests.latest"] + extra
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
 
 

@@ -7,6 +7,7 @@ Only uv can resolve for every Python and every system at once, so only its lists
 Run this with any Python 3.11 or newer; nothing of the course need be installed.
 """
 
+import importlib.util
 import json
 import re
 import shutil
@@ -72,7 +73,14 @@ def with_uv(wanted: list[str], constraints: list[str]) -> list[str]:
     """Pins for every Python from the oldest on and for every system."""
     options = ["--universal", "--python-version", OLDEST_PYTHON, "--only-binary", ":all:"]
     plain = ["--no-header", "--no-annotate", "--quiet"]
-    return run(["uv", "pip", "compile", *options, *plain], wanted, constraints).splitlines()
+    return run([*uv(), "pip", "compile", *options, *plain], wanted, constraints).splitlines()
+
+
+def uv() -> list[str]:
+    """The command for uv: of this Python, or else of the system. Empty if there is none."""
+    if importlib.util.find_spec("uv"):
+        return [sys.executable, "-m", "uv"]
+    return ["uv"] if shutil.which("uv") else []
 
 
 def with_pip(wanted: list[str], constraints: list[str]) -> list[str]:
@@ -119,7 +127,7 @@ def main(arguments: list[str]) -> None:
         for name, lines in resolved(with_pip).items():
             print(f"# {name}", *lines, sep="\n")
         return
-    if not shutil.which("uv"):
+    if not uv():
         sys.exit("uv is missing. Get it with: python -m pip install uv. Or see: python -m tests.pins --pip")
     for name, lines in resolved(with_uv).items():
         old = read(name)

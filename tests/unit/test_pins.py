@@ -77,6 +77,7 @@ def test_every_file_says_what_it_asks_for_and_how_its_list_is_made_anew(name):
 
 
 def test_without_uv_the_way_with_pip_alone_is_named(monkeypatch):
+    monkeypatch.setattr(pins.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(pins.shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="python -m pip install uv.*python -m tests.pins --pip"):
         pins.main([])
