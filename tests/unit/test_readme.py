@@ -1,8 +1,10 @@
-"""The README promises only what is there."""
+"""The README and the pages beside it promise only what is there."""
 
 import csv
 import re
 from pathlib import Path
+
+import pytest
 
 from helpers.local_api.scenarios import SCENARIOS, STAGE_DATE
 
@@ -10,8 +12,9 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_relative_link_leads_somewhere():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_relative_link_leads_somewhere(name):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / name).read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
