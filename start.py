@@ -221,7 +221,9 @@ def test_latest(options, extra):
     if options.all or options.wheels:
         raise Problem("--latest runs the quick tests on what the network has: leave out --all and --wheels.")
     command = [sys.executable, "-m", "tests.latest"] + extra
-    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+    process = subprocess.Popen(command, cwd=str(ROOT), env=clean_environment())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is answered there: the environment is to be removed
+    return process.wait()
 
 
 def add_local_engine(wheels):

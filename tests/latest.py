@@ -18,6 +18,7 @@ from tests import pins
 
 TRIED = (start.LEARNER, start.TESTS)
 NOT_TRIED = (start.LOCAL, start.TRL)  # the quick tests do without these
+STOPPED = 130  # the exit status after Ctrl+C
 WHEELS_ONLY = ["--only-binary", ":all:"]  # as learners, who may have no compiler
 
 
@@ -125,8 +126,10 @@ def moves_not_tried() -> list[Move]:
 
 
 def test(report: Path, extra: list[str]) -> list[Break]:
-    """Runs the quick tests. What failed comes back."""
+    """Runs the quick tests. What failed comes back. Raises KeyboardInterrupt if they are stopped."""
     status = start.main(["test", "--no-header", f"--junitxml={report}", *extra])
+    if status == STOPPED:
+        raise KeyboardInterrupt
     found = failed(report.read_text(encoding="utf-8")) if report.exists() else []
     if status and not found:
         return [Break("pytest", f"ended with status {status}; the reason is above")]
@@ -171,7 +174,7 @@ def summary(tried: list[Move], not_tried: list[Move], broken: list[Break]) -> st
 
 def main(extra: list[str]) -> int:
     """Returns 0 if nothing broke, else 1."""
-    with tempfile.TemporaryDirectory(prefix="course-latest-") as folder:
+    with tempfile.TemporaryDirectory(prefix="course-latest-", ignore_cleanup_errors=True) as folder:
         start.VENV = Path(folder, ".venv")
         try:
             broken = set_up()
@@ -187,4 +190,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.exit(130)  # start.py says the rest
+        sys.exit(STOPPED)

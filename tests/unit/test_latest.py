@@ -92,6 +92,15 @@ def test_a_run_that_ends_badly_without_a_failed_test_broke_too(status, monkeypat
     assert [one.name for one in found] == (["pytest"] if status else [])
 
 
+def test_ctrl_c_ends_the_run_and_removes_the_environment(monkeypatch):
+    monkeypatch.setattr(start, "VENV", start.VENV)  # to have it back
+    monkeypatch.setattr(latest, "set_up", lambda: start.VENV.mkdir() or [])
+    monkeypatch.setattr(start, "main", lambda arguments: 130)
+    with pytest.raises(KeyboardInterrupt):
+        latest.main([])
+    assert start.VENV.name == ".venv" and not start.VENV.parent.exists()
+
+
 def test_the_tables():
     shown = latest.summary(
         [Move("openai", "3.54.0", "3.57.0"), Move("new", None, "1")], [], [Break("t", "x")]
@@ -136,11 +145,21 @@ def test_the_status_says_whether_something_broke(broken, status, quick, capsys):
     assert extra == ["-k", "one"]
 
 
-def test_start_runs_it_with_the_extra_arguments(monkeypatch):
+def test_start_runs_it_with_the_extra_arguments_and_leaves_ctrl_c_to_it(monkeypatch):
     called = []
-    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 1)
+
+    class Process:
+        def __init__(self, command, **options):
+            called.append(command)
+
+        def wait(self):
+            return 1
+
+    monkeypatch.setattr(start.subprocess, "Popen", Process)
+    monkeypatch.setattr(start.signal, "signal", lambda *what: called.append(what))
     assert start.main(["test", "--latest", "-k", "one"]) == 1
-    assert called == [[sys.executable, "-m", "tests.latest", "-k", "one"]]
+    ignored = (start.signal.SIGINT, start.signal.SIG_IGN)
+    assert called == [[sys.executable, "-m", "tests.latest", "-k", "one"], ignored]
 
 
 @pytest.mark.parametrize("other", [["--all"], ["--wheels", "."]])
