@@ -19,6 +19,7 @@ from tests import pins
 TRIED = (start.LEARNER, start.TESTS)
 NOT_TRIED = (start.LOCAL, start.TRL)  # the quick tests do without these
 STOPPED = 130  # the exit status after Ctrl+C
+PYTHONS_OWN = "setuptools"  # in a new environment of Python 3.11, unasked
 WHEELS_ONLY = ["--only-binary", ":all:"]  # as learners, who may have no compiler
 
 
@@ -103,7 +104,7 @@ def moves() -> list[Move]:
 
 def moved(rows: list[Move], installed: dict[str, str]) -> list[Move]:
     """Of the pinned packages those that differ, and all that are installed and not pinned; by name, each once."""
-    pinned = {pins.plain(row.name) for row in rows}
+    pinned = {PYTHONS_OWN} | {pins.plain(row.name) for row in rows}
     added = [Move(pins.plain(name), None, version) for name, version in installed.items()]
     differing = {row for row in rows if row.newest != row.pinned}
     return sorted(differing | {row for row in added if row.name not in pinned}, key=lambda row: row.name)

@@ -69,7 +69,7 @@ def test_moved_is_what_differs_from_its_pin_is_new_or_is_gone():
         Move("toml", "0.10.2", None),
     ]
     rows += [Move("openai", "3.54.0", "3.57.0")]  # pinned in two files
-    installed = {"openai": "3.57.0", "Pandas": "3.1.1", "New_One": "1.0"}
+    installed = {"openai": "3.57.0", "Pandas": "3.1.1", "New_One": "1.0", "setuptools": "65.5.0"}
     assert latest.moved(rows, installed) == [
         Move("new-one", None, "1.0"),
         Move("openai", "3.54.0", "3.57.0"),
