@@ -97,6 +97,9 @@ def moves() -> list[Move]:
     """The packages of the environment that are not as pinned."""
     lines = list(dict.fromkeys(line for name in TRIED for line in pins.pins(pins.read(name))))
     answer = start.run_python("-c", start.COMPARE_VERSIONS, start.CARRIER, stdin="\n".join(lines))
+    if answer.returncode:
+        print(answer.stderr, file=sys.stderr)
+        return []
     rows = [Move(*row) for row in json.loads(answer.stdout)]
     listed = json.loads(start.run_module("pip", "list", "--format", "json").stdout)
     return moved(rows, {package["name"]: package["version"] for package in listed})
