@@ -61,11 +61,8 @@ def install(requirements: list[str]) -> list[Break]:
     if install_together(requirements):
         return []
     print("Not all can be installed together. They are tried one by one.", flush=True)
-    return [
-        Break(one, "cannot be installed; the reason is above")
-        for one in requirements
-        if not install_together([one])
-    ]
+    failing = [one for one in requirements if not install_together([one])]
+    return [Break(one, "cannot be installed; the reason is above") for one in ("all together", *failing)]
 
 
 def install_together(requirements: list[str]) -> bool:

@@ -54,7 +54,7 @@ def test_what_cannot_be_installed_is_named_and_the_rest_is_installed(monkeypatch
 
     monkeypatch.setattr(start, "run_installer", run_installer)
     found = latest.install(["openai", "broken", "pandas"])
-    assert [one.name for one in found] == ["broken"]
+    assert [one.name for one in found] == ["all together", "broken"]
     assert tried == [["openai", "broken", "pandas"], ["openai"], ["broken"], ["pandas"]]
     assert latest.install(["openai", "pandas"]) == []
 
