@@ -218,8 +218,10 @@ def test(options, extra):
 
 def test_latest(options, extra):
     """Runs the quick tests with the newest releases, and says what moved and broke. Returns 0 if nothing broke."""
-    if options.all or options.wheels:
-        raise Problem("--latest runs the quick tests on what the network has: leave out --all and --wheels.")
+    if options.all or options.soak or options.wheels:
+        raise Problem(
+            "--latest runs the quick tests on what the network has: leave out --all, --soak and --wheels."
+        )
     command = [sys.executable, "-m", "tests.latest"] + extra
     process = subprocess.Popen(command, cwd=str(ROOT), env=clean_environment())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is answered there: the environment is to be removed

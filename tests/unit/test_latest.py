@@ -162,10 +162,10 @@ def test_start_runs_it_with_the_extra_arguments_and_leaves_ctrl_c_to_it(monkeypa
     assert called == [[sys.executable, "-m", "tests.latest", "-k", "one"], ignored]
 
 
-@pytest.mark.parametrize("other", [["--all"], ["--wheels", "."]])
+@pytest.mark.parametrize("other", [["--all"], ["--soak"], ["--wheels", "."]])
 def test_latest_goes_with_no_other_kind_of_run(other, capsys):
     assert start.main(["test", "--latest", *other]) == 1
-    assert "leave out --all and --wheels" in capsys.readouterr().err
+    assert "leave out --all, --soak and --wheels" in capsys.readouterr().err
 
 
 def test_it_needs_no_package():
