@@ -165,7 +165,8 @@ def _base_url(facts: dict[str, str]) -> str:
 
 def _checked(address: str) -> str:
     parts = urlsplit(address)
-    if parts.username or parts.query or parts.fragment:
+    whole = parts.hostname and parts.port != 0 and address.isprintable() and "\\" not in address
+    if not whole or parts.username or parts.query or parts.fragment:
         raise ValueError("Give the address without a key, a question mark or a #: https://host/v1")
     if parts.scheme != "https" and not _is_loopback(address):
         raise ValueError(f"{parts.hostname} must be reached by https: the key would travel in the open.")

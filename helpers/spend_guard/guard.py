@@ -83,7 +83,7 @@ class SpendGuard:
         self._key = key
         self._base = httpx2.URL(target.base_url)
         self._chat_base = httpx2.URL(target.chat_base_url or target.base_url)
-        self._calls = Calls(target.name, self._base.path.rstrip("/"))
+        self._calls = Calls(target.name, self._base.raw_path.decode("ascii").rstrip("/"))
         self._orders: dict[str, Order] = {}
         self._digests: dict[str, str] = {}  # file id -> sha256 of its content
         self._client = httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
