@@ -58,11 +58,8 @@ class Order:
     """A job that was asked for and is held. ``code`` approves it, once."""
 
     def __init__(self, estimate: Estimate):
-        self.code, self.estimate, self.approved = (
-            f"{estimate.amount} {_random_code()}".upper(),
-            estimate,
-            False,
-        )
+        self.estimate, self.approved = estimate, False
+        self.code = f"{estimate.amount} {_random_code()}".upper()
 
 
 class SpendGuard:
@@ -153,7 +150,9 @@ class SpendGuard:
     def _real(self, value: bytes) -> bytes | None:
         """A header's value with the provider's key in the place of the guard's token; None without the token."""
         scheme, _, rest = value.rpartition(b" ")
-        if scheme.lower() not in (b"", b"bearer") or not hmac.compare_digest(rest, self.token.encode()):
+        if scheme.strip().lower() not in (b"", b"bearer") or not hmac.compare_digest(
+            rest, self.token.encode()
+        ):
             return None
         return (scheme + b" " if scheme else b"") + self._key.reveal().encode()
 
@@ -196,7 +195,8 @@ class SpendGuard:
             order = self._orders.get(name)
             if order is None or not order.approved:
                 estimate = await self._estimate(look, job)
-                order = order or Order(estimate)
+                if order is None or order.estimate.usd != estimate.usd:
+                    order = Order(estimate)
             if not self._fits(order.estimate):
                 return refusal(402, self._over_limit(order.estimate))
             if not order.approved:

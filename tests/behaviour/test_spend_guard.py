@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import posixpath
@@ -164,6 +165,11 @@ class World:
         assert self.front.orders == []
         assert self.stranger.seen == []
         assert self.front.keys <= {SECRET, f"Bearer {SECRET}"}
+
+
+def code_in(answer: str) -> str:
+    """The code that the refusal of an order shows."""
+    return CODE.search(json.loads(answer)["error"]["message"])[1]
 
 
 SOURCE = {"source": "a page", "date": "2026-11-22", "grade": "T"}
@@ -581,7 +587,7 @@ def test_the_ranges_are_those_of_the_local_api():
 def test_a_plain_order_is_held_approved_and_sent_as_it_was_asked_for(world, settings):
     status, said = world.order(**settings)
     assert status == 402 and world.front.orders == []
-    world.guard.approve(CODE.search(json.loads(said)["error"]["message"])[1])
+    world.guard.approve(code_in(said))
     assert world.order(**settings)[0] == 200
     assert [{key: job[key] for key in JOB | settings} for job in world.front.jobs] == [JOB | settings]
 
@@ -592,7 +598,7 @@ def test_what_is_sent_is_what_was_decided_on(world):
     for number, body in enumerate((twice, twice.decode().encode("utf-16"))):
         headers = [("Content-Type", "application/json; charset=utf-7"), ("Content-Encoding", "identity")]
         _, said = world.ask("POST", "/v1/fine_tuning/jobs", headers, body)
-        world.guard.approve(CODE.search(json.loads(said)["error"]["message"])[1])
+        world.guard.approve(code_in(said))
         world.ask("POST", "/v1/fine_tuning/jobs", headers, body)
         sent = world.front.orders[number]
         assert sent.count("file-0") == 1 and "file-9" not in sent
@@ -740,16 +746,27 @@ def test_where_nothing_is_left_of_the_limit_an_unknown_price_is_above_it(world):
 def test_a_job_of_unknown_price_is_named_in_what_was_used(world):
     _, said = world.order(**BY_THE_HOUR)
     assert "limit cannot be checked" in said
-    world.guard.approve(CODE.search(json.loads(said)["error"]["message"])[1])
+    world.guard.approve(code_in(said))
     assert world.order(**BY_THE_HOUR)[0] == 200
     assert "used since the start: $0.00 and 1 job of unknown price" in world.order()[1]
+
+
+def test_an_estimate_that_has_changed_is_shown_and_needs_its_own_yes(world, monkeypatch):
+    first = code_in(world.order()[1])
+    assert code_in(world.order()[1]) == first
+    dear = dataclasses.replace(world.guard.target, price=lambda model: (4.0, "a newer page"))
+    monkeypatch.setattr(world.guard, "target", dear)
+    second = code_in(world.order()[1])
+    assert float(second.split()[0][1:]) == pytest.approx(10 * float(first.split()[0][1:]), rel=0.05)
+    with pytest.raises(ValueError, match="approves nothing"):
+        world.guard.approve(first)
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3, 4])
 def test_a_failed_look_at_a_file_is_tried_again(world, failures):
     """The same rows under another name are the running job, as soon as they can be read."""
     _, said = world.order()
-    world.guard.approve(CODE.search(json.loads(said)["error"]["message"])[1])
+    world.guard.approve(code_in(said))
     assert world.order()[0] == 200
     world.guard._digests.clear()
     world.front.statuses_of_content = [503] * failures
