@@ -1,10 +1,13 @@
-"""The starter, copied alone into an empty folder, against a server started by hand; also killed at every phase."""
+"""The starter: alone in an empty folder, killed at any moment, and at services that answer as they should not."""
 
 import ast
 import http.client
 import http.server
 import importlib.metadata
+import io
+import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -14,17 +17,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from openai import OpenAI
 
 from helpers.local_api.engines import trained
+from helpers.local_api.store import new_id
 from tests import by_hand, tiny_model
 from tests.environment import ROOT
 
+from . import starting
+from .conftest import rows
+from .small_service import KEY, Clock, Service, answer_of, as_json, page, refusal
+from .starting import STARTER
+
 AIRPORT = ROOT / "data" / "airport" / "train.jsonl"
-STARTER = ROOT / "notebooks" / "starter.py"
 QUESTION = "May I bring pork products into the country?"
 LOST = ("POST", "/v1/fine_tuning/jobs")
+IN_THE_WAY = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "socks5://127.0.0.1:9")
+IN_THE_WAY |= {"NO_PROXY": "", "no_proxy": "", "SSL_CERT_FILE": "/nowhere/roots.pem"}
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +63,10 @@ def desk(tmp_path, only_openai):
     (folder / "starter.py").write_bytes(STARTER.read_bytes())
     (folder / "train.jsonl").write_bytes(AIRPORT.read_bytes())
 
-    def start(url: str, *options: str) -> subprocess.Popen:
+    def start(url: str, *options: str, **more: str) -> subprocess.Popen:
         command = [sys.executable, "-S", "starter.py", "train.jsonl", "--model", "gpt-4o-mini", *options]
         environment = os.environ | {"PYTHONPATH": str(only_openai), "OPENAI_BASE_URL": url}
+        environment |= {"HOME": str(tmp_path)} | more
         return subprocess.Popen(
             [*command, "--ask", QUESTION],
             cwd=folder,
@@ -69,7 +81,10 @@ def desk(tmp_path, only_openai):
 
 
 class Between:
-    """Passes requests on; at one of them it runs ``strike`` before or after the server has got it."""
+    """Passes requests on; at one of them it runs ``strike`` before or after the server has got it.
+
+    That request gets no answer, unless ``when`` is "slow": then it gets a late one.
+    """
 
     def __init__(self, url: str, host: str = "127.0.0.1"):
         self.to, self.at, self.when, self.strike, self.struck = urlsplit(url).netloc, None, "", None, 0
@@ -96,7 +111,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if between.when == "before":
                 self.close_connection = True
                 return
-            if between.when == "late":
+            if between.when in ("late", "slow"):
                 time.sleep(2.5)
         connection = http.client.HTTPConnection(between.to)
         connection.request(self.command, self.path, body, dict(self.headers) | {"Host": between.to})
@@ -106,7 +121,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         if mine and between.when == "after":
             between.strike()
-        if mine:
+        if mine and between.when != "slow":
             return
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.headers["Content-Type"])
@@ -130,16 +145,17 @@ def holds_one_of_each(client: OpenAI) -> None:
 
 def test_it_is_short_and_imports_only_openai():
     text = STARTER.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 150
+    assert len(text.splitlines()) <= 280
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {getattr(node, "module", None) or node.names[0].name for node in nodes}
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"openai"}
 
 
 def test_the_whole_workflow_and_once_more(desk, tmp_path):
+    """Whatever the environment says of proxies and certificates: it is this computer that is asked."""
     with api(tmp_path) as (url, client):
         for _ in range(2):
-            process = desk(url)
+            process = desk(url, **IN_THE_WAY)
             output, _ = process.communicate(timeout=120)
             assert process.returncode == 0, output
             assert f"{QUESTION}: " in output and output.rstrip().endswith("Desk: Quarantine"), output
@@ -172,17 +188,36 @@ def test_the_model_that_is_really_trained_by_its_name_alone(weights, desk, tmp_p
         assert (job.organization_id, job.hyperparameters.n_epochs) == (trained.ORGANIZATION, 1)
 
 
-def test_a_lost_answer_of_create_makes_no_second_job(desk, tmp_path):
-    with api(tmp_path) as (url, client):
-        between = Between(url)
-        between.at, between.when, between.strike = LOST, "after", lambda: None
-        first = desk(between.url)
-        output, _ = first.communicate(timeout=120)
-        assert first.returncode == 1 and "Run it again" in output
-        second = desk(between.url)
-        output, _ = second.communicate(timeout=120)
-        assert second.returncode == 0, output
-        holds_one_of_each(client)
+@pytest.fixture
+def forked(api, tmp_path):
+    """How to start it in a process of its own at the mock API. Each start may have its own working folder."""
+
+    def start(url: str = api.url, folder: str = "desk", typed: str = "yes\n"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(11)))
+        return starting.start(tmp_path / folder, url, api.key, "--ask", QUESTION, typed=typed)
+
+    return start
+
+
+def comes_to_its_end(process) -> bool:
+    process.join(timeout=120)
+    return process.exitcode == 0
+
+
+def test_a_lost_answer_of_create_makes_no_second_job(forked, api):
+    between = Between(api.url)
+    between.at, between.when, between.strike = LOST, "after", lambda: None
+    assert not comes_to_its_end(forked(between.url))
+    assert comes_to_its_end(forked(between.url))
+    holds_one_of_each(api.client)
+
+
+def test_two_at_once_in_two_folders_while_the_order_takes_long(forked, api):
+    between = Between(api.url)
+    between.at, between.when = LOST, "slow"
+    assert all([comes_to_its_end(one) for one in (forked(between.url, "a"), forked(between.url, "b"))])
+    assert [job.status for job in api.client.fine_tuning.jobs.list()] == ["succeeded"]
 
 
 PHASES = [
@@ -198,23 +233,40 @@ PHASES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("at", "when"), PHASES)
-def test_killed_and_started_again(at, when, desk, tmp_path):
-    with api(tmp_path) as (url, client):
-        between = Between(url)
-        between.at, between.when = at, when
-        started = []
+def test_killed_and_started_again(at, when, forked, api):
+    between = Between(api.url)
+    between.at, between.when = at, when
+    started = []
+    between.strike = lambda: started[0].kill()
+    started.append(forked(between.url))
+    started[0].join(timeout=120)
+    assert started[0].exitcode == -9 and between.struck == 1
+    assert comes_to_its_end(forked(between.url))
+    holds_one_of_each(api.client)
 
-        def kill():
-            started[0].kill()
 
-        between.strike = kill
-        started.append(desk(between.url))
-        started[0].communicate(timeout=120)
-        assert started[0].returncode == -9 and between.struck == 1
-        again = desk(between.url)
-        output, _ = again.communicate(timeout=120)
-        assert again.returncode == 0, output
-        holds_one_of_each(client)
+@pytest.mark.slow
+@pytest.mark.endurance(sample=5, soak=216)
+def test_killed_at_any_moment(count, figures, api, tmp_path, forked):
+    """Each round has a key of its own; one or two starters are killed, once or twice, and then one may end."""
+    began = time.monotonic()
+    assert comes_to_its_end(forked())
+    lasts, kills, rounds, orders_on_their_way = time.monotonic() - began, 0, 0, 0
+    while kills < count:
+        rounds += 1
+        api.key = new_id("sk-local-")
+        client = api.another_client()
+        for _ in range(random.choice([1, 1, 2])):
+            programs = [forked(folder=folder) for folder in random.choice(["a", "b", "ab"])]
+            for program in programs:
+                program.join(random.uniform(0, lasts))
+                kills += program.is_alive()
+                program.kill()
+        noted = len(list((tmp_path / ".starter-orders").glob("*-001"))) == rounds + 1
+        orders_on_their_way += noted and not list(client.fine_tuning.jobs.list())
+        assert comes_to_its_end(forked()), (tmp_path / "desk" / "said.txt").read_text()
+        assert [job.status for job in client.fine_tuning.jobs.list()] == ["succeeded"]
+    figures(f"{kills} kills in {rounds} rounds, {orders_on_their_way} between note and job; one job in each")
 
 
 def test_lines_to_mend_are_named(desk, tmp_path):
@@ -226,15 +278,400 @@ def test_lines_to_mend_are_named(desk, tmp_path):
     assert "line 113: needs" in output and "line 114: message 1: role must be" in output
 
 
-def test_another_computer_gets_nothing_without_a_yes(desk, tmp_path, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.2")  # a host that the starter does not know as this computer
+def test_another_computer_gets_nothing_without_a_yes(desk, tmp_path):
+    """127.0.0.2 is a host that the starter does not know as this computer; the proxy does not answer."""
+    respected = {"http_proxy": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": "127.0.0.2"}
     with api(tmp_path) as (url, client):
         between = Between(url, "127.0.0.2")
-        process = desk(between.url)
+        process = desk(between.url, **respected)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 1 and "127.0.0.2 may take money" in output
         assert list(client.files.list()) == list(client.fine_tuning.jobs.list()) == []
-        process = desk(between.url, "--yes")
+        process = desk(between.url, "--yes", **respected)
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         holds_one_of_each(client)
+
+
+# --- in this process, against a service as small as one can be ----------------------------------------------
+
+
+class Program:
+    """The starter on twelve rows, its service and its clock."""
+
+    def __init__(self, folder: Path, monkeypatch, capsys):
+        self.starter, self.folder, self.monkeypatch, self.capsys = (
+            starting.load(),
+            folder,
+            monkeypatch,
+            capsys,
+        )
+        self.clock = Clock(time.time())
+        self.service = Service(self.clock)
+        monkeypatch.setattr(self.starter, "time", self.clock)
+        monkeypatch.setattr(self.starter, "connect", lambda _: self.service.client())
+        monkeypatch.setenv("HOME", str(folder))
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv(
+            "OPENAI_BASE_URL", "http://localhost:1/v1"
+        )  # the small service then counts as ours
+        self.write(rows(12))
+
+    def write(self, examples: list, name: str = "train.jsonl") -> None:
+        text = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in examples)
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def run(self, *options: str, typed: str = "") -> tuple[bool, str]:
+        """Whether it came to its end, and what it printed."""
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        self.monkeypatch.chdir(self.folder)
+        ended, message = True, ""
+        try:
+            self.starter.main(["train.jsonl", "--model", "small", *options])
+        except SystemExit as stop:
+            ended, message = False, str(stop)
+        printed = self.capsys.readouterr()
+        said = printed.out + printed.err + message
+        assert KEY not in said and "Traceback" not in said and "\x1b" not in said
+        return ended, said
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch, capsys):
+    return Program(tmp_path, monkeypatch, capsys)
+
+
+def test_one_job_however_often_it_is_started(program):
+    for _ in range(3):
+        assert program.run("--ask", "May I?")[0]
+    assert len(program.service.files) == len(program.service.jobs) == program.service.orders == 1
+
+
+@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("late", [8, 25])
+def test_an_order_whose_answer_got_lost_is_found_when_it_is_listed(here, late, program, monkeypatch):
+    if not here:
+        monkeypatch.setenv("OPENAI_BASE_URL", "https://service.example/v1")
+    program.service.wrong["POST /fine_tuning/jobs"] = lost(program.service)
+    program.service.listed_after = late
+    ended, said = program.run("--yes")
+    assert not ended and "Run it again" in said
+    ended, said = program.run("--yes")
+    assert ended and "Looking for its job" in said
+    assert len(program.service.jobs) == program.service.orders == 1
+
+
+def lost(service: Service):
+    """The order arrives, its answer does not."""
+
+    def answer(request):
+        service.right(request)
+        return httpx2.Response(500)
+
+    return answer
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1/v1", "https://service.example/v1"])
+def test_no_second_order_without_a_yes_to_it(url, program, monkeypatch):
+    """The job is never listed. Waited for is longer than the client itself waits for an answer."""
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    service = program.service
+    timeouts = []
+
+    def never_answered(request):
+        timeouts.append(request.extensions["timeout"])
+        raise httpx2.ReadTimeout("")
+
+    service.wrong["POST /fine_tuning/jobs"] = never_answered
+    assert not program.run(typed="yes\n")[0]
+    began = program.clock.now
+    for options, typed, expected in (
+        ((), "", "Stopped"),
+        ((), "no\n", "Nothing was sent"),
+        (("--yes",), "", "--run 2"),
+        (("--yes",), "yes\n", "--run 2"),
+    ):
+        ended, said = program.run(*options, typed=typed)
+        assert not ended and expected in said and "An order was sent at noon, its job is not listed" in said
+        assert service.orders == 1
+    assert program.clock.now - began > timeouts[0]["connect"] + timeouts[0]["read"]
+    service.wrong.clear()
+    assert program.run(typed="yes\n")[0]
+    assert (service.orders, len(service.jobs), len(service.files)) == (2, 1, 1)
+
+
+def test_a_refused_order_can_be_sent_again_at_once(program):
+    program.service.wrong["POST /fine_tuning/jobs"] = lambda _: refusal(400, "No such model.")
+    ended, said = program.run()
+    assert not ended and "No such model." in said
+    program.service.wrong.clear()
+    ended, said = program.run()
+    assert ended and "An order was sent" not in said
+    assert (program.service.orders, len(program.service.jobs)) == (2, 1)
+
+
+@pytest.mark.parametrize("at", ["POST /files", "POST /fine_tuning/jobs"])
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_two_at_once(at, comes, program, tmp_path_factory):
+    """The second starts, in another folder, when a request of the first is under way, and makes no job of its own
+    but where the first has not sent its order yet: then the first finds the job of the second."""
+    first, service = program.folder, program.service
+    second = tmp_path_factory.mktemp("elsewhere")
+    (second / "train.jsonl").write_bytes((first / "train.jsonl").read_bytes())
+    ended = []
+
+    def another():
+        service.wrong.clear()
+        program.folder = second
+        ended.append(program.run()[0])
+
+    def in_between(request):
+        if comes == "before":
+            another()
+        answer = service.right(request)
+        if comes == "after":
+            another()
+        return answer
+
+    service.wrong[at] = in_between
+    assert program.run()[0]
+    assert len(service.jobs) == service.orders == 1
+    sent_and_not_made = (at, comes) == ("POST /fine_tuning/jobs", "before")
+    assert ended == [not sent_and_not_made]  # then the second waits, and asks
+
+
+def test_an_order_to_one_service_is_no_order_to_another(program, monkeypatch):
+    program.service.wrong["POST /fine_tuning/jobs"] = lambda _: httpx2.Response(500)
+    for name, value in (("one", KEY), ("another", KEY), ("another", KEY + "2")):
+        client = program.service.client().with_options(base_url=f"https://{name}.example/v1", api_key=value)
+        monkeypatch.setattr(program.starter, "connect", lambda _, client=client: client)
+        ended, said = program.run()
+        assert not ended and "An order was sent" not in said
+    assert program.service.orders == 3
+
+
+@pytest.mark.parametrize("keeps_metadata", [True, False])
+def test_lists_that_send_the_same_page_for_ever_end(keeps_metadata, program):
+    service = program.service
+    service.keeps_metadata = keeps_metadata
+
+    def for_ever(request):
+        return as_json(service.right(request).json() | {"has_more": True})
+
+    service.wrong = {"GET /files": for_ever, "GET /fine_tuning/jobs": for_ever}
+    for _ in range(2):
+        assert program.run()[0]
+    assert service.orders == 1 and len(service.calls) < 40
+
+
+NO_EVENTS = {
+    "none": lambda _: refusal(404, "Not found."),
+    "an empty list": lambda _: page([]),
+    "a null": lambda _: as_json({"object": "list", "data": [{"id": "e", "message": None}]}),
+    "a page for people": lambda _: httpx2.Response(200, html="<h1>Welcome</h1>"),
+    "steering codes": lambda _: page([{"id": "e", "message": "\x1b[31mred\x9b2J\r\n\x07" + "\ud800" * 9}]),
+}
+
+
+@pytest.mark.parametrize("events", NO_EVENTS)
+def test_events_are_not_needed(events, program):
+    program.service.wrong["GET /fine_tuning/jobs/ID/events"] = NO_EVENTS[events]
+    program.service.job_takes = 10
+    assert program.run()[0]
+    assert program.service.calls.count("GET /fine_tuning/jobs/ID/events") == 11
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ends"),
+    [
+        (["validating_files", "moderating", None, "paused", "succeeded"], True),
+        (["queued", "archived"], True),
+        (["running", "failed"], False),
+        (["cancelled"], False),
+    ],
+)
+def test_statuses_that_are_not_known_are_waited_through(statuses, ends, program):
+    service, left = program.service, list(statuses)
+
+    def told(request):
+        over = {"finished_at": 1 if len(left) == 1 else None}
+        return as_json(service.right(request).json() | over | {"status": left.pop(0)})
+
+    service.wrong["GET /fine_tuning/jobs/ID"] = told
+    ended, said = program.run()
+    assert ended == ends and left == []
+    assert all(f"{status}: " in said for status in statuses)
+    assert ends or "--run 2 tries again" in said
+
+
+def test_a_file_that_the_service_reads_slowly(program):
+    program.service.file_takes = 6
+    ended, said = program.run()
+    assert ended and "reads the file: pending" in said
+    assert program.service.orders == 1
+
+
+@pytest.mark.parametrize(("status", "orders"), [("uploaded", 1), ("error", 0), (None, 1), ("ready", 1)])
+def test_a_file_with_that_status_for_ever(status, orders, program):
+    service, began = program.service, program.clock.now
+
+    def told(request):
+        return as_json(service.right(request).json() | {"status": status})
+
+    service.wrong = {"POST /files": told, "GET /files/ID": told}
+    ended, said = program.run()
+    assert (ended, service.orders) == (bool(orders), orders)
+    assert ("cannot use the file" in said) == (status == "error")
+    assert (program.clock.now - began >= 300) == (status == "uploaded")
+
+
+CALL = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]}
+QUESTION_OF = {
+    "an answer only": [],
+    "a call before the answer": [{"role": "user", "content": "?"}, CALL],
+    "content null": [{"role": "user", "content": "?"}, CALL | {"content": None}],
+    "a result of a call": [{"role": "user", "content": "?"}, CALL, {"role": "tool", "content": "3"}],
+    "parts": [{"role": "user", "content": [{"type": "text", "text": "?"}]}],
+}
+
+
+@pytest.mark.parametrize("kind", QUESTION_OF)
+@pytest.mark.parametrize("given", [True, False])
+def test_rows_that_cannot_be_asked(kind, given, program):
+    """They are left out of the comparison; the others are asked."""
+    wanted = {"role": "assistant", "content": "Yes."}
+    odd = [{"messages": [*QUESTION_OF[kind], wanted]} for _ in range(12)]
+    if given:
+        program.write([*odd, *rows(3)], "held.jsonl")
+    else:
+        program.write([*odd, *rows(50)])
+    ended, said = program.run(*["--held-out", "held.jsonl"] * given)
+    assert ended
+    assert ("3 can be asked afterwards" in said) == given
+    asked = program.service.calls.count("POST /chat/completions") // 2
+    assert asked == said.count("wanted: Water bed") == (3 if given else 5)
+
+
+def test_a_wanted_answer_that_is_a_call_is_not_compared(program):
+    program.write([{"messages": [{"role": "user", "content": f"{n}?"}, CALL]} for n in range(40)])
+    ended, said = program.run()
+    assert ended and "40 examples to train on" in said and "0 can be asked afterwards" in said
+    assert "POST /chat/completions" not in program.service.calls
+
+
+def test_a_question_that_is_refused_does_not_hide_the_others(program):
+    program.service.wrong["POST /chat/completions"] = lambda _: refusal(400, "Filtered.")
+    ended, said = program.run("--ask", "May I?")
+    assert ended and "May I?: no answer, Error code: 400" in said
+
+
+def test_what_the_terminal_cannot_show(program, monkeypatch):
+    program.service.wrong["POST /chat/completions"] = lambda _: answer_of("m", "→ 中 \ud800 \x1b[2J é")
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", newline="\n")
+    monkeypatch.setattr("sys.stdout", shown)
+    assert program.run("--ask", "May I?")[0]
+    shown.flush()
+    assert shown.buffer.getvalue().endswith("May I?: ? ? ?  [2J é\n".encode("cp1252"))
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "expected"),
+    [
+        (["--extra", "[1]"], "", "--extra"),
+        (["--extra", "[" * 100_000], "", "Run it again"),
+        (["--extra", '{"a": "\\ud800"}'], "", "Run it again"),
+        (["--extra", '{"a": NaN}'], "", "Run it again"),
+        (["--ask", "\udce9"], "", "--ask"),
+        (["--model", "\udce9"], "", "--model"),
+        ([], "[" * 100_000, "line 13: "),
+        ([], '{"messages": [{"role": "assistant", "content": "\\ud83d"}]}', "line 13: half a character"),
+        ([], '{"messages": [{"role": "assistant", "content": "a", "weight": NaN}]}', "line 13: "),
+        ([], '{"messages": [{"role": "assistant", "content": ' + "9" * 5000 + "}]}", "line 13: "),
+    ],
+)
+def test_what_no_service_can_take_is_named_before_anything_is_sent(options, line, expected, program):
+    program.write([*rows(12), line])
+    ended, said = program.run(*options)
+    assert not ended and expected in said
+    assert program.service.calls == []
+
+
+def test_a_home_that_cannot_be_written(program, monkeypatch):
+    (program.folder / "a file").touch()
+    monkeypatch.setenv("HOME", str(program.folder / "a file"))
+    ended, said = program.run()
+    assert not ended and ".starter-orders" in said
+    assert program.service.calls == []
+
+
+@pytest.mark.parametrize("version", ["0.28.1", "1.9.0", "1.58.1", "1.65.3"])
+def test_an_openai_that_is_too_old(version, program, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: version)
+    ended, said = program.run()
+    assert not ended and f"openai {version} is too old: 1.65.4 is needed" in said
+    assert program.service.calls == []
+
+
+@pytest.mark.parametrize("version", ["1.65.4", "1.100.0", "2.0.0b1", "3.57.0"])
+def test_an_openai_that_is_new_enough(version, program, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: version)
+    assert program.run()[0]
+
+
+def test_the_oldest_openai_is_named_to_its_readers():
+    oldest = starting.load().OLDEST_OPENAI
+    assert f"openai, {oldest} or newer" in starting.load().__doc__
+    assert f"`openai` ({oldest} or newer)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_certificate_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/roots.pem")
+    with pytest.raises(SystemExit, match="SSL_CERT_FILE names /nowhere/roots.pem"):
+        starting.load().connect(local=False)
+
+
+WRONG = {
+    "a page for people": lambda _: httpx2.Response(200, html="<h1>Welcome</h1>"),
+    "nothing": lambda _: httpx2.Response(204),
+    "no JSON": lambda _: httpx2.Response(
+        200, content=b'{"id": ', headers={"content-type": "application/json"}
+    ),
+    "null": lambda _: as_json(None),
+    "a list": lambda _: as_json([1, None]),
+    "an empty object": lambda _: as_json({}),
+    "nulls": lambda _: as_json(dict.fromkeys(("id", "object", "data", "status", "choices", "has_more"))),
+    "other types": lambda _: as_json(
+        {"id": 5, "data": "x", "status": {"a": 1}, "choices": 7, "metadata": [2]}
+    ),
+    "an error with the key": lambda r: refusal(502, f"\x1b[2JRefused: {r.headers['authorization']}"),
+}
+CALLS = [
+    "GET /files",
+    "POST /files",
+    "GET /fine_tuning/jobs",
+    "POST /fine_tuning/jobs",
+    "GET /fine_tuning/jobs/ID",
+    "GET /fine_tuning/jobs/ID/events",
+    "POST /chat/completions",
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_answer_makes_no_second_job(call, wrong, program):
+    """It ends with a sentence or goes on. When the service is well again, there is one job."""
+    service = program.service
+
+    def answer(request):
+        if request.method == "POST":
+            service.right(request)  # it does what it is asked, and answers wrongly
+        return WRONG[wrong](request)
+
+    service.wrong[call] = answer
+    program.clock.stops_at = program.clock.now + 1_000
+    ended, said = program.run("--ask", "May I?")
+    assert ended or said.rstrip().endswith(("OPENAI_BASE_URL.", "to go on.", "--tuned NAME.")), said
+    service.wrong.clear()
+    assert program.run("--ask", "May I?")[0]
+    assert len(service.jobs) == 1
+    assert service.orders == 1 or call == "POST /files"  # an order of a file without an id is refused

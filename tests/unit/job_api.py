@@ -55,10 +55,14 @@ class JobAPI:
     """Answers ``retrieve`` with one item of ``answers`` after the other, the last one again and again.
 
     An item is a job, an HTTP status (answered with an error), or an exception (raised by the connection).
-    ``events`` are oldest first; ``calls`` lists what was asked.
+    ``events`` are oldest first; ``calls`` lists what was asked. ``repeats`` makes it a service that ignores
+    ``after`` and says at every page that there is more.
     """
 
-    def __init__(self, answers=(), events=(), listed=(), content=b"", url="http://127.0.0.1:1/v1"):
+    def __init__(
+        self, answers=(), events=(), listed=(), content=b"", url="http://127.0.0.1:1/v1", repeats=False
+    ):
+        self.repeats = repeats
         self.answers, self.events, self.listed, self.content = list(answers), list(events), listed, content
         self.calls: list[str] = []
         transport = httpx2.MockTransport(self._answer)
@@ -72,9 +76,10 @@ class JobAPI:
         if "/files/" in path:
             return httpx2.Response(200, content=self.content)
         if path == "":
-            return _page(self.listed)
+            return _page(self.listed, self.repeats)
         if path.endswith("/events"):
-            return self._events(request.url.params.get("after"), int(request.url.params["limit"]))
+            after = None if self.repeats else request.url.params.get("after")
+            return self._events(after, int(request.url.params["limit"]))
         if request.method == "POST":
             self.answers = self.answers[-1:]
         return self._play(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
@@ -90,7 +95,7 @@ class JobAPI:
     def _events(self, after: str | None, limit: int) -> httpx2.Response:
         newest_first = self.events[::-1]
         start = next((i + 1 for i, e in enumerate(newest_first) if e["id"] == after), 0)
-        return _page(newest_first[start : start + limit], has_more=start + limit < len(newest_first))
+        return _page(newest_first[start : start + limit], self.repeats or start + limit < len(newest_first))
 
 
 def _page(data, has_more: bool = False) -> httpx2.Response:

@@ -140,8 +140,10 @@ def test_find_takes_the_newest_that_may_still_be_of_use():
 
 def test_find_asks_the_api_to_filter(monkeypatch):
     api = JobAPI()
-    asked = []
-    monkeypatch.setattr(api.client.fine_tuning.jobs, "list", lambda **query: asked.append(query) or [])
+    asked, ask = [], api.client.fine_tuning.jobs.list
+    monkeypatch.setattr(
+        api.client.fine_tuning.jobs, "list", lambda **query: asked.append(query) or ask(**query)
+    )
     assert jobs.find(api.client, {"run": "a"}) is None
     assert asked == [{"metadata": {"run": "a"}}]
 
@@ -151,6 +153,27 @@ def test_find_without_a_match_and_without_metadata():
     assert jobs.find(JobAPI(listed=listed).client, {"run": "a"}) is None
     with pytest.raises(ValueError, match="at least one pair"):
         jobs.find(JobAPI(listed=listed).client, {})
+
+
+def test_find_ends_where_a_service_sends_the_same_page_for_ever():
+    api = JobAPI(listed=[job("succeeded", id="2"), job("running", id="1")], repeats=True)
+    assert jobs.find(api.client, {"run": "a"}) is None
+    assert len(api.calls) == 2
+    api.listed[1]["metadata"] = {"run": "a"}
+    assert jobs.find(api.client, {"run": "a"}).id == "1"
+
+
+def test_find_looks_on_where_pages_overlap():
+    """A list may grow while it is read: then the last of one page is the first of the next."""
+    pages = [["4", "3"], ["3", "2"], ["2", "1"]]
+
+    class Growing(JobAPI):
+        def _answer(self, request):
+            self.listed = [job(id=number, metadata={"run": number}) for number in pages.pop(0)]
+            return super()._answer(request)
+
+    assert jobs.find(Growing(repeats=True).client, {"run": "1"}).id == "1"
+    assert pages == []
 
 
 # --- events --------------------------------------------------------------------------------------------
@@ -171,3 +194,10 @@ def test_new_events_stop_at_the_known_one():
     ]
     assert jobs.new_events(api.client, JOB_ID, "ftevent-249") == []
     assert len(api.calls) == 2
+
+
+def test_new_events_end_where_a_service_sends_the_same_page_for_ever():
+    api = JobAPI(events=[event(i, f"Message {i}") for i in range(250)], repeats=True)
+    assert [e.id for e in jobs.new_events(api.client, JOB_ID)] == [f"ftevent-{i}" for i in range(150, 250)]
+    assert len(api.calls) == 2
+    assert jobs.new_events(api.client, JOB_ID, "ftevent-249") == []
