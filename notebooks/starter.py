@@ -128,7 +128,7 @@ def agree(options, host, sent):
     if sent:
         warning = f"An order was sent at {time.ctime(sent)}, its job is not listed. Another may cost twice."
         if options.yes:
-            stop(f"{warning}\nLook at the service's own page. If there is no job: --run 2 orders one.")
+            stop(f"{warning}\nLook at the service's own page. If there is none, --run 2 orders another.")
     elif options.local or options.yes:
         return
     if input(clean(f'{warning} "yes"? ')).strip() != "yes":
@@ -268,6 +268,8 @@ def main(arguments=None):
         run(options)
     except (KeyboardInterrupt, EOFError):
         sys.exit("\nStopped. A job that was ordered goes on. Run the same command again to go on.")
+    except OSError as error:  # a file or a folder
+        stop(f"{error}\nMend this, and run it again.")
     except Exception as error:  # most come from a service that answers otherwise than OpenAI does
         advice = "Run it again: it goes on. If this comes back, look at OPENAI_API_KEY and OPENAI_BASE_URL."
         stop(f"{type(error).__name__}: {str(error)[:1000]}\n{advice}")
