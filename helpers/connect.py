@@ -1,21 +1,25 @@
 """One function: it decides which API answers. After it, plain ``OpenAI()`` just works."""
 
 import atexit
+import codecs
 import csv
 import datetime
 import functools
+import io
 import os
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .local_api import loopback
 from .local_api.scenarios import SCENARIOS, STAGE_DATE
 
-LOOPBACK = "127.0.0.1,localhost"
 OUR_KEYS = ("sk-local", "sk-guard-")  # what connect() itself sets
 LEARNERS_OWN_KEY = os.environ.get("OPENAI_API_KEY", "")
 PROVIDERS = Path(__file__).parents[1] / "data" / "providers.csv"
 ANY_KEY_ENV = "COMPATIBLE_API_KEY"  # never another provider's key: it would be sent to a stranger
 ASK_SECONDS = 15.0
+_left_out: dict[str, str] = {}
 
 
 def connect(
@@ -54,12 +58,23 @@ def _connect_local(scenario: str | None, as_of: str | None) -> None:
     key += f"@{day}" if as_of else ""
     os.environ["OPENAI_BASE_URL"] = server.base_url
     os.environ["OPENAI_API_KEY"] = key
-    _bypass_proxies()
+    os.environ.update(loopback.around_proxies())
     why = "" if as_of else ", a day on which GPT-3.5 and its successors could all be fine-tuned"
     print("The mock API on this computer answers. Its models are simulated. It costs nothing.")
     print(f"It plays {day}{why}.")
     if scenario:
         print(f"Scenario {scenario!r}: {SCENARIOS[scenario]}.")
+    for name, reason in _leave_out().items():
+        print(f"{name} {reason}. It is left out from here on; the mock does not need it.")
+
+
+def _leave_out() -> dict[str, str]:
+    """Takes variables that keep ``OpenAI()`` from working out of this process. Returns name -> why."""
+    for name, value in _left_out.items():  # what was in the way of the mock may be what a provider needs
+        os.environ.setdefault(name, value)
+    found = loopback.unusable()
+    _left_out.update({name: os.environ.pop(name) for name in found})
+    return found
 
 
 def _day(text: str) -> datetime.date:
@@ -82,19 +97,13 @@ def _local_server():
     return server, app.state.service.own_key
 
 
-def _bypass_proxies() -> None:
-    """A proxy would be asked for 127.0.0.1 too, and cannot reach it."""
-    for name in ("NO_PROXY", "no_proxy"):
-        known = os.environ.get(name, "")
-        if "127.0.0.1" not in known:
-            os.environ[name] = ",".join(filter(None, (known, LOOPBACK)))
-
-
 # --- providers ------------------------------------------------------------------------------------------------
 
 
 def _connect_provider(target: str, approve: str | None) -> None:
-    _bypass_proxies()
+    for name, reason in _leave_out().items():
+        raise ValueError(f'{name} {reason}. Correct it, or do without it: os.environ["{name}"] = ""')
+    os.environ.update(loopback.around_proxies())
     place, key_name = _place(target)
     server, guard = _guard(place, key_name)
     if approve is not None:
@@ -179,12 +188,35 @@ def _is_loopback(address: str) -> bool:
 
 def _setting(name: str) -> str:
     """A value from the environment, or else from the nearest .env above the working folder. It is kept nowhere."""
-    from dotenv import dotenv_values, find_dotenv
-
     value = LEARNERS_OWN_KEY if name == "OPENAI_API_KEY" else os.environ.get(name, "")
     if not value or value.startswith(OUR_KEYS):
-        value = dotenv_values(find_dotenv(usecwd=True), interpolate=False).get(name) or ""
+        value = _dotenv().get(name) or ""
     return value.strip()
+
+
+def _dotenv() -> dict[str, str | None]:
+    """What the nearest .env says. Raises ValueError if it cannot be read as text."""
+    from dotenv import dotenv_values, find_dotenv
+
+    path = find_dotenv(usecwd=True)
+    if not path:
+        return {}
+    try:
+        text = _text(Path(path).read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeError:
+        raise ValueError(f"{path} is not in UTF-8. Save it again with the encoding UTF-8.") from None
+    return dotenv_values(stream=io.StringIO(text), interpolate=False)
+
+
+def _text(content: bytes) -> str:
+    """UTF-8, or UTF-16 as ``>`` writes it in Windows PowerShell 5. Raises UnicodeError for anything else."""
+    utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if utf_16 else "utf-8-sig")
+    if "\0" in text:  # UTF-16 or UTF-32 without its mark
+        raise UnicodeError
+    return text
 
 
 def _key(place, name: str):
@@ -282,3 +314,28 @@ def _ask(place, guard, server, path: str) -> tuple[int, dict]:
     if answer.status_code == 502 and (body.get("error") or {}).get("type") == "spend_guard":
         raise ConnectionError(body["error"]["message"])
     return answer.status_code, body
+
+
+# --- for start.py check ---------------------------------------------------------------------------------------
+
+
+def obstacles() -> list[str]:
+    """What in the environment or in .env keeps connect() or ``OpenAI()`` from working, a sentence each."""
+    cure = "Correct or remove this environment variable."
+    found = [f"{name} {reason}. {cure}" for name, reason in loopback.unusable().items()]
+    try:
+        _dotenv()
+    except ValueError as error:
+        found.append(str(error))
+    return found
+
+
+def main() -> int:
+    """Prints the obstacles. Returns the exit status: 0 if there are none."""
+    found = obstacles()
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,9 +5,11 @@ python -m helpers.local_api export-job JOB_ID --to DIR: a job as a TRL script, f
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
+from . import loopback
 from .app import Mode, create_app
 from .server import run_forever
 from .store import Store, default_folder
@@ -85,10 +87,17 @@ def _announce(url: str, store: Store) -> None:
     print(
         f"The mock API answers at {url} (simulated models, this computer only). Stop it with Ctrl+C.\n"
         'In another terminal (bash; in PowerShell write $env:NAME = "..." in place of export):\n'
-        f"  export OPENAI_BASE_URL={url} OPENAI_API_KEY=sk-local\n"
-        f"State: {store.folder}",
-        flush=True,
+        f"  export {_assignments(url)}",
     )
+    for name, reason in loopback.unusable().items():
+        print(f"  unset {name}  # it {reason}")
+    print(f"State: {store.folder}", flush=True)
+
+
+def _assignments(url: str) -> str:
+    """All that a client needs to reach this server, as a shell reads it."""
+    needed = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-local"} | loopback.around_proxies()
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in needed.items())
 
 
 if __name__ == "__main__":

@@ -1,18 +1,23 @@
 """connect() sets the scene; afterwards plain OpenAI() works."""
 
+import ast
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from openai import OpenAI
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from helpers import connect as connect_module
 from helpers.connect import connect
+from helpers.local_api import loopback
+from helpers.local_api.__main__ import _announce
 from helpers.local_api.server import Server
+from helpers.local_api.store import Store
 
 ROOT = Path(__file__).parents[2]
 OPENAI_NAMES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
@@ -47,6 +52,239 @@ def test_afterwards_a_plain_client_works_even_with_a_dead_proxy():
     dead = "http://127.0.0.1:9"
     result = run(code, HTTP_PROXY=dead, HTTPS_PROXY=dead, ALL_PROXY=dead)
     assert result.stdout.splitlines()[-1] == "0", result.stderr
+
+
+# --- what stands between the client and this computer ---------------------------------------------------------
+
+PROXY_NAMES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+USABLE_PROXIES = (
+    "http://127.0.0.1:9",
+    "127.0.0.1:9",
+    "HTTP://host:1",
+    "http://user:pass@host:1",
+    "http://[::1]:9",
+    "",
+)
+UNUSABLE_PROXIES = (
+    "socks5://127.0.0.1:9",
+    "socks5h://user:secret-word@host:1",
+    "socks4://host:1",
+    "socks://host:1",
+    "ftp://host:1",
+    "direct://",
+    "://",
+    "http://host:secret-word",
+    "http://[::1",
+    " http://host:1",
+    "http://host:1\n",
+)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    """No variable of the tests or of this computer is in the way; what connect() has left out is forgotten."""
+    for name in (*PROXY_NAMES, "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(connect_module, "_left_out", {})
+
+
+def files_seen_by_a_plain_client() -> int:
+    return len(OpenAI(max_retries=0).files.list().data)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy"])
+@pytest.mark.parametrize("value", USABLE_PROXIES)
+def test_a_proxy_is_kept_and_not_asked_for_the_mock(name, value, no_proxies, monkeypatch, capsys):
+    monkeypatch.setenv(name, value)
+    connect()
+    assert files_seen_by_a_plain_client() == 0
+    assert os.environ[name] == value and name not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALL_PROXY", value) for value in UNUSABLE_PROXIES]
+    + [(name, UNUSABLE_PROXIES[0]) for name in PROXY_NAMES],
+)
+def test_a_proxy_that_the_client_cannot_use_is_named_and_left_out(
+    name, value, no_proxies, monkeypatch, capsys
+):
+    monkeypatch.setenv(name, value)
+    connect()
+    assert files_seen_by_a_plain_client() == 0
+    said = capsys.readouterr().out
+    assert f"\n{name} " in said and "It is left out from here on" in said and "secret-word" not in said
+    assert ("socksio is not installed" in said) == value.startswith("socks5")
+
+
+def certificates(folder: Path, kind: str) -> str:
+    """A value for SSL_CERT_FILE."""
+    (folder / "empty.pem").touch()
+    (folder / "text.pem").write_text("no certificate")
+    return str(folder / {"gone": "gone.pem", "folder": "", "empty": "empty.pem", "text": "text.pem"}[kind])
+
+
+@pytest.mark.parametrize("kind", ["gone", "folder", "empty", "text"])
+def test_a_stale_file_of_certificates_is_named_and_left_out(kind, no_proxies, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", certificates(tmp_path, kind))
+    connect()
+    assert files_seen_by_a_plain_client() == 0
+    said = capsys.readouterr().out
+    assert "SSL_CERT_FILE" in said and "a file of certificates" in said and "left out from here on" in said
+
+
+def test_a_stale_folder_of_certificates_is_named_unless_one_of_several_is_there(
+    no_proxies, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "gone"))
+    assert loopback.unusable() == {"SSL_CERT_DIR": "names a folder of certificates that is not there"}
+    monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path / 'gone'}{os.pathsep}{tmp_path}")
+    assert loopback.unusable() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (
+            "ALL_PROXY",
+            "socks5://host:1",
+            "ALL_PROXY names a SOCKS proxy, and the package socksio is not installed",
+        ),
+        (
+            "https_proxy",
+            "http://host:port",
+            "https_proxy does not name a proxy that the openai client can use",
+        ),
+        ("SSL_CERT_FILE", "gone.pem", "SSL_CERT_FILE names a file of certificates that is not there"),
+        ("SSL_CERT_DIR", "gone", "SSL_CERT_DIR names a folder of certificates that is not there"),
+    ],
+)
+def test_before_a_provider_they_are_an_error_with_a_way_out(name, value, words, no_proxies, monkeypatch):
+    """A provider may be reached by them only, so they are not left out unasked: after the mock neither."""
+    server, _ = paid_api()
+    monkeypatch.setenv("COMPATIBLE_API_KEY", "mine")
+    monkeypatch.setenv(name, value)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=words) as caught:
+            connect(server.base_url)
+        connect()
+        assert files_seen_by_a_plain_client() == 0
+    exec(str(caught.value).partition("do without it: ")[2], {"os": os})
+    connect(server.base_url)
+    assert os.environ["OPENAI_API_KEY"].startswith("sk-guard-")
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "expected_upper", "expected_lower"),
+    [
+        (None, None, "127.0.0.1,localhost", "127.0.0.1,localhost"),
+        ("a.example", None, "a.example,127.0.0.1,localhost", "a.example,127.0.0.1,localhost"),
+        (None, "a.example", "a.example,127.0.0.1,localhost", "a.example,127.0.0.1,localhost"),
+        ("a", "b", "a,127.0.0.1,localhost", "b,127.0.0.1,localhost"),
+        ("127.0.0.11, localhost", "", "127.0.0.11,localhost,127.0.0.1", "127.0.0.11,localhost,127.0.0.1"),
+        ("127.0.0.1,localhost", "localhost,127.0.0.1", "127.0.0.1,localhost", "localhost,127.0.0.1"),
+        ("*", None, "*", "*"),
+    ],
+)
+def test_what_the_user_has_excepted_from_proxies_stays(
+    upper, lower, expected_upper, expected_lower, monkeypatch
+):
+    for name, value in (("NO_PROXY", upper), ("no_proxy", lower)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    connect()
+    assert (os.environ["NO_PROXY"], os.environ["no_proxy"]) == (expected_upper, expected_lower)
+    connect()
+    assert (os.environ["NO_PROXY"], os.environ["no_proxy"]) == (expected_upper, expected_lower)
+
+
+def test_a_server_started_by_hand_prints_all_that_a_client_needs(monkeypatch, no_proxies, capsys):
+    monkeypatch.setenv("no_proxy", "it's mine")
+    monkeypatch.setenv("ALL_PROXY", "socks5://host:1")
+    _announce("http://127.0.0.1:1/v1", Store())
+    lines = capsys.readouterr().out.splitlines()
+    export = next(line for line in lines if "export" in line and "OPENAI" in line)
+    code = f"{export}\npython3 -c 'import os; print(dict(os.environ))'"
+    shown = subprocess.run(
+        ["sh", "-c", code], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
+    )
+    expected = {
+        "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "OPENAI_API_KEY": "sk-local",
+        "NO_PROXY": "it's mine,127.0.0.1,localhost",
+        "no_proxy": "it's mine,127.0.0.1,localhost",
+    }
+    assert expected.items() <= ast.literal_eval(shown.stdout).items()
+    assert "  unset ALL_PROXY  # it names a SOCKS proxy, and the package socksio is not installed" in lines
+
+
+# --- .env -----------------------------------------------------------------------------------------------------
+
+SETTING = "COMPATIBLE_API_KEY=made-up-\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SETTING.encode(),
+        SETTING.encode("utf-8-sig"),
+        SETTING.encode("utf-16"),
+        b"\xfe\xff" + SETTING.encode("utf-16-be"),
+        ("# clé, 密钥\n" + SETTING).encode(),
+    ],
+)
+def test_a_dotenv_of_any_unicode_editor_is_read(content, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COMPATIBLE_API_KEY", raising=False)
+    (tmp_path / ".env").write_bytes(content)
+    assert connect_module._setting("COMPATIBLE_API_KEY") == "made-up-"
+    assert connect_module.obstacles() == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ("# clé\n" + SETTING).encode("cp1252"),
+        ("# 密钥\n" + SETTING).encode("gbk"),
+        SETTING.encode("utf-16-le"),
+        SETTING.encode("utf-32"),
+        SETTING.encode("utf-16")[:-1],
+    ],
+)
+def test_a_dotenv_in_another_encoding_is_refused_in_a_sentence(content, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COMPATIBLE_API_KEY", raising=False)
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(ValueError, match="is not in UTF-8. Save it again with the encoding UTF-8.") as caught:
+        connect("https://host.invalid/v1")
+    assert str(tmp_path / ".env") in str(caught.value) and "made-up" not in str(caught.value)
+    assert connect_module.main() == 1
+    assert capsys.readouterr().out.strip() == str(caught.value)
+
+
+def test_a_dotenv_that_may_not_be_read_is_said(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").touch()
+    refuse = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (_ for _ in ()).throw(refuse))
+    with pytest.raises(ValueError, match=r"\.env cannot be read: Permission denied\."):
+        connect_module._dotenv()
+
+
+def test_the_check_names_each_obstacle(no_proxies, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert connect_module.main() == 0
+    monkeypatch.setenv("ALL_PROXY", "socks5://host:1")
+    monkeypatch.setenv("SSL_CERT_FILE", "gone.pem")
+    assert connect_module.main() == 1
+    lines = capsys.readouterr().out.split("\n")[1:-1]
+    assert [line.split()[0] for line in lines] == ["ALL_PROXY", "SSL_CERT_FILE"]
+    assert all(line.endswith("Correct or remove this environment variable.") for line in lines)
+
+
+# --- what it says ---------------------------------------------------------------------------------------------
 
 
 def test_it_says_what_answers_on_which_day_and_at_what_cost(capsys):
