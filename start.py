@@ -104,12 +104,15 @@ CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FI
 
 # What an installer writes when it fails, and what to do then.
 DISK_FULL = "A disk is full. Free about {} GB where this folder lies, and where temporary files go ({})."
+NOT_WRITABLE = (
+    "cannot be changed. Stop JupyterLab if it runs; if that is no help, copy the course to a folder of yours."
+)
 BAD_CERTIFICATES = (
     "The certificate of the package index is not trusted. Set PIP_CERT to the file that your network needs."
 )
 ADVICE = (
     (("[Errno 28]", "No space left", "[Errno 122]", "Disk quota", "os error 28"), DISK_FULL),
-    (("[Errno 13]", "[Errno 30]"), "A folder cannot be written to. Copy the course to a folder of your own."),
+    (("[Errno 13]", "[Errno 30]", "[WinError 5]", "[WinError 32]"), "This folder " + NOT_WRITABLE),
     (("certificate", "CERTIFICATE"), BAD_CERTIFICATES),
     (("SOCKS", "ProxyError"), "The proxy does not work. Correct HTTPS_PROXY and ALL_PROXY, or remove them."),
 )
@@ -169,6 +172,16 @@ print(json.dumps({
 }))
 """
 
+# Runs inside .venv: opens the mock API's state as a lesson does.
+OPEN_STATE = """
+import sys
+from helpers.local_api.store import Store
+try:
+    Store().close()
+except Exception as error:
+    sys.exit(str(error))
+"""
+
 
 class Problem(Exception):
     """Something that the learner can mend; its text says what is wrong and what to do."""
@@ -200,16 +213,10 @@ def explain(error):
     place = error.filename or ROOT
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
         return DISK_FULL.format(DISK_GB, tempfile.gettempdir())
-    if error.errno == errno.EROFS:
-        return "{} is read-only. Copy the course to a folder that can be written to.".format(place)
-    if isinstance(error, PermissionError):
-        return (
-            "{} cannot be written or deleted. Stop JupyterLab if it is running; "
-            "if that does not help, copy the course to a folder of your own.".format(place)
-        )
-    return "{}: {}. If you do not know why, delete the folder {} and run this again.".format(
-        place, error.strerror or error, VENV
-    )
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return "{} {}".format(place, NOT_WRITABLE)
+    text = "{}: {}. If you do not know why, delete the folder {} and run this again."
+    return text.format(place, error.strerror or error, VENV)
 
 
 def run_command(command, options, extra):
@@ -396,9 +403,9 @@ def check_state_folder():
         place = state_folder()
     except Problem as problem:
         return report(False, "state folder", str(problem))
-    opened = run_python("-c", "from helpers.local_api.store import Store; Store().close()")
+    opened = run_python("-c", OPEN_STATE)
     if opened.returncode:
-        return report(False, "state folder {}".format(place), reason(opened))
+        return report(False, "state folder {}".format(place), opened.stderr.strip())
     return report(True, "state folder {} ({})".format(place, size_of(place)))
 
 
@@ -406,9 +413,7 @@ def check_surroundings():
     """One line about the environment variables, and the file .env, that can keep the lessons from working."""
     # From the lessons' folder, because they look for the nearest .env from there.
     answer = run_python("-m", "helpers.connect", cwd=ROOT / "notebooks")
-    wrong = stale_certificates() + answer.stdout.splitlines()
-    if answer.returncode and not answer.stdout:
-        wrong.append(reason(answer))
+    wrong = stale_certificates() + answer.stdout.splitlines() + answer.stderr.splitlines()[-1:]
     return report(not wrong, "proxies, certificates and .env", " ".join(dict.fromkeys(wrong)))
 
 
@@ -419,13 +424,6 @@ def stale_certificates():
     return [text.format(name) for name in names if not os.path.exists(os.environ[name])]
 
 
-def reason(run):
-    """The last line that a Python program wrote before it failed, without the name of the exception."""
-    line = (run.stderr.strip().splitlines() or ["it ended with status {}".format(run.returncode)])[-1]
-    name, colon, text = line.partition(": ")
-    return text if colon and name.replace(".", "").isidentifier() else line
-
-
 def check_packages(packages, cure):
     """One line for each package that was asked for by hand, and one for each other that is wrong."""
     text = (ROOT / LEARNER).read_text(encoding="utf-8")
@@ -433,11 +431,8 @@ def check_packages(packages, cure):
     results = []
     for name, pin, found, right, whole, _ in packages:
         if not right:
-            results.append(
-                report(
-                    False, "{} is {}, not {}".format(name, found or "missing", pin.partition("==")[2]), cure
-                )
-            )
+            wanted = pin.partition("==")[2]
+            results.append(report(False, "{} is {}, not {}".format(name, found or "missing", wanted), cure))
         elif not whole:
             results.append(report(False, "files of {} are missing".format(name), cure))
         elif name in asked:
@@ -548,18 +543,12 @@ def repair(requirements, wheels):
     write_jupyter_settings(seen)
     left = faults(seen)
     if left and not new:
-        print(
-            "Making the environment anew, because it cannot be mended ({}).".format(", ".join(left)),
-            flush=True,
-        )
+        print("Making the environment anew, because {}.".format(", ".join(left)), flush=True)
         write_stamp(LEARNER, UNFINISHED)
         return repair(requirements, wheels)
     if left:
-        raise Problem(
-            "The environment is still not right: {}.\nDelete the folder {} and run this again.".format(
-                ", ".join(left), VENV
-            )
-        )
+        text = "The environment is still not right: {}.\nDelete the folder {} and run this again."
+        raise Problem(text.format(", ".join(left), VENV))
     seeded = run_module("helpers.tokens", "--seed")
     if seeded.returncode:
         print("Warning: {}".format(seeded.stderr.strip()), file=sys.stderr)
@@ -582,8 +571,12 @@ def alone():
                 print("Another start of the course is preparing the environment. Waiting for it.", flush=True)
             told = True
             time.sleep(0.2)
-        with handed_on(file):
+        # Installers hold it too: one that outlives a killed start must not meet the next start's.
+        HELD.extend([file.fileno()] if fcntl else [])
+        try:
             yield
+        finally:
+            HELD.clear()
 
 
 def take(file):
@@ -600,17 +593,6 @@ def take(file):
     return True
 
 
-@contextlib.contextmanager
-def handed_on(file):
-    """Lets installers hold the lock too: one that outlives a killed start must not meet the next start's."""
-    if fcntl:
-        HELD.append(file.fileno())
-    try:
-        yield
-    finally:
-        HELD.clear()
-
-
 def warn_about_long_path():
     if os.name == "nt" and len(str(ROOT)) > LONGEST_WINDOWS_FOLDER:
         print("Warning: the path of this folder is long, and Windows allows 260 characters in all:")
@@ -620,7 +602,7 @@ def warn_about_long_path():
 def look_into_venv(requirements):
     """What LOOK finds in .venv about the packages of these requirement files, or None if its Python cannot say."""
     lines = [line for name in requirements for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
-    pins = [line for line in lines if line.strip() and not line.startswith("#")]
+    pins = dict.fromkeys(line for line in lines if line.strip() and not line.startswith("#"))
     try:
         # -I: as from another folder, without the course's folder on the path
         answer = run_python("-I", "-c", LOOK, CARRIER, stdin="\n".join(pins))
@@ -634,13 +616,12 @@ def is_usable(seen):
     if UNFINISHED in (read_stamp(LEARNER), read_stamp(TESTS)) or seen is None:
         return False
     # A Python that has lost pyvenv.cfg is the one that it was made from, and would install there.
-    at_home = Path(seen["prefix"]).resolve() == VENV.resolve()
+    at_home = os.path.samefile(seen["prefix"], str(VENV))
     return at_home and seen["pip"] and seen["version"] == list(sys.version_info[:2])
 
 
 def finds_helpers(seen):
-    found = seen["helpers"]
-    return bool(found) and Path(found).resolve().parent == ROOT / "helpers"
+    return bool(seen["helpers"]) and os.path.samefile(os.path.dirname(seen["helpers"]), str(ROOT / "helpers"))
 
 
 def make_venv():
@@ -667,19 +648,17 @@ def make_venv():
 def obstacle():
     """Why no environment can be made in this folder, and what to do; empty if nothing is known to be in the way."""
     if os.pathsep in str(VENV):
-        return (
-            'The path of this folder has a "{}" in it, with which Python makes no environment: {}\n{}'.format(
-                os.pathsep, ROOT, "Rename or move the folder."
-            )
-        )
+        text = 'The path of this folder has a "{}" in it, with which Python makes no environment. Rename or move it: {}'
+        return text.format(os.pathsep, ROOT)
     try:
         str(VENV).encode("utf-8")
     except UnicodeEncodeError:
-        return "The path of this folder has a character that is not in UTF-8. Rename or move the folder."
-    if VENV.is_symlink():
-        return "{} is a link, and no usable environment is there. Delete the link and run this again.".format(
-            VENV
+        return "The path of this folder has a character that is not in UTF-8. Rename or move it: {}".format(
+            ROOT
         )
+    if VENV.is_symlink():
+        text = "{} is a link, and no usable environment is there. Delete the link and run this again."
+        return text.format(VENV)
     if VENV.exists() and not VENV.is_dir():
         return "{} is a file, but must be a folder. Rename or delete it and run this again.".format(VENV)
     if not has_venv_module() and not shutil.which("uv"):
@@ -793,11 +772,10 @@ def run_shown(command, environment, advice):
     finally:
         end(process)
         listener.join()
-    if status != 0 and not complaints:
-        print("".join(said), file=sys.stderr)
     if status != 0:
+        print("" if complaints else "".join(said), file=sys.stderr)
         raise Problem(
-            "That failed; the reason is above.\n{}".format(fitting("".join(complaints or said)) or advice)
+            "That failed; the reason is above.\n" + (fitting("".join(complaints or said)) or advice)
         )
 
 
@@ -833,8 +811,8 @@ def fitting(complaints):
 def make_helpers_importable():
     """Lets every notebook and script of .venv import the folder "helpers"."""
     # A relative path stays right when the folder is moved, and is plain ASCII whatever the folder's name.
-    site = site_packages()
-    (site / "course.pth").write_text(os.path.relpath(str(ROOT), str(site)) + "\n", encoding="ascii")
+    site = site_packages().resolve()
+    (site / "course.pth").write_text(os.path.relpath(str(ROOT), str(site)) + "\n", encoding="utf-8")
 
 
 def jupyter_settings(seen):

@@ -1,5 +1,6 @@
 """What in the environment stands between a client and a server on this computer: proxies and certificates."""
 
+import importlib.util
 import os
 import ssl
 from collections.abc import Callable
@@ -42,12 +43,14 @@ def unusable() -> dict[str, str]:
 def _why_no_proxy(value: str) -> str:
     import httpx2
 
+    if not value:
+        return ""
     try:
-        httpx2.Client(proxy=value if "://" in value else f"http://{value}", trust_env=False).close()
-    except ImportError:
-        return "names a SOCKS proxy, and the package socksio is not installed"
-    except Exception:  # each kind of wrong address has its own error
+        proxy = httpx2.Proxy(value if "://" in value else f"http://{value}")
+    except (ValueError, httpx2.InvalidURL):
         return "does not name a proxy that the openai client can use, such as http://host:8080"
+    if proxy.url.scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
+        return "names a SOCKS proxy, and the package socksio is not installed"
     return ""
 
 

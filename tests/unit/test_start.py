@@ -22,6 +22,7 @@ UNPARSABLE_FOR_OLD_PYTHONS = (ast.JoinedStr, ast.AnnAssign, ast.Nonlocal, ast.As
 def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course folder with two requirement files; installing is recorded, not done."""
     (tmp_path / "tests").mkdir()
+    (tmp_path / "helpers").mkdir()
     (tmp_path / start.LEARNER).write_text("#= wordllama\nwordllama==0.4 ; python_version < '3.14'\n")
     (tmp_path / start.TESTS).write_text("pytest==9.2.0\n")
     monkeypatch.setattr(start, "ROOT", tmp_path)
@@ -294,8 +295,8 @@ def test_the_word_vectors_come_from_another_wheel_where_there_is_none(recorder):
             "disk is full",
         ),
         ("OSError: [Errno 122] Disk quota exceeded", "disk is full"),
-        ("PermissionError: [Errno 13] Permission denied: '/course/.venv/lib'", "folder of your own"),
-        ("OSError: [Errno 30] Read-only file system", "folder of your own"),
+        ("PermissionError: [Errno 13] Permission denied: '/course/.venv/lib'", "folder of yours"),
+        ("OSError: [Errno 30] Read-only file system", "folder of yours"),
         ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]", "Set PIP_CERT"),
         ("ERROR: Missing dependencies for SOCKS support.", "ALL_PROXY"),
         ("ProxyError('Cannot connect to proxy.', OSError(111, 'Connection refused'))", "HTTPS_PROXY"),
@@ -410,7 +411,7 @@ def test_nothing_is_in_the_way_of_a_plain_folder(course):
 )
 def test_a_path_with_which_python_makes_no_environment_is_named(folder, words, course, monkeypatch):
     monkeypatch.setattr(start, "VENV", course / folder / ".venv")
-    assert words in start.obstacle() and "ename or move the folder" in start.obstacle()
+    assert words in start.obstacle() and "Rename or move it" in start.obstacle()
 
 
 def test_a_file_in_the_place_of_the_environment_is_named_and_kept(course):
@@ -446,9 +447,9 @@ def test_a_python_without_the_module_that_makes_environments_is_named(missing, c
     [
         (errno.ENOSPC, "A disk is full. Free about 1 GB"),
         (errno.EDQUOT, "A disk is full. Free about 1 GB"),
-        (errno.EROFS, "/course is read-only. Copy the course"),
-        (errno.EACCES, "/course cannot be written or deleted. Stop JupyterLab"),
-        (errno.EPERM, "/course cannot be written or deleted. Stop JupyterLab"),
+        (errno.EROFS, "/course cannot be changed. Stop JupyterLab"),
+        (errno.EACCES, "/course cannot be changed. Stop JupyterLab"),
+        (errno.EPERM, "/course cannot be changed. Stop JupyterLab"),
         (errno.EIO, "/course: Input/output error. If you do not know why, delete the folder"),
     ],
 )
