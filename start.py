@@ -65,6 +65,7 @@ COMMANDS = ("open", "test", "local", "check", "reset", "help")
 UNFINISHED = "unfinished"
 HELD = []  # what installers inherit: the lock, while it is held
 DISK_GB = 1
+PROBE_MB = 20  # more than any file of pip's
 SECONDS_TO_END = 15  # JupyterLab stops its kernels in this time
 DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300, TRL: 55}
 LOCAL_DISK_GB = 1.5
@@ -774,9 +775,8 @@ def run_shown(command, environment, advice):
         listener.join()
     if status != 0:
         print("" if complaints else "".join(said), file=sys.stderr)
-        raise Problem(
-            "That failed; the reason is above.\n" + (fitting("".join(complaints or said)) or advice)
-        )
+        advice = fitting("".join(complaints or said)) or no_room() or advice
+        raise Problem("That failed; the reason is above.\n{}".format(advice))
 
 
 def pass_on(stream, seen):
@@ -806,6 +806,17 @@ def fitting(complaints):
     if text == BAD_CERTIFICATES and stale:
         return stale[0]
     return text.format(DISK_GB, tempfile.gettempdir())
+
+
+def no_room():
+    """What to do if no file of some megabytes can be written; empty if it can."""
+    try:
+        for place in (str(ROOT), tempfile.gettempdir()):
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(os.urandom(PROBE_MB * 10**6))
+    except OSError as error:
+        return explain(error)
+    return ""
 
 
 def make_helpers_importable():

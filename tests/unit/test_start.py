@@ -463,6 +463,26 @@ def test_what_the_system_refuses_is_said_in_a_sentence(number, words, monkeypatc
     assert words in error and "Traceback" not in error
 
 
+def test_a_full_disk_is_found_when_the_installer_does_not_say_so(course, monkeypatch, capfd):
+    class FullDisk:
+        def __init__(self, dir):
+            self.place = dir
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return False
+
+        def write(self, content):
+            assert (len(content), self.place) == (start.PROBE_MB * 10**6, str(course))
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(start.tempfile, "TemporaryFile", FullDisk)
+    with pytest.raises(start.Problem, match="A disk is full. Free about 1 GB"):
+        start.run_shown([sys.executable, "-c", "exit('Error: ensurepip failed')"], None, start.NO_VENV)
+
+
 def test_a_folder_that_cannot_be_written_to_is_an_obstacle(course, monkeypatch):
     monkeypatch.setattr(start, "LOCK", course / "no-folder" / ".start.lock")
     assert "no-folder" in start.obstacle()
