@@ -176,8 +176,8 @@ print(json.dumps({
 # Runs inside .venv: opens the mock API's state as a lesson does.
 OPEN_STATE = """
 import sys
-from helpers.local_api.store import Store
 try:
+    from helpers.local_api.store import Store
     Store().close()
 except Exception as error:
     sys.exit(str(error))
@@ -412,8 +412,7 @@ def check_state_folder():
 
 def check_surroundings():
     """One line about the environment variables, and the file .env, that can keep the lessons from working."""
-    # From the lessons' folder, because they look for the nearest .env from there.
-    answer = run_python("-m", "helpers.connect", cwd=ROOT / "notebooks")
+    answer = run_module("helpers.connect", "notebooks")
     wrong = stale_certificates() + answer.stdout.splitlines() + answer.stderr.splitlines()[-1:]
     return report(not wrong, "proxies, certificates and .env", " ".join(dict.fromkeys(wrong)))
 
@@ -898,7 +897,7 @@ def run_python(*arguments, **options):
     """Runs the Python of .venv quietly in the course's folder; the result has returncode, stdout, stderr."""
     return subprocess.run(
         [str(venv_python())] + list(arguments),
-        cwd=str(options.get("cwd", ROOT)),
+        cwd=str(ROOT),
         env=clean_environment(),
         input=options.get("stdin", ""),
         capture_output=True,

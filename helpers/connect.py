@@ -330,12 +330,14 @@ def obstacles() -> list[str]:
     return found
 
 
-def main() -> int:
-    """Prints the obstacles. Returns the exit status: 0 if there are none."""
+def main(folder: str) -> int:
+    """Prints the obstacles for a lesson in this folder. Returns the exit status: 0 if there are none."""
+    os.chdir(folder)  # the nearest .env is looked for from there
     found = obstacles()
-    print("\n".join(found))
+    for sentence in found:
+        print(sentence)
     return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

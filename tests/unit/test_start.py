@@ -625,6 +625,52 @@ def test_check_without_an_environment_fails_and_says_what_to_run(course, capsys)
     assert "[FAIL] environment" in capsys.readouterr().out
 
 
+def test_check_opens_the_state_folder_as_a_lesson_does(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(start, "venv_python", lambda: Path(sys.executable))
+    monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
+    assert start.check_state_folder()
+    assert "[OK]   state folder" in capsys.readouterr().out
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "file" / "state"))
+    assert not start.check_state_folder()
+    said = capsys.readouterr().out
+    assert (
+        said.startswith("[FAIL] state folder") and str(tmp_path / "file") in said and "Traceback" not in said
+    )
+
+
+def test_check_names_the_variables_that_are_in_the_way(monkeypatch, capsys):
+    monkeypatch.setattr(start, "venv_python", lambda: Path(sys.executable))
+    for name in start.CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    assert start.check_surroundings()
+    assert capsys.readouterr().out == "[OK]   proxies, certificates and .env\n"
+    monkeypatch.setenv("all_proxy", "socks5://host:1")
+    for name in start.CERTIFICATES:
+        monkeypatch.setenv(name, "gone.pem")
+    assert not start.check_surroundings()
+    said = capsys.readouterr().out
+    for name in ("all_proxy", *start.CERTIFICATES):
+        assert said.count(f" {name} names a ") == 1  # SSL_CERT_FILE is seen by both of those who look
+
+
+def test_check_looks_at_the_dotenv_that_the_lessons_read(course, monkeypatch, capsys):
+    """What is said of it is in test_connect.py."""
+    asked = []
+
+    def answer(*arguments):
+        asked.append(arguments)
+        return argparse.Namespace(
+            returncode=1, stdout="/course/.env is not in UTF-8. Save it again.\n", stderr=""
+        )
+
+    monkeypatch.setattr(start, "run_module", answer)
+    monkeypatch.setattr(start, "stale_certificates", list)
+    assert not start.check_surroundings()
+    assert asked == [("helpers.connect", "notebooks")]
+    assert "[FAIL] proxies, certificates and .env. /course/.env is not in UTF-8." in capsys.readouterr().out
+
+
 @pytest.fixture
 def state(tmp_path, monkeypatch):
     """A state folder with an upload, and with a file that is not the course's."""
