@@ -54,7 +54,6 @@ except ImportError:  # Windows
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-OLD_VENV = ROOT / ".venv.old"  # for the moment in which it is deleted
 LOCK = ROOT / ".start.lock"
 LEARNER = "requirements.txt"
 TESTS = "tests/requirements.txt"
@@ -608,7 +607,8 @@ def look_into_venv(requirements):
         answer = run_python("-I", "-c", LOOK, CARRIER, stdin="\n".join(pins))
     except OSError:  # it is not there, not a program, or not allowed
         return None
-    return json.loads(answer.stdout) if answer.returncode == 0 else None
+    said = answer.stdout.splitlines()  # of packages too, if they say something whenever a Python starts
+    return json.loads(said[-1]) if answer.returncode == 0 else None
 
 
 def is_usable(seen):
@@ -679,11 +679,12 @@ def has_venv_module():
 
 def remove_venv():
     # Renamed first, so that a start that is killed here leaves no half of an environment.
-    if OLD_VENV.exists():
-        shutil.rmtree(str(OLD_VENV))
+    old = VENV.with_name(".venv.old")
+    if old.exists():
+        shutil.rmtree(str(old))
     if VENV.exists():
-        VENV.rename(OLD_VENV)
-        shutil.rmtree(str(OLD_VENV))
+        VENV.rename(old)
+        shutil.rmtree(str(old))
 
 
 def install(requirements, wheels):

@@ -36,8 +36,9 @@ def connect(
     read from the environment or from a file ``.env``. They cost money, so a spend guard stands before them:
     it holds each fine-tuning job until you run ``connect(target, approve=...)`` with the code that it shows.
     ``scenario`` and ``as_of`` (a date such as "2027-01-15") set the scene of the mock; without ``as_of`` it
-    plays 2025-06-01. Raises ValueError for an unknown target, scenario, date or code, or if a key is missing
-    or refused, and ConnectionError if the provider cannot be reached.
+    plays 2025-06-01. Raises ValueError for an unknown target, scenario, date or code, if a key is missing
+    or refused, or if a proxy, certificates or ``.env`` cannot be used, and ConnectionError if the provider cannot
+    be reached.
     """
     if target == "local":
         if approve:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,6 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / start.TESTS).write_text("pytest==9.2.0\n")
     monkeypatch.setattr(start, "ROOT", tmp_path)
     monkeypatch.setattr(start, "VENV", tmp_path / ".venv")
-    monkeypatch.setattr(start, "OLD_VENV", tmp_path / ".venv.old")
     monkeypatch.setattr(start, "LOCK", tmp_path / ".start.lock")
     monkeypatch.setattr(start.shutil, "which", lambda name: None)
     return tmp_path
@@ -505,6 +505,20 @@ def test_a_damaged_stamp_is_no_stamp_and_can_be_written(content, course):
     assert [path.name for path in start.VENV.iterdir()] == [file.name]
 
 
+def test_a_start_that_is_killed_while_it_writes_a_stamp_leaves_the_old_one(course, monkeypatch):
+    start.VENV.mkdir()
+    start.write_stamp(start.LEARNER, start.UNFINISHED)
+
+    def killed(source, target):
+        assert Path(source).read_text() == "new" and Path(target) == start.stamp_file(start.LEARNER)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start.os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        start.write_stamp(start.LEARNER, "new")
+    assert start.read_stamp(start.LEARNER) == start.UNFINISHED
+
+
 def test_the_stamps_are_written_last_of_all(recorder, monkeypatch):
     def fail():
         raise KeyboardInterrupt
@@ -522,7 +536,7 @@ def test_the_stamps_are_written_last_of_all(recorder, monkeypatch):
 def other_start(course: Path, ending: str) -> subprocess.Popen:
     """Another process that has the lock of this course, and says so before it does what ``ending`` says."""
     code = f"""
-import pathlib, subprocess, sys
+import os, pathlib, sys, threading
 sys.path.insert(0, {str(ROOT)!r})
 import start
 start.LOCK = pathlib.Path({str(course / ".start.lock")!r})
@@ -548,8 +562,14 @@ def test_a_second_start_waits_and_says_so(course, capsys, monkeypatch):
 
 
 def test_an_installer_that_outlives_its_start_is_waited_for(course, capsys, monkeypatch):
-    installer = "[sys.executable, '-c', 'import sys; sys.stdin.read()']"
-    first = other_start(course, f"subprocess.Popen({installer}, pass_fds=start.HELD); import os; os._exit(9)")
+    here = course / "installing"
+    installer = [sys.executable, "-c", f"open({str(here)!r}, 'w'); import sys; sys.stdin.read()"]
+    runs = f"threading.Thread(target=start.run_shown, args=({installer!r}, None, '')).start()"
+    first = other_start(course, f"{runs}; sys.stdin.readline(); os._exit(9)")
+    while not here.exists():
+        time.sleep(0.01)
+    first.stdin.write(b"die\n")
+    first.stdin.flush()
     assert first.wait() == 9
     monkeypatch.setattr(start.time, "sleep", lambda seconds: first.stdin.close())
     with start.alone():
