@@ -692,7 +692,9 @@ def install(requirements, wheels):
     place = "from {}".format(wheels) if wheels else "about {} MB".format(DOWNLOAD_MB[requirements])
     print("Installing {} ({}); this takes a minute or two, once.".format(requirements, place), flush=True)
     if requirements == LOCAL and sys.platform.startswith("linux") and not wheels:
-        run_installer(torch_for_cpu_command(pin_of("torch", LOCAL)))
+        pin = pin_of("torch", LOCAL)
+        print("Installing {} without what graphics cards need (about 200 MB)".format(pin), flush=True)
+        run_installer(torch_for_cpu_command(pin))
     run_installer(install_command(requirements, wheels))
 
 
@@ -822,8 +824,8 @@ def no_room():
 def make_helpers_importable():
     """Lets every notebook and script of .venv import the folder "helpers"."""
     # A relative path stays right when the folder is moved, and is plain ASCII whatever the folder's name.
-    site = site_packages().resolve()
-    (site / "course.pth").write_text(os.path.relpath(str(ROOT), str(site)) + "\n", encoding="utf-8")
+    site = site_packages()
+    (site / "course.pth").write_text(os.path.relpath(str(ROOT), str(site)) + "\n", encoding="ascii")
 
 
 def jupyter_settings(seen):

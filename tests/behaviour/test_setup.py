@@ -165,6 +165,14 @@ def forbid_python(course: Course) -> None:
     python.chmod(0o644)
 
 
+def move_and_link(course: Course) -> None:
+    """To another disk, for example; and course.pth is lost."""
+    elsewhere = course.folder / "elsewhere"
+    course.venv.rename(elsewhere)
+    course.venv.symlink_to(elsewhere)
+    (course.site_packages / "course.pth").unlink()
+
+
 SITE = "lib/python*/site-packages/"
 DAMAGES = {  # what is done, and what check says then
     "a package folder": (lose(SITE + "tiny"), "files of tiny are missing"),
@@ -175,6 +183,7 @@ DAMAGES = {  # what is done, and what check says then
     "settings": (lose("share/jupyter/lab/settings/overrides.json"), "settings of JupyterLab. Run"),
     "one file of a package": (lose(SITE + "tiny/part/__init__.py"), "files of tiny are missing"),
     "course.pth elsewhere": (write(SITE + "course.pth", b"/elsewhere\n"), "helpers can be imported"),
+    "course.pth behind a link": (move_and_link, "helpers can be imported"),
     "settings damaged": (
         write("share/jupyter/lab/settings/overrides.json", b"{"),
         "settings of JupyterLab. Run",
