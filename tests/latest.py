@@ -79,11 +79,9 @@ def set_up() -> list[Break]:
     print("Installing the newest releases (about 215 MB); this takes a minute or two.", flush=True)
     broken = install(wanted(TRIED))
     if not (start.site_packages() / start.CARRIER).is_dir():
-        start.run_installer(start.carrier_command(None))
-    start.write_jupyter_settings()
+        start.run_installer(start.carrier_command(None, start.pin_of(start.CARRIER, start.LEARNER)))
+    start.write_jupyter_settings(start.look_into_venv(TRIED))
     start.run_module("helpers.tokens", "--seed")
-    for name in TRIED:  # so that start.py takes the environment as it is
-        start.stamp_file(name).write_text(start.wanted_stamp(name), encoding="utf-8")
     return broken
 
 
@@ -92,12 +90,10 @@ def set_up() -> list[Break]:
 
 def moves() -> list[Move]:
     """The packages of the environment that are not as pinned."""
-    lines = list(dict.fromkeys(line for name in TRIED for line in pins.pins(pins.read(name))))
-    answer = start.run_python("-c", start.COMPARE_VERSIONS, start.CARRIER, stdin="\n".join(lines))
-    if answer.returncode:
-        print(answer.stderr, file=sys.stderr)
+    seen = start.look_into_venv(TRIED)
+    if seen is None:
         return []
-    rows = [Move(*row) for row in json.loads(answer.stdout)]
+    rows = [Move(name, pin.partition("==")[2], found) for name, pin, found, *_ in seen["packages"]]
     listed = json.loads(start.run_module("pip", "list", "--format", "json").stdout)
     return moved(rows, {package["name"]: package["version"] for package in listed})
 
@@ -127,10 +123,8 @@ def moves_not_tried() -> list[Move]:
 
 
 def test(report: Path, extra: list[str]) -> list[Break]:
-    """Runs the quick tests. What failed comes back. Raises KeyboardInterrupt if they are stopped."""
-    status = start.main(["test", "--no-header", f"--junitxml={report}", *extra])
-    if status == STOPPED:
-        raise KeyboardInterrupt
+    """Runs the quick tests. What failed comes back."""
+    status = start.run_tests([*start.QUICK, "--no-header", f"--junitxml={report}", *extra])
     found = failed(report.read_text(encoding="utf-8")) if report.exists() else []
     if status and not found:
         return [Break("pytest", f"ended with status {status}; the reason is above")]

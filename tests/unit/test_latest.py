@@ -87,7 +87,7 @@ def test_failed_tests_are_read_from_the_report():
 
 @pytest.mark.parametrize("status", [0, 4])
 def test_a_run_that_ends_badly_without_a_failed_test_broke_too(status, monkeypatch, tmp_path):
-    monkeypatch.setattr(start, "main", lambda arguments: status)
+    monkeypatch.setattr(start, "run_tests", lambda arguments: status)
     found = latest.test(tmp_path / "report.xml", [])
     assert [one.name for one in found] == (["pytest"] if status else [])
 
@@ -95,7 +95,11 @@ def test_a_run_that_ends_badly_without_a_failed_test_broke_too(status, monkeypat
 def test_ctrl_c_ends_the_run_and_removes_the_environment(monkeypatch):
     monkeypatch.setattr(start, "VENV", start.VENV)  # to have it back
     monkeypatch.setattr(latest, "set_up", lambda: start.VENV.mkdir() or [])
-    monkeypatch.setattr(start, "main", lambda arguments: 130)
+
+    def stopped(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start, "run_tests", stopped)
     with pytest.raises(KeyboardInterrupt):
         latest.main([])
     assert start.VENV.name == ".venv" and not start.VENV.parent.exists()
