@@ -163,17 +163,16 @@ def test_the_whole_workflow_and_once_more(desk, tmp_path):
             holds_one_of_each(client)
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [
-        pytest.param("tiny", marks=tiny_model.TIER),  # with random weights: cheap
-        pytest.param("real", marks=pytest.mark.slow),
-    ],
-)
-def test_the_model_that_is_really_trained_by_its_name_alone(weights, desk, tmp_path, request):
+TINY, REAL = 14, 20  # rows to train on, for either kind of weights
+
+
+@pytest.mark.slow
+@pytest.mark.endurance(sample=TINY, soak=REAL)
+def test_the_model_that_is_really_trained_by_its_name_alone(count, desk, tmp_path):
     """On a few rows, for one epoch: it is the work that is tested, not the answers."""
-    (tmp_path / "desk" / "train.jsonl").write_bytes(b"".join(AIRPORT.read_bytes().splitlines(True)[:14]))
-    folder = str(request.getfixturevalue("tiny_weights")) if weights == "tiny" else ""
+    rows = AIRPORT.read_bytes().splitlines(keepends=True)[:count]
+    (tmp_path / "desk" / "train.jsonl").write_bytes(b"".join(rows))
+    folder = str(tiny_model.shared()) if count == TINY else ""
     with by_hand.server(tmp_path / "state", LOCAL_API_WEIGHTS=folder, OMP_NUM_THREADS="1") as (url, _):
         client = OpenAI(base_url=url, api_key="sk-local")
         for _ in range(2):
