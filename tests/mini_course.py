@@ -89,5 +89,5 @@ def run(folder: Path, wheels: Path, *arguments: str, **changes: str | None) -> s
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        timeout=300,
+        timeout=900,
     )

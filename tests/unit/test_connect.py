@@ -39,7 +39,7 @@ def run(code: str, **environment) -> subprocess.CompletedProcess:
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
 
 
