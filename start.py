@@ -85,9 +85,6 @@ SERVER_SETTINGS = {"KernelManager": {"transport_encryption": "auto"}}
 CARRIER = "wordllama"
 CARRIER_WHEEL = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--implementation", "cp"]
 
-# What the mock API writes into its state folder. Nothing else in that folder is deleted by "reset".
-STATE_FILES = ("state*.sqlite*", "files", "simulated-base-*", "tokens", "trained")
-
 # Windows allows 260 characters in a path; the longest one inside .venv takes 166 of them.
 LONGEST_WINDOWS_FOLDER = 80
 
@@ -454,28 +451,10 @@ def report(ok, text, cure=""):
 
 def reset(without_asking):
     """Deletes what the mock API has stored. Returns 0 if that is done, 1 if not."""
-    place = state_folder()
-    found = [path for pattern in STATE_FILES for path in sorted(place.glob(pattern))]
-    if not found:
-        print("Nothing to delete in {}".format(place))
-        return 0
-    print("This deletes all files, jobs and models of the mock API, {} in".format(size_of(place)))
-    print("  {}".format(place))
-    print("First shut down the kernels of open lessons (JupyterLab: Kernel > Shut Down All Kernels).")
-    if not (without_asking or answer_is_yes()):
-        print("Nothing was deleted.")
-        return 1
-    for path in found:
-        shutil.rmtree(str(path)) if path.is_dir() else path.unlink()
-    print("Deleted.")
-    return 0
-
-
-def answer_is_yes():
-    try:
-        return input("Delete them? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:  # nobody there to answer
-        return False
+    if not venv_python().exists():
+        raise Problem("The course is not installed yet. Run first: python start.py")
+    command = [str(venv_python()), "-m", "helpers.local_api", "reset"] + (["--yes"] if without_asking else [])
+    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
 
 
 def state_folder():
@@ -484,7 +463,7 @@ def state_folder():
         raise Problem("The course is not installed yet. Run first: python start.py")
     answer = run_module("helpers.local_api", "--where")
     if answer.returncode:
-        raise Problem("The mock API cannot say where it is.\n{}".format(answer.stderr.strip()))
+        raise Problem(answer.stderr.strip())
     return Path(answer.stdout.strip())
 
 

@@ -72,7 +72,7 @@ class Provider:
         self.jobs, self.wrong_keys, self.deployed, self.renamed = 0, 0, set(), {}
         app = create_app(Store(folder))
         self._mock_key = app.state.service.own_key
-        self._mock = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://testserver")
+        self._mock = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1")
         deploy = [
             Route("/v0/models", self._deploy_at_nebius, methods=["POST"]),
             Route("/subscriptions/{rest:path}", self._deploy_at_azure, methods=["PUT"]),

@@ -2,6 +2,8 @@
 
 python -m helpers.local_api export MODEL --to DIR: a model that was trained here, for other programs.
 python -m helpers.local_api export-job JOB_ID --to DIR: a job as a TRL script, for where one computer is too small.
+python -m helpers.local_api restore NAME: takes back a state that was set aside.
+python -m helpers.local_api reset: deletes all files, jobs and models, after asking (--yes: without asking).
 """
 
 import argparse
@@ -9,21 +11,36 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import loopback
+from . import database, folder, loopback
 from .app import Mode, create_app
 from .server import run_forever
-from .store import Store, default_folder
+from .store import Store
 
 DEFAULT_PORT = 8765
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until Ctrl+C. Returns the exit status."""
+    """Serves until Ctrl+C, or does what the command says. Returns the exit status."""
     options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except folder.StateFolderError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    place = folder.default_folder()
+    if options.command == "restore":
+        print(*folder.restore(place, options.name, database.mend), sep="\n")
+        return 0
+    if options.command == "reset":
+        return folder.reset(place, lambda: options.yes or _answer_is_yes())
     if options.command:
         return _export(options.command, options.what, options.to)
     if options.where:
-        print(default_folder())
+        folder.look(place)
+        print(place)
         return 0
     if options.conformance:
         from .conformance import serve
@@ -53,13 +70,26 @@ def _parser() -> argparse.ArgumentParser:
         export = commands.add_parser(command, help=f"write {what} to a folder")
         export.add_argument("what", metavar="MODEL" if command == "export" else "JOB_ID", help=example)
         export.add_argument("--to", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--where", action="store_true", help="print the state folder and end")
+    restore = commands.add_parser("restore", help="take back a state that was set aside")
+    restore.add_argument("name", metavar="NAME", help="set-aside-...")
+    reset = commands.add_parser("reset", help="delete all files, jobs and models")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--where", action="store_true", help="print the state folder and end; say so if it cannot be used"
+    )
     parser.add_argument(
         "--conformance",
         action="store_true",
         help="a seeded server on a temporary state folder, for the openai package's own tests",
     )
     return parser
+
+
+def _answer_is_yes() -> bool:
+    try:
+        return input("Delete them? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # nobody there to answer
+        return False
 
 
 def _export(command: str, what: str, target: Path) -> int:

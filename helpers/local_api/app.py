@@ -28,7 +28,7 @@ from . import (
     scenarios,
     validate,
 )
-from .errors import APIError, bad_request, not_found, not_simulated
+from .errors import APIError, bad_request, is_damage, not_found, not_simulated, storage_error
 from .history import Worker
 from .queries import Query
 from .scenarios import Caller
@@ -38,7 +38,7 @@ MAX_JSON = 20 * 1024 * 1024  # bytes of a request that is not an upload
 FORM_EXTRA = 64 * 1024  # bytes of a multipart body beside the file itself
 CHUNK = 1024 * 1024  # bytes
 MAX_LIST = 100
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "testserver")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,11 @@ class Service:
     stage: scenarios.Stage = field(default_factory=scenarios.Stage)
 
     def __post_init__(self):
-        files.remove_expired(self.store)
-        self.worker = Worker(self.store)
-        self.worker.resume()
-        self.own_key = f"sk-local-{self.store.token()}"
+        with self.store.in_good_state():
+            files.remove_expired(self.store)
+            self.worker = Worker(self.store)
+            self.worker.resume()
+            self.own_key = f"sk-local-{self.store.token()}"
 
     def caller(self, request: Request) -> Caller:
         """Who asks. 401 without a key that is known here."""
@@ -227,6 +228,11 @@ def _checkpoints(call: Call) -> dict:
     return query.listing(page, jobs.checkpoint_view)
 
 
+def _models(call: Call) -> dict:
+    limit = call.query.limit(models.ALL, 10_000)
+    return models.list_all(*call.who, after=call.query.text("after"), limit=limit)
+
+
 def _create_permission(call: Call) -> dict:
     made = permissions.create(*call.who, call.path["model"], call.body)
     first, last = (made[0]["id"], made[-1]["id"]) if made else (None, None)
@@ -315,7 +321,7 @@ def _routes() -> list[Route]:
         _route(
             "POST", "/fine_tuning/alpha/graders/run", lambda call: graders.run(call.body), body="grader_run"
         ),
-        _route("GET", "/models", lambda call: models.list_all(*call.who)),
+        _route("GET", "/models", _models),
         _route("GET", "/models/{model:path}", lambda call: models.retrieve(*call.who, call.path["model"])),
         _route("DELETE", "/models/{model:path}", lambda call: models.delete(*call.who, call.path["model"])),
         _route("POST", "/chat/completions", _chat, body="chat"),
@@ -424,10 +430,15 @@ class Frame:
         app = self.app if _is_loopback(scope) else _foreign_host()
         try:
             await app(scope, receive, send_with_headers)
-        except Exception:  # noqa: BLE001 - a mistake of ours still gets an answer of the right form
-            traceback.print_exc()
+        except Exception as error:  # noqa: BLE001 - a mistake of ours still gets an answer of the right form
+            known = storage_error(error)
+            if known is None:
+                traceback.print_exc()
+            if is_damage(error):
+                scope["app"].state.service.store.suspect()
             if not answering:
-                await _mistake()(scope, receive, send_with_headers)
+                answer = _answer(known) if known else _mistake()
+                await answer(scope, receive, send_with_headers)
 
 
 def _headers(milliseconds: int, present: list) -> list[tuple[bytes, bytes]]:
@@ -455,6 +466,10 @@ def _foreign_host() -> Response:
 
 
 async def _on_api_error(request: Request, error: APIError) -> Response:
+    return _answer(error)
+
+
+def _answer(error: APIError) -> Response:
     return JSONResponse(error.envelope, error.status, error.headers)
 
 

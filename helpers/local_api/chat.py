@@ -267,7 +267,13 @@ def list_all(store: Store, caller: Caller, *, model, metadata, after, limit: int
 
     metadata = metadata or {}
     return store.page(
-        "completion", caller.owner, after=after, limit=limit, newest_first=order == "desc", keep=keep
+        "completion",
+        caller.owner,
+        after=after,
+        limit=limit,
+        newest_first=order == "desc",
+        having=metadata | ({} if model is None else {"model": model}),
+        keep=keep,
     )
 
 

@@ -43,7 +43,11 @@ def create(store: Store, caller: Caller, fields: dict[str, str], name: str, chun
         "status": "processed",
         "status_details": None,
     }
-    store.add("file", file_id, caller.owner, body)
+    try:
+        store.add("file", file_id, caller.owner, body)
+    except BaseException:
+        store.path(file_id).unlink(missing_ok=True)
+        raise
     return model_dump(FileObject, body)
 
 
@@ -53,7 +57,15 @@ def list_all(store: Store, caller: Caller, *, purpose: str | None, after: str | 
     def keep(row: Row) -> bool:
         return not _expired(store, row) and purpose in (None, row.body["purpose"])
 
-    return store.page("file", caller.owner, after=after, limit=limit, newest_first=order == "desc", keep=keep)
+    return store.page(
+        "file",
+        caller.owner,
+        after=after,
+        limit=limit,
+        newest_first=order == "desc",
+        having=None if purpose is None else {"purpose": purpose},
+        keep=keep,
+    )
 
 
 def retrieve(store: Store, caller: Caller, file_id: str) -> dict:
@@ -77,7 +89,7 @@ def delete(store: Store, caller: Caller, file_id: str) -> dict:
 
 def remove_expired(store: Store) -> None:
     """Deletes the files whose time is over, whoever owns them. Until then they are hidden only."""
-    for row in store.every("file"):
+    for row in store.every("file", but=("expires_at", None)):
         if _expired(store, row):
             store.remove("file", row.id, row.owner)
             store.path(row.id).unlink(missing_ok=True)

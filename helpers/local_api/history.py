@@ -14,10 +14,10 @@ import traceback
 from dataclasses import dataclass
 
 from ..dataset.report import auto_epochs
-from . import facts, jobs
+from . import errors, facts, jobs
 from .engines import simulated
 from .engines.trained import lease
-from .store import Row, Store, new_id
+from .store import FAR, Row, Store, new_id
 from .training_files import Failure, TrainingFile, read_file
 
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
@@ -62,14 +62,20 @@ def advance(store: Store, job_id: str, owner: str) -> None:
     except Failure as failure:
         error = failure.error
         _write(store, row, "failed", lambda *place: _failed_rows(*place, error))
-    except Exception:  # noqa: BLE001 - a mistake of ours must not leave the job waiting for ever
-        traceback.print_exc()
-        error = {
-            "code": "server_error",
-            "message": "The local API made a mistake. Please report it.",
-            "param": None,
-        }
-        _write(store, row, "failed", lambda *place: _failed_rows(*place, error))
+    except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave the job waiting for ever
+        reason = _what_went_wrong(error)
+        store.despite_full_disk(
+            lambda: _write(store, row, "failed", lambda *place: _failed_rows(*place, reason))
+        )
+
+
+def _what_went_wrong(error: Exception) -> dict:
+    """The error of a job that ended for no fault of its files."""
+    if known := errors.storage_error(error):
+        return {"code": known.error["code"], "message": known.error["message"], "param": None}
+    traceback.print_exception(error)
+    message = "The local API made a mistake. Please report it."
+    return {"code": "server_error", "message": message, "param": None}
 
 
 def read_files(store: Store, row: Row) -> tuple[TrainingFile, TrainingFile | None]:
@@ -101,8 +107,13 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
         start=_start_weights(store, row),
     )
     story = Story(job, base, method, numbers, training, run)
-    story.csv_size = store.save_bytes(story.csv_id, [base64.b64encode(metrics_csv(run.steps))])
-    _write(store, row, "running", story.rows)
+    written = False
+    try:
+        story.csv_size = store.save_bytes(story.csv_id, [base64.b64encode(metrics_csv(run.steps))])
+        written = _write(store, row, "running", story.rows)
+    finally:
+        if not written:  # the job was cancelled meanwhile, or the disk is full
+            store.path(story.csv_id).unlink(missing_ok=True)
 
 
 def _start_weights(store: Store, row: Row) -> bytes:
@@ -115,16 +126,19 @@ def _start_weights(store: Store, row: Row) -> bytes:
     return weights
 
 
-def _write(store: Store, row: Row, status: str, rows) -> None:
-    """Writes the rows of one step in one transaction, unless they are there or the job has been cancelled."""
+def _write(store: Store, row: Row, status: str, rows) -> bool:
+    """Writes the rows of one step in one transaction, unless they are there or the job has been cancelled.
+
+    True if they were written now.
+    """
     with store.write() as db:
         seen = _statuses(store, row.id)
         if status in seen or seen & set(jobs.TERMINAL) or store.get("job", row.id, row.owner) is None:
-            return
-        now, later = store.clock(), 0.0
+            return False
+        now, later = store.moment(row.id), 0.0
         last = (store.children("state", row.id) or [None])[-1]
         if last and last.body["status"] == "paused":
-            now, later = last.at, jobs.FAR
+            now, later = last.at, FAR
         seconds = 0 if jobs.is_trained_here(row.body) else job_seconds()
         for kind, offset, *what in rows(row.body["id"], seconds):
             at = now + offset + later
@@ -138,11 +152,12 @@ def _write(store: Store, row: Row, status: str, rows) -> None:
             else:
                 id, body, data = what
                 store.insert(db, kind, id, row.owner, body, parent=row.id, at=at, data=data)
+    return True
 
 
 def _statuses(store: Store, job_id: str) -> set[str]:
     """Every status of the job that is written down, shown already or not."""
-    return {state.body["status"] for state in store.children("state", job_id, until=float("inf"))}
+    return {state.body["status"] for state in store.children("state", job_id, hidden=True)}
 
 
 def _stamp(changes: dict, at: float) -> dict:
@@ -353,7 +368,8 @@ class Worker:
         while True:
             job_id, owner = self._waiting.get()
             try:
-                advance(self.store, job_id, owner)
+                with self.store.computing():
+                    advance(self.store, job_id, owner)
             except Exception:  # noqa: BLE001 - the next job must not suffer; this one is tried again when asked for
                 traceback.print_exc()
                 self._known.discard(job_id)

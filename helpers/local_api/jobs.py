@@ -9,7 +9,7 @@ from . import files, models, validate
 from .engines import trained
 from .errors import APIError, bad_request
 from .scenarios import Caller, refuse_if_closed
-from .store import Row, Store, new_id
+from .store import FAR, HIDDEN, Row, Store, new_id
 from .validate import model_dump
 
 ORGANIZATION = "org-simulated"
@@ -18,7 +18,6 @@ MAX_SEED = 2_147_483_647
 MAX_SUFFIX = 64
 MAX_PAIRS, MAX_KEY, MAX_VALUE = 16, 64, 512
 AUTO = {"n_epochs": "auto", "batch_size": "auto", "learning_rate_multiplier": "auto"}
-FAR = 1e12  # seconds; what a paused job has not shown yet is moved this far into the future
 
 
 def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> dict:
@@ -87,7 +86,6 @@ def insert_event(
 ):
     """Adds one event to a job, inside the caller's transaction."""
     kind = "message" if not data else "moderation_checks" if "blocked" in data else "metrics"
-    at = store.clock() if at is None else at
     event = {
         "id": new_id("ftevent-"),
         "object": "fine_tuning.job.event",
@@ -149,9 +147,9 @@ def list_all(store: Store, caller: Caller, *, after: str | None, limit: int, met
         has = row.body["metadata"] or {}
         return not has if metadata == {} else metadata.items() <= has.items()
 
-    return store.page(
-        "job", caller.owner, after=after, limit=limit, keep=keep if metadata is not None else None
-    )
+    if metadata is None:
+        return store.page("job", caller.owner, after=after, limit=limit)
+    return store.page("job", caller.owner, after=after, limit=limit, having=metadata, keep=keep)
 
 
 def events(store: Store, caller: Caller, job_id: str, *, after: str | None, limit: int):
@@ -183,16 +181,23 @@ def checkpoint_view(row: Row) -> dict:
 
 
 def cancel(store: Store, caller: Caller, job_id: str) -> dict:
-    """POST .../cancel: what has not happened yet never will."""
+    """POST .../cancel: what has not happened yet never will. It works on a full disk too."""
     row = own(store, caller, job_id)
+    store.despite_full_disk(lambda: _cancel(store, row))
+    return view(store, row)
+
+
+def _cancel(store: Store, row: Row) -> None:
+    job_id = row.id
     with store.write() as db:
         _refuse_if_over(view(store, row)["status"], job_id, "cancelled")
-        now = store.clock()
-        db.execute("DELETE FROM objects WHERE parent = ? AND at > ?", (job_id, now))
+        now = store.moment(job_id)
+        db.execute(
+            f"DELETE FROM objects WHERE parent = :job AND {HIDDEN}", {"job": job_id, "now": store.clock()}
+        )
         changes = {"status": "cancelled", "finished_at": int(now), "estimated_finish": None}
         insert_state(store, db, row.owner, job_id, changes, at=now)
         insert_event(store, db, row.owner, job_id, "Fine-tuning job cancelled", at=now)
-    return view(store, row)
 
 
 def pause(store: Store, caller: Caller, job_id: str) -> dict:
@@ -203,8 +208,9 @@ def pause(store: Store, caller: Caller, job_id: str) -> dict:
         _refuse_if_over(status, job_id, "paused")
         if status == "paused":
             return view(store, row)
-        now = store.clock()
-        db.execute("UPDATE objects SET at = at + ? WHERE parent = ? AND at > ?", (FAR, job_id, now))
+        now = store.moment(job_id)
+        later = f"UPDATE objects SET at = at + {FAR} WHERE parent = :job AND {HIDDEN}"
+        db.execute(later, {"job": job_id, "now": store.clock()})
         changes = {"status": "paused", "estimated_finish": None}
         insert_state(store, db, row.owner, job_id, changes, at=now)
         insert_event(store, db, row.owner, job_id, "Fine-tuning job paused", at=now)
@@ -219,7 +225,7 @@ def resume(store: Store, caller: Caller, job_id: str) -> dict:
         _refuse_if_over(status, job_id, "resumed")
         if status != "paused":
             return view(store, row)
-        now = store.clock()
+        now = store.moment(job_id)
         *_, before, paused = [None, *store.children("state", job_id)]
         shift = now - paused.at - FAR
         db.execute("UPDATE objects SET at = at + ? WHERE parent = ? AND at > ?", (shift, job_id, FAR))

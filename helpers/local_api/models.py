@@ -13,6 +13,7 @@ from .scenarios import Caller
 from .store import Row, Store
 from .validate import model_dump
 
+ALL = 100_000
 COMPLETION_ONLY = ("babbage-002", "davinci-002", "ada", "babbage", "curie", "davinci")
 
 
@@ -25,13 +26,29 @@ class Chosen:
     weights: bytes | None
 
 
-def list_all(store: Store, caller: Caller) -> dict:
-    """GET /models: the base models of the day, then the tuned ones, newest first."""
-    rows, _ = store.page("model", caller.owner, after=None, limit=100_000)
-    tuned = [_tuned_model(row) for row in rows if not _passed(_tuned_end(row.body["base"]), caller.date)]
+def list_all(store: Store, caller: Caller, *, after: str | None = None, limit: int = ALL) -> dict:
+    """GET /models: the base models of the day, then the tuned ones, newest first.
+
+    OpenAI's list has no pages. Here ``limit`` and ``after`` cut one out, for who has thousands of models; and then
+    ``has_more`` says whether others follow.
+    """
     there = [name for name in facts.names() if _exists(name, caller.date)]
-    bases = [_base_model(name) for name in there if not trained.owns(name) or not trained.problem()]
-    return {"object": "list", "data": bases + tuned}
+    bases = [name for name in there if not trained.owns(name) or not trained.problem()]
+    if after in bases:
+        bases, after = bases[bases.index(after) + 1 :], None
+    elif after is not None:
+        bases = []
+    data = [_base_model(name) for name in bases[:limit]]
+
+    def keep(row: Row) -> bool:
+        return not _passed(_tuned_end(row.body["base"]), caller.date)
+
+    page = store.page("model", caller.owner, after=after, limit=limit - len(data), keep=keep)
+    if page is None:
+        raise bad_request(f"Invalid 'after': no object '{after}' in this list.", "after")
+    tuned, more = page
+    answer = {"object": "list", "data": data + [_tuned_model(row) for row in tuned]}
+    return answer if limit == ALL else answer | {"has_more": more or len(bases) > limit}
 
 
 def retrieve(store: Store, caller: Caller, name: str) -> dict:

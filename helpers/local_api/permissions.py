@@ -11,18 +11,19 @@ from .validate import model_dump
 def create(store: Store, caller: Caller, checkpoint: str, body: dict) -> list[dict]:
     """POST .../permissions: one permission for each project."""
     _require(store, caller, checkpoint)
-    made = []
+    made = [
+        {
+            "id": new_id("cp_"),
+            "object": "checkpoint.permission",
+            "created_at": int(store.clock()),
+            "project_id": project,
+        }
+        for project in body["project_ids"]
+    ]
     with store.write() as db:
-        for project in body["project_ids"]:
-            permission = {
-                "id": new_id("cp_"),
-                "object": "checkpoint.permission",
-                "created_at": int(store.clock()),
-                "project_id": project,
-            }
+        for permission in made:
             store.insert(db, "permission", permission["id"], caller.owner, permission, parent=checkpoint)
-            made.append(model_dump(PermissionCreateResponse, permission))
-    return made
+    return [model_dump(PermissionCreateResponse, permission) for permission in made]
 
 
 def list_all(
@@ -37,6 +38,7 @@ def list_all(
         limit=limit,
         newest_first=newest_first,
         parent=checkpoint,
+        having={"project_id": project} if project else None,
         keep=(lambda row: row.body["project_id"] == project) if project else None,
     )
 

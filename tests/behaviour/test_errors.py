@@ -151,7 +151,9 @@ def test_two_keys_see_only_their_own_things(api):
 # --- browsers ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "", "localhost@evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example:80", "", "localhost@evil.example", "testserver"]
+)
 def test_a_foreign_host_header_is_refused(api, host):
     answer = send(api, "GET", "/models", headers={"Host": host})
     error = check_envelope(answer)

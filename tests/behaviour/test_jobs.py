@@ -353,3 +353,67 @@ def test_a_resumed_job_ends_at_any_point_of_its_course(api, slow_job, when):
 def test_resuming_a_running_job_changes_nothing(api, slow_job):
     api.clock.move(50)
     assert api.client.fine_tuning.jobs.resume(slow_job.id).status == "running"
+
+
+# --- a clock that goes back --------------------------------------------------------------------------------
+
+BACK = (1e-3, 3.0, 3600.0, 10 * 365 * 86400.0)  # seconds
+
+
+@pytest.mark.parametrize("seconds", BACK)
+def test_a_clock_that_goes_back_hides_nothing_of_a_job_that_is_over(api, seconds):
+    api.clock.stop()
+    job = api.finished_job()
+    client = api.client
+
+    def seen() -> list:
+        return [
+            client.fine_tuning.jobs.retrieve(job.id),
+            client.fine_tuning.jobs.list().data,
+            client.fine_tuning.jobs.list_events(job.id, limit=100).data,
+            client.fine_tuning.jobs.checkpoints.list(job.id).data,
+            client.files.list().data,
+            client.files.content(job.result_files[0]).read(),
+            client.models.retrieve(job.fine_tuned_model),
+        ]
+
+    before = seen()
+    api.clock.move(-seconds)
+    assert seen() == before
+    newer = api.finished_job()  # and work goes on
+    assert newer.status == "succeeded"
+    assert {one.id for one in client.fine_tuning.jobs.list()} == {job.id, newer.id}
+    assert client.files.delete(job.training_file).deleted
+
+
+@pytest.mark.parametrize("seconds", BACK)
+@pytest.mark.parametrize("what", ["cancel", "pause"])
+def test_a_job_under_way_can_be_ended_and_held_after_the_clock_has_gone_back(api, slow_job, what, seconds):
+    api.clock.move(50)
+    jobs = api.client.fine_tuning.jobs
+    assert jobs.retrieve(slow_job.id).status == "running"
+    api.clock.move(-seconds)
+    if jobs.retrieve(slow_job.id).status == "succeeded":
+        return  # from a time before it was made, nothing of it is still to come
+    if what == "cancel":
+        assert jobs.cancel(slow_job.id).status == "cancelled"
+        assert jobs.retrieve(slow_job.id).status == "cancelled"
+    else:
+        assert api.client.post(f"/fine_tuning/jobs/{slow_job.id}/pause", cast_to=dict)["status"] == "paused"
+        assert api.client.post(f"/fine_tuning/jobs/{slow_job.id}/resume", cast_to=dict)["status"] == "queued"
+        api.clock.move(200)
+        assert jobs.retrieve(slow_job.id).status == "succeeded"
+
+
+def test_a_job_that_was_not_computed_yet_ends_although_the_clock_has_gone_back(api, monkeypatch):
+    api.clock.stop()
+    monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "100")
+    worker = api.app.state.service.worker
+    monkeypatch.setattr(worker, "submit", lambda *job: None)
+    job = api.create_job()
+    api.clock.move(-3600)
+    monkeypatch.undo()
+    assert api.client.fine_tuning.jobs.retrieve(job.id).id == job.id  # who looks brings it forward
+    worker.wait()
+    api.clock.move(101)
+    assert api.client.fine_tuning.jobs.retrieve(job.id).status == "succeeded"

@@ -691,36 +691,20 @@ def test_check_looks_at_the_dotenv_that_the_lessons_read(course, monkeypatch, ca
     assert "[FAIL] proxies, certificates and .env. /course/.env is not in UTF-8." in capsys.readouterr().out
 
 
-@pytest.fixture
-def state(tmp_path, monkeypatch):
-    """A state folder with an upload, and with a file that is not the course's."""
-    folder = tmp_path / "state"
-    (folder / "files").mkdir(parents=True)
-    for name in ("state.sqlite", "state.sqlite-wal", "files/file-1", "thesis.txt"):
-        (folder / name).write_text("x")
-    monkeypatch.setattr(start, "state_folder", lambda: folder)
-    return folder
+@pytest.mark.parametrize(("arguments", "passed_on"), [(["reset"], []), (["reset", "--yes"], ["--yes"])])
+def test_reset_leaves_the_deleting_to_the_mock_api_which_knows_what_is_its_own(
+    course, monkeypatch, arguments, passed_on
+):
+    called = []
+    monkeypatch.setattr(start, "venv_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 7)
+    assert start.main(arguments) == 7
+    assert called == [[sys.executable, "-m", "helpers.local_api", "reset", *passed_on]]
 
 
-@pytest.mark.parametrize("answer", ["", "n", "what", None])
-def test_reset_asks_and_keeps_everything_unless_the_answer_is_yes(answer, state, monkeypatch, capsys):
-    def reply(question):
-        if answer is None:
-            raise EOFError
-        return answer
-
-    monkeypatch.setattr("builtins.input", reply)
+def test_reset_without_an_environment_says_what_to_run(course, capsys):
     assert start.main(["reset"]) == 1
-    assert len(list(state.rglob("*"))) == 5
-    assert str(state) in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("arguments", "answer"), [(["reset"], "y"), (["reset", "--yes"], None)])
-def test_reset_deletes_what_the_mock_api_wrote_and_nothing_else(arguments, answer, state, monkeypatch):
-    monkeypatch.setattr("builtins.input", lambda question: answer)
-    assert start.main(arguments) == 0
-    assert [path.name for path in state.iterdir()] == ["thesis.txt"]
-    assert start.main(arguments) == 0
+    assert "python start.py" in capsys.readouterr().err
 
 
 # --- the requirement files -------------------------------------------------------------------------------

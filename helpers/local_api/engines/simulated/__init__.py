@@ -66,12 +66,23 @@ def _base_from(folder: Path) -> bytes:
         return data
     except (OSError, ValueError, KeyError, EOFError):  # not there, or damaged: made again
         data = _trained_base()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.replace(temporary, path)
+    try:
+        _keep(data, path)
+    except OSError:  # the disk is full: it is made again by the next process
+        pass
     return data
+
+
+def _keep(data: bytes, path: Path) -> None:
+    """Writes the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 # More threads make such small sums slower, and much slower where other programs run beside them.

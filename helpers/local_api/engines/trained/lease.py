@@ -72,7 +72,10 @@ def read(store: Store) -> Row | None:
 def is_held(store: Store) -> bool:
     """True while a training process lives or starts."""
     row = read(store)
-    return row is not None and row.body["until"] > time.time()
+    if row is None:
+        return False
+    left = row.body["until"] - time.time()
+    return 0 < left <= START_SECONDS  # more is never given: the clock has gone back, and it says nothing
 
 
 def ensure_worker(store: Store) -> None:
@@ -91,7 +94,7 @@ def _launch(store: Store, name: str) -> None:
     module = "helpers.local_api.engines.trained.worker"
     worker = [sys.executable, "-m", module, str(store.folder.resolve()), name]
     log = store.folder.resolve() / "trained" / "worker.log"
-    log.parent.mkdir(exist_ok=True)
+    log.parent.mkdir(mode=0o700, exist_ok=True)
     settings = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"}
     command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *worker]
     subprocess.run(command, cwd=ROOT, env=without_keys() | settings, stdin=subprocess.DEVNULL, check=True)

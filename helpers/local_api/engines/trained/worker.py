@@ -13,7 +13,7 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
-from ... import history, jobs
+from ... import errors, history, jobs
 from ...store import Row, Store, new_id
 from ...training_files import Failure
 from . import MODEL, resolve, weights
@@ -33,7 +33,7 @@ def main(folder: str, name: str) -> int:
     """Trains until no job is left or the lease is lost. Returns 0."""
     if not Path(folder).exists():
         return 0
-    store = Store(folder)
+    store = Store(folder, guest=True)
     lease = Lease(store, name)
     try:
         lease.renew()
@@ -93,6 +93,8 @@ def run(store: Store, lease: Lease, row: Row) -> None:
 
 
 def _explained(error: Exception) -> dict:
+    if known := errors.storage_error(error):
+        return {"code": known.error["code"], "message": known.error["message"], "param": None}
     text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         text = (
@@ -321,11 +323,14 @@ class Diary:
 
     def fail(self, error: dict) -> None:
         try:
-            with self._writing("paused") as db:
-                self._event(db, error["message"], level="error")
-                self._end(db, {"status": "failed", "error": error})
+            self.store.despite_full_disk(lambda: self._fail(error))
         except Stopped:
             pass
+
+    def _fail(self, error: dict) -> None:
+        with self._writing("paused") as db:
+            self._event(db, error["message"], level="error")
+            self._end(db, {"status": "failed", "error": error})
 
     def _end(self, db, changes: dict) -> None:
         end = {"finished_at": int(self.store.clock()), "estimated_finish": None}
