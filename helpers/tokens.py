@@ -13,6 +13,7 @@ import argparse
 import gzip
 import hashlib
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -22,7 +23,7 @@ import threading
 import uuid
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,13 @@ TOKENS_PER_MESSAGE = 3
 TOKENS_PER_NAME = 1
 TOKENS_TO_PRIME_REPLY = 3
 
-BYTES_PER_TOKEN = 4  # OpenAI's rule of thumb for English text; used only when the vocabulary cannot be had
+BYTES_PER_TOKEN = 4  # OpenAI's rule of thumb for English text; used only when an exact count cannot be had
+
+# tiktoken takes a run of blanks, or one very long word, in one piece: a million blanks overflow its stack, and
+# 200 MB of one letter take more memory than most computers have. So it is given a long text in parts.
+PART = 100_000  # characters
+MARGIN = 1_000  # bytes at the end of a part whose tokens may depend on what follows
+BEFORE_BLANK = re.compile(r"\S(?= )")  # no token reaches from a visible character over a blank
 
 _lock = threading.Lock()
 _loaded: dict[str, "tiktoken.Encoding"] = {}
@@ -81,7 +88,7 @@ def count_many(texts: list[str], model: str) -> list[int]:
     encoding = _encoding_or_warning(model)
     if encoding is None:
         return [_estimate(text) for text in texts]
-    return [len(encoding.encode_ordinary(text)) for text in texts]
+    return [_count(encoding, text) for text in texts]
 
 
 def count_messages(messages: list[dict], model: str) -> int:
@@ -109,7 +116,7 @@ def pieces(text: str, model: str) -> list[str | bytes]:
         data = _utf8(text)
         parts = [data[start : start + BYTES_PER_TOKEN] for start in range(0, len(data), BYTES_PER_TOKEN)]
     else:
-        parts = encoding.decode_tokens_bytes(encoding.encode_ordinary(text))
+        parts = [piece for part in _parts(encoding, text) for piece in encoding.decode_tokens_bytes(part)]
     return [_readable(part) for part in parts]
 
 
@@ -140,7 +147,8 @@ def first(text: str, n: int, model: str) -> str:
     encoding = _encoding_or_warning(model)
     if encoding is None:
         return _utf8(text)[: n * BYTES_PER_TOKEN].decode("utf-8", errors="ignore")
-    return encoding.decode(encoding.encode_ordinary(text)[:n], errors="ignore")
+    numbers = itertools.chain.from_iterable(_parts(encoding, text))
+    return encoding.decode(list(itertools.islice(numbers, n)), errors="ignore")
 
 
 def decode(numbers: list[int], model: str) -> str:
@@ -275,6 +283,66 @@ def _texts(message: dict, number: int) -> list[str]:
         elif isinstance(value, list | Mapping):
             texts.append(json.dumps(value, ensure_ascii=False))
     return texts
+
+
+def _count(encoding: "tiktoken.Encoding", text: str) -> int:
+    try:
+        return sum(map(len, _parts(encoding, text)))
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException:  # so pyo3 raises what tiktoken, which is written in Rust, did not foresee
+        warnings.warn(
+            "A text was counted by its length: tiktoken failed.", TokenEstimateWarning, stacklevel=4
+        )
+        return _estimate(text)
+
+
+def _parts(encoding: "tiktoken.Encoding", text: str) -> Iterator[list[int]]:
+    """The tokens of a text, a part of at most 100,000 characters at a time; joined, they are those of the text.
+
+    A part ends before a blank, where a token ends in any case. Only a word, or a run of blanks, that is longer
+    than a part is divided inside, where a token ends too: if it is one character again and again, the tokens are
+    exactly the same; else their number may differ by one a part.
+    """
+    if len(text) <= PART:
+        yield encoding.encode_ordinary(text)
+        return
+    text, start = _as_unicode(text), 0
+    while len(text) - start > PART:
+        end = start + PART
+        if found := BEFORE_BLANK.search(text, end - MARGIN, end):
+            yield encoding.encode_ordinary(text[start : found.end()])
+            start = found.end()
+        else:
+            numbers, size = _without_the_end(encoding, text[start:end])
+            yield numbers
+            start += size
+    yield encoding.encode_ordinary(text[start:])
+
+
+def _without_the_end(encoding: "tiktoken.Encoding", text: str) -> tuple[list[int], int]:
+    """The tokens of a text but those of its last 1,000 bytes or so, and how many characters they stand for."""
+    numbers = encoding.encode_ordinary(text)
+    last = encoding.decode_tokens_bytes(numbers[-2 * MARGIN :])
+    end, dropped = b"", 0
+    while len(end) < MARGIN or end[0] & 0xC0 == 0x80:  # the second byte of a character, or a later one
+        end = last.pop() + end
+        dropped += 1
+    return numbers[:-dropped], len(text) - len(end.decode())
+
+
+def _as_unicode(text: str) -> str:
+    """The text with half characters replaced, as tiktoken does it."""
+    if _is_unicode(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return text.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _estimate(text: str) -> int:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -323,6 +324,80 @@ def test_seed_command_fails_clearly(tmp_path):
     command = [sys.executable, "-m", "helpers.tokens", "--seed"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "Token counts will be estimates" in done.stderr
+
+
+# --- texts that tiktoken alone cannot take ---------------------------------------------------------------------
+
+RUNS = [
+    " ",
+    "\t",
+    "\u00a0",
+    "\u3000",
+    "\n",
+    "a",
+    "A",
+    "-",
+    "1",
+    "中",
+    "e\u0301",
+    "\U0001f600",
+    " \n",
+    "ab",
+    "'s",
+    "/",
+]
+
+
+@pytest.mark.parametrize("model", ["gpt-3.5-turbo", "gpt-4o-mini"])
+@pytest.mark.parametrize("unit", RUNS, ids=ascii)
+def test_a_run_in_parts_has_the_tokens_that_it_has_at_once(unit, model, monkeypatch):
+    monkeypatch.setattr(tokens, "PART", 2_500)
+    encoding = tokens._encoding(tokens.encoding_name(model))
+    for end in ("", "x", " x", "\n"):
+        text = "Where?" + (unit * 9_001)[:9_001] + end
+        parts = list(tokens._parts(encoding, text))
+        assert len(parts) > 3 or unit == "'s"
+        assert [number for part in parts for number in part] == encoding.encode_ordinary(text)
+
+
+@pytest.mark.parametrize(
+    "kind", ["abc xyz", "aAbB", "中文字 é", " \t\u3000", " \n", "!?-=/", "012 abc", "\ud83d\ude00 x"]
+)
+def test_random_texts_in_parts_have_the_tokens_that_they_have_at_once(kind, monkeypatch):
+    monkeypatch.setattr(tokens, "PART", 2_500)
+    picker = random.Random(1)
+    for model in ("gpt-3.5-turbo", "gpt-4o-mini"):
+        encoding = tokens._encoding(tokens.encoding_name(model))
+        for _ in range(5):
+            text = "".join(picker.choices(kind, k=picker.randrange(2_501, 20_000)))
+            assert tokens.count(text, model) == len(encoding.encode_ordinary(text))
+
+
+@pytest.mark.slow
+def test_a_million_blanks_are_counted():
+    """In one piece they overflow the stack of tiktoken, which ends the thread that asked."""
+    assert tokens.count(" " * 1_280_000, "gpt-4o-mini") == 10_000  # there is a token of 128 blanks
+
+
+def test_the_tokens_of_a_run_give_back_the_text(monkeypatch):
+    monkeypatch.setattr(tokens, "PART", 2_500)
+    text = "a" * 4_000 + " " * 4_000 + "中" * 4_000
+    assert "".join(map(str, tokens.pieces(text, "gpt-4o-mini"))) == text
+    assert tokens.first(text, 400, "gpt-4o-mini") == text[: len(tokens.first(text, 400, "gpt-4o-mini"))] > ""
+    assert tokens.count(tokens.first(text, 400, "gpt-4o-mini"), "gpt-4o-mini") == 400
+
+
+def test_a_panic_of_the_tokenizer_becomes_an_estimate(monkeypatch):
+    class PanicException(BaseException):  # pyo3's own cannot be imported; it is no Exception either
+        pass
+
+    class Broken:
+        def encode_ordinary(self, text):
+            raise PanicException
+
+    monkeypatch.setattr(tokens, "_encoding", lambda name: Broken())
+    with pytest.warns(tokens.TokenEstimateWarning, match="tiktoken failed"):
+        assert tokens.count("x" * 40, "gpt-4o-mini") == 10
 
 
 def test_import_is_light(tmp_path):
