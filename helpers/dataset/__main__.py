@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"Cannot read it: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 2
     text = json.dumps(report.as_dict(), ensure_ascii=False, indent=2) if options.json else str(report)
     sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")  # any console, any character of the data
     return 1 if report.errors else 0

@@ -42,7 +42,8 @@ def check(
     Near-duplicates are looked for in up to 50,000 rows, or always with ``near_duplicates=True``. Large files
     are checked in several processes, one a core or as many as ``workers`` says.
 
-    Never raises on bad data. Raises OSError if a file cannot be opened and ValueError for an unknown method.
+    Never raises on bad data. Raises OSError if a file cannot be opened, ValueError for an unknown method, and
+    RuntimeError if the processes that check a large file end over it, for want of memory.
     """
     if method is not None and method not in METHOD_FORMATS:
         raise ValueError(f"method is {method!r}, but must be one of {', '.join(METHOD_FORMATS)}.")

@@ -47,15 +47,26 @@ def _problem_in_message(message) -> str | None:
         return "Discriminator 'role' is missing in value"
     if message["role"] not in ROLES:
         return f"has the unknown role {message['role']!r}; known are {', '.join(ROLES)}"
-    calls = message.get("tool_calls") or message.get("function_call")
+    if not _are_calls(message.get("tool_calls")):
+        return "has 'tool_calls' that are not a list of objects, or their 'function' is not an object"
+    instead = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
     content = message.get("content")
-    if not isinstance(content, str | list) and not (content is None and calls):
+    if not isinstance(content, str | list) and not (content is None and instead):
         return "has no 'content', or it is not text"
     if isinstance(content, list) and not all(isinstance(part, dict) for part in content):
         return "has 'content' parts that are not JSON objects"
     if "weight" in message and (message["role"] != "assistant" or message["weight"] not in (0, 1)):
         return "has a 'weight'; only assistant messages may have one, and it is 0 or 1"
     return None
+
+
+def _are_calls(calls) -> bool:
+    """True for a list of tool calls, and for none."""
+    if calls is None:
+        return True
+    return isinstance(calls, list) and all(
+        isinstance(call, dict) and isinstance(call.get("function") or {}, dict) for call in calls
+    )
 
 
 def _problem_in_preference(example: dict) -> str | None:

@@ -11,8 +11,11 @@ def read(path: Path | str) -> list[dict]:
 
 
 def read_lines(path: Path | str) -> Iterator[tuple[int, dict]]:
-    """Line number (from 1) and example, one after the other: a large file is never held in memory."""
-    with open(path, encoding="utf-8-sig") as file:
+    """Line number (from 1) and example, one after the other: a large file is never held in memory.
+
+    Only a line feed ends a line, as JSON Lines has it and as ``check`` counts.
+    """
+    with open(path, encoding="utf-8-sig", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield number, _parse(line, number)

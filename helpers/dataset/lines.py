@@ -196,10 +196,17 @@ def _near(text: str, position: int) -> str:
 def _join(data: bytes, waiting: deque, lines: Iterator) -> tuple[object, int]:
     """The object that this line and the next ones form together and how many those are; or None, and how many
     lines need not be tried again."""
-    text = data.decode("utf-8", "replace")
-    taken = 0
-    while taken < MOST_LINES and len(text) < MOST_CHARACTERS:
-        if not _ends_too_early(text):
+    text, taken = data.decode("utf-8", "replace"), 0
+    while True:
+        try:
+            value = decode(text)
+        except json.JSONDecodeError as error:
+            is_json_so_far = not text[error.pos :].strip()
+        except (ValueError, RecursionError):
+            is_json_so_far = False
+        else:
+            return (value if isinstance(value, dict) else None), taken
+        if not is_json_so_far or taken >= MOST_LINES or len(text) >= MOST_CHARACTERS:
             return None, taken
         if taken == len(waiting):
             following = next(lines, None)
@@ -208,20 +215,3 @@ def _join(data: bytes, waiting: deque, lines: Iterator) -> tuple[object, int]:
             waiting.append(following)
         text += waiting[taken][2].decode("utf-8", "replace")
         taken += 1
-        try:
-            value = decode(text)
-        except (ValueError, RecursionError):
-            continue
-        return (value if isinstance(value, dict) else None), taken
-    return None, taken
-
-
-def _ends_too_early(text: str) -> bool:
-    """True if this is JSON as far as it goes."""
-    try:
-        decode(text)
-    except json.JSONDecodeError as error:
-        return not text[error.pos :].strip()
-    except (ValueError, RecursionError):
-        return False
-    return False

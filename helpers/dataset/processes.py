@@ -17,6 +17,11 @@ from .lines import Span, of_file, parsed
 from .part import Part, Settings, check_part
 
 ROOT = Path(__file__).resolve().parents[2]
+READY = "ready"  # the first word of a process
+GIVEN_UP = (
+    "Two processes ended without a word while they checked the lines from {:,} on. Often the reason is too little "
+    "memory for a very long line: close other programs, or check a part of the file."
+)
 
 
 def check_span(path: Path | str, span: Span, settings: Settings) -> Part:
@@ -25,7 +30,10 @@ def check_span(path: Path | str, span: Span, settings: Settings) -> Part:
 
 
 def check_spans(path: Path | str, spans: list[Span], settings: Settings, workers: int) -> Iterator[Part]:
-    """Checks all spans, in order; with more than one worker in so many processes."""
+    """Checks all spans, in order; with more than one worker in so many processes.
+
+    Raises what the check of a span raises, and RuntimeError if two processes in a row have ended over one.
+    """
     workers = min(workers, len(spans))
     if workers < 2:
         yield from (check_span(path, span, settings) for span in spans)
@@ -42,7 +50,7 @@ def check_spans(path: Path | str, spans: list[Span], settings: Settings, workers
     try:
         for result in results:
             part = result.get()
-            if isinstance(part, Exception):
+            if isinstance(part, BaseException):
                 raise part
             yield part
     finally:
@@ -51,14 +59,24 @@ def check_spans(path: Path | str, spans: list[Span], settings: Settings, workers
 
 
 def _serve(path, spans: list[Span], settings: Settings, tasks: queue.SimpleQueue, results: list) -> None:
-    """Hands one task after the other to a process. If it cannot start, or dies, the work is done here."""
+    """Hands one task after the other to a process; if none can be started, the work is done here.
+
+    A task over which a process has ended is not done here: it would end this one too, a notebook perhaps.
+    """
     process = _start()
     while (number := _next(tasks)) is not None:
         task = (path, spans[number], settings)
         try:
-            results[number].put(_ask(process, task) or check_span(*task))
-        except Exception as error:  # such as a file that has been deleted; the reader raises it
-            results[number].put(error)
+            part = _ask(process, task) if process else check_span(*task)
+            if part is None:  # somebody may have ended the process: once more, with a new one
+                process = _start()
+                part = process and _ask(process, task)
+            if part is None:
+                process = _start()
+                part = RuntimeError(GIVEN_UP.format(spans[number].first_line))
+        except BaseException as error:  # noqa: BLE001 - whatever it is: the reader waits, and must hear of it
+            part = error
+        results[number].put(part)
     if process:
         process.communicate()
 
@@ -76,22 +94,32 @@ def without_keys() -> dict[str, str]:
 
 
 def _start() -> subprocess.Popen | None:
+    """A process that waits for tasks; None if none can be started."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = without_keys() | {"PYTHONPATH": path}
     # -P: a folder named helpers in the current directory must not be taken for ours
     command = [sys.executable, "-P", "-m", "helpers.dataset.worker"]
     try:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     except OSError:
         return None
+    return process if _answer(process) == READY else None
 
 
-def _ask(process: subprocess.Popen | None, task: tuple) -> Part | None:
-    if process is None:
+def _answer(process: subprocess.Popen):
+    """What the process says next; None if it has ended."""
+    try:
+        return pickle.load(process.stdout)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        process.wait()
         return None
+
+
+def _ask(process: subprocess.Popen, task: tuple):
+    """The process's answer to a task: a part or an error; None if it has ended over it."""
     try:
         pickle.dump(task, process.stdin)
         process.stdin.flush()
-        return pickle.load(process.stdout)
-    except (OSError, EOFError, pickle.UnpicklingError):
-        return None
+    except OSError:
+        pass
+    return _answer(process)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PIECE = 5  # bytes
+BLOCK = 4096  # pieces compared at once: a long text needs no more memory than a short one
 ORDERS = 64
 BANDS = 16
 NEARLY = 0.8  # share of common pieces of question and answer together
@@ -23,10 +24,14 @@ EACH = 0.5  # and at least of each alone: the same long document with another qu
 
 def signature(text: str) -> "np.ndarray":
     """The MinHash of a text: shape (64,), uint32."""
+    import numpy as np
 
-    pieces = _hashes(text)
     masks, factors = _orders()
-    return ((pieces[None, :] ^ masks[:, None]) * factors[:, None]).min(axis=1)
+    firsts = (
+        ((pieces[None, :] ^ masks[:, None]) * factors[:, None]).min(axis=1)
+        for pieces in map(np.unique, _pieces(text))
+    )
+    return functools.reduce(np.minimum, firsts)
 
 
 @functools.cache
@@ -38,18 +43,26 @@ def _orders() -> "tuple[np.ndarray, np.ndarray]":
     return masks, random.randint(0, 2**32, ORDERS, dtype=np.uint32) | np.uint32(1)
 
 
-def _hashes(text: str) -> "np.ndarray":
-    """The pieces of a text as different uint32 numbers; at least one."""
+def _pieces(text: str) -> "Iterator[np.ndarray]":
+    """The pieces of a text as uint32 numbers, at least one, a block of them at a time."""
     import numpy as np
 
     data = " ".join(text.lower().split()).encode("utf-8", "replace").ljust(PIECE)
-    letters = np.frombuffer(data, np.uint8).astype(np.uint32)
-    count = len(letters) - PIECE + 1
-    pieces = np.zeros(count, np.uint32)
-    for place in range(PIECE):
-        pieces = (pieces ^ letters[place : place + count]) * np.uint32(0x9E3779B1)
-        pieces ^= pieces >> np.uint32(15)
-    return np.unique(pieces)
+    for start in range(0, len(data) - PIECE + 1, BLOCK):
+        letters = np.frombuffer(data[start : start + BLOCK + PIECE - 1], np.uint8).astype(np.uint32)
+        count = len(letters) - PIECE + 1
+        pieces = np.zeros(count, np.uint32)
+        for place in range(PIECE):
+            pieces = (pieces ^ letters[place : place + count]) * np.uint32(0x9E3779B1)
+            pieces ^= pieces >> np.uint32(15)
+        yield pieces
+
+
+def _set_of_pieces(text: str) -> "np.ndarray":
+    """The different pieces of a text, in order."""
+    import numpy as np
+
+    return np.unique(np.concatenate(list(_pieces(text))))
 
 
 def share(one: str, other: str) -> float:
@@ -58,7 +71,7 @@ def share(one: str, other: str) -> float:
 
     if one == other:
         return 1.0
-    first, second = _hashes(one), _hashes(other)
+    first, second = _set_of_pieces(one), _set_of_pieces(other)
     common = len(np.intersect1d(first, second, assume_unique=True))
     return common / (len(first) + len(second) - common)
 

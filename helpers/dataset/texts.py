@@ -1,6 +1,7 @@
 """Checks of the texts of one row: secrets, personal data, odd characters, answers that end badly, languages."""
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ SECRETS = re.compile(
     r"""\bsk-(?:[a-z]+-)?[A-Za-z0-9_-]{20,} | \bAKIA[0-9A-Z]{16}\b | \bghp_[A-Za-z0-9]{30,}
     | \bgithub_pat_[A-Za-z0-9_]{30,} | \bxox[abpr]-[A-Za-z0-9-]{10,} | \bAIza[A-Za-z0-9_-]{30,}
     | \bhf_[A-Za-z0-9]{30,} | -----BEGIN\ (?:[A-Z]+\ )?PRIVATE\ KEY-----
-    | \b[Pp]assword\s*(?:=|:|\bis\b)\s*["']?(?=\S*\d)[^\s"']{6,}""",
+    | \b[Pp]assword\s*(?:=|:|\bis\b)\s*["']?(?=\S{0,80}\d)[^\s"']{6,}""",
     re.VERBOSE,
 )
 E_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?!example\.)(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}")
@@ -52,6 +53,7 @@ UNFINISHED = {
 }
 
 NUMBER = re.compile(r"\d[\d.,:]*\d")
+MOST_LOOKED_FOR = 100  # numbers of an answer that are looked for inside longer ones of the question
 
 
 def check_texts(line: bytes, example: Example) -> Iterator[Found]:
@@ -143,10 +145,14 @@ def _repeated_end(answer: str) -> str | None:
 
 
 def _invented_number(example: Example) -> str | None:
-    for number in NUMBER.findall(example.answer):
-        if number not in example.system and number not in example.asked:
-            return number
-    return None
+    """The first number of the answer that stands nowhere in what is asked, not even as a part of another one."""
+    numbers = dict.fromkeys(NUMBER.findall(example.answer))
+    if not numbers:
+        return None
+    told = {*NUMBER.findall(example.system), *NUMBER.findall(example.asked)}
+    untold = (number for number in numbers if number not in told)
+    looked_for = itertools.islice(untold, MOST_LOOKED_FOR)  # each takes a look over the whole question
+    return next((n for n in looked_for if n not in example.system and n not in example.asked), None)
 
 
 def is_json_object(text: str) -> bool:

@@ -3,18 +3,26 @@
 import pickle
 import sys
 
-from .processes import check_span
+from .processes import READY, check_span
 
 
 def main() -> None:
-    """Answers tasks on standard input with parts on standard output, until the input ends."""
+    """Answers tasks on standard input with parts, or errors, on standard output, until the input ends."""
+    _say(READY)
     while True:
         try:
             task = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(check_span(*task), sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        try:
+            _say(check_span(*task))
+        except Exception as error:  # noqa: BLE001 - such as a file that has been deleted; who asked raises it
+            _say(error)
+
+
+def _say(answer) -> None:
+    pickle.dump(answer, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

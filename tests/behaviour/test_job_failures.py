@@ -39,6 +39,14 @@ def test_too_few_rows(api):
         ({"messages": [{"role": "user", "content": "x"}]}, "Example 7: There is no message with the role"),
         ({"text": "x"}, "Example 7: Unexpected file format"),
         ([1, 2], "Example 7"),
+        *(
+            (
+                {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": calls}]},
+                what,
+            )
+            for calls in (["x"], True, {"a": 1}, [{"function": "x"}])
+            for what in ["Example 7, message 2 has 'tool_calls' that are not a list of objects"]
+        ),
         (with_content(1, "half of a pair: \ud800")[0], "Example 7: half of a surrogate pair"),
     ],
 )
@@ -56,6 +64,7 @@ def test_a_bad_row_is_named_with_its_number(api, row, what):
     [
         (b'{"messages": [\n' * 12, "Line 1 is not valid JSON"),
         ("\n".join(map(json.dumps, rows())).encode() + b"\n{'a': 1}", "Line 13 is not valid JSON"),
+        ("\r".join(map(json.dumps, rows())).encode(), "Line 1 is not valid JSON"),
         (b"\xff\xfe\x00" * 12, "not UTF-8"),
         (b"[" * 100_000, "Line 1 is not valid JSON"),
     ],

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from helpers import dataset, tokens
-from helpers.dataset import checker, lines
+from helpers.dataset import checker, lines, processes
 from helpers.dataset.codes import CODES, SEVERITIES
-from helpers.dataset.part import COLUMNS
+from helpers.dataset.part import COLUMNS, Settings
 from tests import planted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -386,6 +386,58 @@ def test_if_no_process_can_be_started_the_work_is_done_here(tmp_path, monkeypatc
     monkeypatch.setattr(checker, "layout", lambda path: layout)
     assert len(layout.spans) > 2
     assert dataset.check(path, workers=2).rows == 112
+
+
+ABORTS = """
+import os, pickle
+load = pickle.load
+def look(file):
+    task = load(file)
+    if task[1].first_line == {line}:
+        try:
+            os.mkdir({once!r})  # the first process that gets here ends
+        except FileExistsError:
+            if not {only_once}:
+                os.abort()
+        else:
+            os.abort()
+    return task
+pickle.load = look
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("only_once", [True, False])
+def test_lines_over_which_processes_end_are_tried_twice(only_once, tmp_path, monkeypatch):
+    """As a crash of a library, or want of memory, ends them; this process, perhaps a notebook, must live on."""
+    path = AIRPORT / "train.jsonl"
+    monkeypatch.setattr(checker, "LARGE", 1)
+    monkeypatch.setattr(lines, "BLOCK", 5_000)
+    layout = lines.layout(path, part=20_000)
+    monkeypatch.setattr(checker, "layout", lambda path: layout)
+    line = layout.spans[1].first_line
+    code = ABORTS.format(line=line, once=str(tmp_path / "once"), only_once=only_once)
+    (tmp_path / "sitecustomize.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    if only_once:
+        assert dataset.check(path, workers=2).rows == 112
+    else:
+        with pytest.raises(RuntimeError, match=f"Two processes ended .* lines from {line} on"):
+            dataset.check(path, workers=2)
+
+
+def test_whatever_a_span_raises_reaches_the_caller(monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def panic(*task):
+        raise PanicException
+
+    monkeypatch.setattr(processes, "_start", lambda: None)
+    monkeypatch.setattr(processes, "check_span", panic)
+    spans = [lines.Span(0, 1, 1), lines.Span(1, 2, 2)]
+    with pytest.raises(PanicException):
+        list(processes.check_spans("rows.jsonl", spans, Settings(None), workers=2))
 
 
 def test_near_duplicates_in_a_large_file_only_on_request(tmp_path, monkeypatch):
