@@ -11,7 +11,9 @@ import os
 import queue
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..dataset.report import auto_epochs
 from . import errors, facts, jobs
@@ -20,6 +22,8 @@ from .engines.trained import lease
 from .store import FAR, Row, Store, new_id
 from .training_files import Failure, TrainingFile, read_file
 
+MAX_ATTEMPTS = 5  # that end without a word, as the process does
+BEGUN = "begun"  # kind of the row that stands while a process works on a job
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
 CSV_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
 
@@ -53,23 +57,27 @@ def advance(store: Store, job_id: str, owner: str) -> None:
     if row is None or _statuses(store, job_id) & {"running", *jobs.TERMINAL}:
         return
     try:
-        training, validation = read_files(store, row)
+        begin_attempt(store, row)
+        training, validation = read_files(store, row, partial(_refuse_if_over, store, row))
         _write(store, row, "queued", _queued_rows)
         if jobs.is_trained_here(row.body):
             lease.ensure_worker(store)
         else:
             train(store, row, training, validation)
+    except JobOver:
+        pass
     except Failure as failure:
         error = failure.error
         _write(store, row, "failed", lambda *place: _failed_rows(*place, error))
-    except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave the job waiting for ever
+    except BaseException as error:  # noqa: BLE001 - also a library's panic: the job must not wait for ever
         reason = _what_went_wrong(error)
         store.despite_full_disk(
             lambda: _write(store, row, "failed", lambda *place: _failed_rows(*place, reason))
         )
+    store.despite_full_disk(lambda: forget_attempts(store, row))
 
 
-def _what_went_wrong(error: Exception) -> dict:
+def _what_went_wrong(error: BaseException) -> dict:
     """The error of a job that ended for no fault of its files."""
     if known := errors.storage_error(error):
         return {"code": known.error["code"], "message": known.error["message"], "param": None}
@@ -78,7 +86,38 @@ def _what_went_wrong(error: Exception) -> dict:
     return {"code": "server_error", "message": message, "param": None}
 
 
-def read_files(store: Store, row: Row) -> tuple[TrainingFile, TrainingFile | None]:
+class JobOver(Exception):
+    """The job was cancelled meanwhile: there is nothing more to do for it."""
+
+
+def _refuse_if_over(store: Store, row: Row) -> None:
+    """Raises JobOver for a cancelled job. To be called between two steps of work."""
+    if jobs.status(store, row.id) in jobs.TERMINAL:
+        raise JobOver
+
+
+def begin_attempt(store: Store, row: Row) -> None:
+    """Writes down that a process begins to work on a job. Raises Failure if too many have ended over it."""
+    with store.write() as db:
+        attempts = len(store.children(BEGUN, row.id, hidden=True))
+        store.insert(db, BEGUN, new_id("begun-"), row.owner, {}, parent=row.id)
+    if attempts >= MAX_ATTEMPTS:
+        message = (
+            f"The process of the local API ended {attempts} times while it worked on this job, so the job was given "
+            "up. Often the reason is too little memory for the file. Try it with fewer or shorter examples."
+        )
+        raise Failure(message, "process_ended", None)
+
+
+def forget_attempts(store: Store, row: Row) -> None:
+    """This attempt has come to an end, whichever: the process lives."""
+    with store.write() as db:
+        db.execute("DELETE FROM objects WHERE kind = ? AND parent = ?", (BEGUN, row.id))
+
+
+def read_files(
+    store: Store, row: Row, at_each_step: Callable[[], None] = lambda: None
+) -> tuple[TrainingFile, TrainingFile | None]:
     """The training and the validation file of a job. Raises Failure if one is gone or is not valid."""
     job = row.body
     files = []
@@ -87,7 +126,8 @@ def read_files(store: Store, row: Row) -> tuple[TrainingFile, TrainingFile | Non
         if file_id and not store.path(file_id).exists():
             raise Failure(f"The file {file_id} was deleted before it was read.", "file_not_found", param)
         method = job["method"]["type"]
-        files.append(file_id and read_file(store.path(file_id), file_id, method, param, job["seed"]))
+        path = file_id and store.path(file_id)
+        files.append(file_id and read_file(path, file_id, method, param, job["seed"], at_each_step))
     return tuple(files)
 
 
@@ -105,6 +145,7 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
         learning_rate_multiplier=numbers["learning_rate_multiplier"],
         seed=job["seed"],
         start=_start_weights(store, row),
+        at_each_step=partial(_refuse_if_over, store, row),
     )
     story = Story(job, base, method, numbers, training, run)
     written = False
@@ -370,7 +411,7 @@ class Worker:
             try:
                 with self.store.computing():
                     advance(self.store, job_id, owner)
-            except Exception:  # noqa: BLE001 - the next job must not suffer; this one is tried again when asked for
+            except BaseException:  # noqa: BLE001 - the next job must not suffer; this one is tried when asked for
                 traceback.print_exc()
                 self._known.discard(job_id)
             self._waiting.task_done()

@@ -3,12 +3,15 @@
 import json
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import dataset, tokens
 from .engines.simulated import SAMPLE_LIMIT
 
+LINES_A_STEP = 100
+MOST_NAMED = 100  # lines of a file in one message
 ALL_TOKENS = 5_000  # examples; a longer file's tokens are estimated from the sample
 
 # Like a payment provider's test card: this text in a training row makes the simulated moderation react.
@@ -38,12 +41,24 @@ class TrainingFile:
         return round(counted * self.count / len(self.sample))
 
 
-def read_file(path: Path, file_id: str, method: str, param: str, seed: int) -> TrainingFile:
-    """Reads and validates a file line by line. Raises Failure as OpenAI's validation would."""
+def read_file(
+    path: Path,
+    file_id: str,
+    method: str,
+    param: str,
+    seed: int,
+    at_each_step: Callable[[], None] = lambda: None,
+) -> TrainingFile:
+    """Reads and validates a file line by line. Raises Failure as OpenAI's validation would.
+
+    ``at_each_step`` is called now and then; what it raises ends the reading.
+    """
     wanted, picker = {"supervised": "chat", "dpo": "preference"}[method], random.Random(seed)
     result, flagged = TrainingFile(0, [], set()), {}
     keep = ALL_TOKENS if path.stat().st_size < 50_000_000 else SAMPLE_LIMIT
-    for line, example in _lines(path, param):
+    for read, (line, example) in enumerate(_lines(path, param)):
+        if read % LINES_A_STEP == 0:
+            at_each_step()
         if found := dataset.problem(example):
             where = f"Example {line}, " if found.startswith("message") else f"Example {line}: "
             raise _invalid(f"Invalid file format. {where}{found}", param)
@@ -111,7 +126,9 @@ def _wrong_format(file_id: str, kind: str, method: str, param: str) -> Failure:
 
 
 def _flagged(flagged: dict[int, str], param: str) -> Failure:
-    lines = ", ".join(map(str, flagged))
+    lines = ", ".join(map(str, list(flagged)[:MOST_NAMED]))
+    if len(flagged) > MOST_NAMED:
+        lines += f" and {len(flagged) - MOST_NAMED:,} more"
     categories = ", ".join(sorted(set(flagged.values())))
     return Failure(
         "This training file was blocked because too many examples were flagged by our moderation API in the "

@@ -16,7 +16,7 @@ import pytest
 
 from helpers.local_api.engines import simulated
 from helpers.local_api.engines.simulated.model import Network
-from helpers.local_api.engines.simulated.reading import read_prompt, tokens
+from helpers.local_api.engines.simulated.reading import MESSAGES_LIMIT, PASSAGES_LIMIT, read_prompt, tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRPORT = ROOT / "data" / "airport"
@@ -454,6 +454,41 @@ def test_list_marks_are_not_quoted():
 
 
 # --- the engine knows nothing of the airport --------------------------------------------------------------
+
+
+def test_of_many_passages_the_best_are_read():
+    lines = [f"Rule {number} tells of bins." for number in range(1_000)] + [
+        "Batteries go into the yellow bin."
+    ]
+    messages = [
+        {"role": "system", "content": "Help.\n" + "\n".join(lines)},
+        {"role": "user", "content": "Which bins take batteries, and is it the yellow one?"},
+    ]
+    passages = read_prompt(messages).passages
+    assert len(passages) == PASSAGES_LIMIT and passages[-1] == lines[-1] and passages[0] == lines[0]
+
+
+def test_of_a_long_conversation_the_beginning_is_learned():
+    turns = [{"role": role, "content": "Where?"} for role in ("user", "assistant")]
+    network = Network.from_bytes(simulated.base_weights())
+    assert len(network.turns({"messages": turns * 50_000})) == MESSAGES_LIMIT / 2
+
+
+def test_what_is_raised_between_two_steps_ends_the_training():
+    class Over(Exception):
+        pass
+
+    def count():
+        calls.append(1)
+        if len(calls) > 20:
+            raise Over
+
+    calls = []
+    example = row("Help.", "Where?", "Here.")
+    settings = {"n_epochs": 50, "batch_size": 1, "learning_rate_multiplier": 1.0, "seed": 0}
+    with pytest.raises(Over):
+        simulated.train([example] * 10, [], **settings, start=simulated.base_weights(), at_each_step=count)
+    assert len(calls) == 21
 
 
 def six_words(text: str) -> set[tuple[str, ...]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.local_api.client import ClientGone
 from helpers.local_api.engines.trained import weights, worker
 from helpers.local_api.store import Store
+from helpers.local_api.training_files import Failure, TrainingFile
 from tests import tiny_model
 
 if tiny_model.HAS_TORCH:
@@ -318,6 +320,78 @@ def scripted(tokenizer, text: str, **options) -> "serving.Answer":
         if not one.done:
             one.put(tokenizer, torch.nn.functional.one_hot(torch.tensor(token), len(tokenizer)).float())
     return one
+
+
+def test_one_bad_answer_does_not_end_the_others_of_its_batch(model, tokenizer):
+    alone = written(model, tokenizer, answer(tokenizer))
+    good, bad = answer(tokenizer), answer(tokenizer, temperature=float("nan"))
+    serving.decode(model, tokenizer, [bad, good])
+    assert [("".join(p.text for p in pieces), pieces[-1].finish_reason) for pieces in [list(good)]] == alone
+    with pytest.raises(RuntimeError):
+        list(bad)
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-9])
+def test_the_coldest_temperature_is_as_zero(model, tokenizer, temperature):
+    zero, cold = (answer(tokenizer, temperature=t) for t in (0, temperature))
+    assert written(model, tokenizer, zero) == written(model, tokenizer, cold)
+
+
+def test_an_answer_that_nobody_waits_for_is_not_written(tokenizer, monkeypatch):
+    monkeypatch.setattr(serving, "decode", lambda model, tokenizer, batch: written_to.extend(batch))
+    written_to, server = [], serving.Server()
+    monkeypatch.setattr(server, "_model", lambda name, adapter: None)
+    server.__dict__["tokenizer"] = tokenizer
+    left, waits = answer(tokenizer), answer(tokenizer)
+    left.fail(ClientGone())
+    with pytest.raises(ClientGone):
+        list(left)
+    server._answer("m", None, [one for one in (left, waits) if not one.done])
+    assert written_to == [waits]
+
+
+def test_the_thread_outlives_a_panic(tokenizer, monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def panic(*arguments):
+        raise PanicException
+
+    server = serving.Server()
+    monkeypatch.setattr(server, "_model", panic)
+    for _ in range(2):
+        one = answer(tokenizer)
+        server._start()
+        server._waiting.put(("m", None, one))
+        with pytest.raises(RuntimeError):
+            list(one)
+
+
+def test_a_prompt_of_megabytes_is_refused_without_counting_it(folder, tokenizer, monkeypatch):
+    monkeypatch.setattr(serving, "context", lambda: 2048)
+    server = serving.Server()
+    server.__dict__["tokenizer"] = Uncounted(tokenizer)
+    with pytest.raises(
+        serving.ContextTooLong, match="2048 tokens. However, your messages resulted in at least"
+    ):
+        options = {"n": 1, "limit": 1, "temperature": 0, "seed": 1, "stops": [], "top": -1}
+        server.ask("m", None, [{"role": "user", "content": "x" * 1_000_000}], **options)
+
+
+class Uncounted:
+    """A tokenizer that counts nothing."""
+
+    def __init__(self, tokenizer):
+        self.get_vocab, self.apply_chat_template = tokenizer.get_vocab, tokenizer.apply_chat_template
+
+    def encode(self, *arguments, **options):
+        raise AssertionError("it is counted")
+
+
+def test_an_example_of_many_messages_is_refused_before_it_is_written_down(tokenizer):
+    file = TrainingFile(1, [{"messages": chat(1) * 5_000}], set())
+    with pytest.raises(Failure, match="Example 1 has at least 10000 tokens"):
+        worker.encoded(training, Uncounted(tokenizer), file, "training_file")
 
 
 def test_text_before_a_stop_is_shown_and_nothing_of_the_stop(tokenizer):

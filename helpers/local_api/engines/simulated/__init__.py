@@ -12,6 +12,7 @@ import math
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .model import Network, Turn
-from .reading import Prompt, read_prompt, stems, text_of, tokens
+from .reading import MESSAGES_LIMIT, Prompt, read_prompt, stems, text_of, tokens
 
 SAMPLE_LIMIT = 400  # examples; a longer file is trained on a random sample of this many
 ANSWERS_LIMIT = 500  # tuned answers that a model keeps to choose from
@@ -28,6 +29,7 @@ LEARNING_RATE = 0.4  # for a multiplier of 1
 LARGEST_MULTIPLIER = 1000.0  # beyond it all is noise, and numbers overflow
 VALID_EVERY, VALID_BATCH = 10, 24  # steps between two looks at a few validation examples
 SHARPNESS = 4.0  # words: an answer is drawn as if it had this many, see answers()
+COLDEST = 1e-5  # a temperature below it counts as 0: dividing by it overflows
 PRIOR = 0.9  # how much of an answer's likelihood without the question is taken off
 BASE_EPOCHS, BASE_BATCH, BASE_RATE, BASE_SEED = 10, 8, 1.0, 0
 SHORTLIST = 60  # candidate answers whose exact likelihood is computed
@@ -119,11 +121,13 @@ def train(
     learning_rate_multiplier: float,
     seed: int,
     start: bytes,
+    at_each_step: Callable[[], None] = lambda: None,
 ) -> TrainingRun:
     """Train further from ``start`` (``base_weights()`` or a tuned model) on chat examples.
 
     There are ceil(examples / batch_size) steps in an epoch. A step without a word to learn has loss 0.
-    Raises ValueError if there is no example.
+    ``at_each_step`` is called before each; what it raises ends the training. Raises ValueError if there is no
+    example.
     """
     if not examples:
         raise ValueError("There is no example to train on. Give at least one.")
@@ -132,7 +136,10 @@ def train(
     network = Network.from_bytes(start).with_words(_words(sample), int(rng.integers(2**32)))
     network.answers = _kept_answers(network.answers, sample)
     network.asked += _asked(sample)
-    turns = [network.turns(example) for example in sample]
+    turns = []
+    for example in sample:
+        at_each_step()
+        turns.append(network.turns(example))
     valid = [network.turns(example) for example in validation]
     per_epoch = math.ceil(len(turns) / batch_size)
     rate = LEARNING_RATE * min(learning_rate_multiplier, LARGEST_MULTIPLIER)
@@ -140,6 +147,7 @@ def train(
     for epoch in range(1, n_epochs + 1):
         order = rng.permutation(len(turns))
         for first in range(0, len(order), batch_size):
+            at_each_step()
             loss, accuracy = network.step(_joined(turns, order[first : first + batch_size]), rate)
             step = len(run.steps) + 1
             metrics = {"step": step, "total_steps": per_epoch * n_epochs}
@@ -194,7 +202,7 @@ def _answers_in(examples: list[dict]) -> list[str]:
     found = []
     for example in examples:
         before = ""
-        for message in example["messages"]:
+        for message in example["messages"][:MESSAGES_LIMIT]:
             text = text_of(message)
             if message.get("role") == "assistant" and message.get("weight") != 0:
                 if text.strip() and text not in before:
@@ -215,23 +223,28 @@ def answers(
     n: int = 1,
     temperature: float = 1.0,
     seed: int | None = None,
+    at_each_step: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """``n`` answers, chosen from the base's answers, those that the model was tuned on, and passages of the prompt.
 
     An answer's score is the mean log-likelihood of its words given the conversation, less most of that without
     the user's words. The second part keeps answers that fit everything from winning everywhere (maximum mutual
     information: Li et al., "A Diversity-Promoting Objective Function", 2016). Temperature 0 takes the best;
-    above it an answer is drawn by the score of SHARPNESS words, divided by the temperature.
+    above it an answer is drawn by the score of SHARPNESS words, divided by the temperature. ``at_each_step`` is
+    called before each part of the work; what it raises ends it.
     """
     prompt = read_prompt(messages)
     network = _loaded(weights)
     if prompt.passages:  # so that words which it has never seen can be copied
         network = network.with_words(prompt.copied, BASE_SEED)
+    at_each_step()
     candidates = _shortlist(network, prompt)
+    at_each_step()
     known = {} if prompt.passages else _kept(weights, tuple(prompt.instruction))
     without = _scores_without_the_question(network, prompt.instruction, candidates, known)
+    at_each_step()
     scores = _scores(network, prompt, candidates) - PRIOR * without
-    if temperature <= 0:
+    if temperature < COLDEST:
         return [candidates[int(scores.argmax())]] * n
     chances = np.exp((scores - scores.max()) * SHARPNESS / temperature)
     chosen = np.random.default_rng(seed and abs(seed)).choice(len(scores), n, p=chances / chances.sum())

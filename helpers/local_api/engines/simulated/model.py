@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .reading import Prompt, read_prompt, stems, text_of, tokens
+from .reading import MESSAGES_LIMIT, Prompt, read_prompt, stems, text_of, tokens
 
 EMBEDDING, HIDDEN, TOPIC = 16, 32, 64
 TOPIC_LENGTH = 7.0  # the larger, the faster an answer is tied to the words of its question
@@ -119,7 +119,7 @@ class Network:
 
     def turns(self, example: dict) -> list[Turn]:
         """The answers of a chat example that are to be learned: assistant messages, but those of weight 0."""
-        messages = example["messages"]
+        messages = example["messages"][:MESSAGES_LIMIT]
         return [
             self.turn(read_prompt(messages[:i]), text_of(message))
             for i, message in enumerate(messages)

@@ -1,5 +1,7 @@
 """What the simulated model reads: words of any language, and the parts of a conversation."""
 
+import heapq
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -10,12 +12,18 @@ _FIRST_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _QUESTION_MARKS = ("?", "？", "؟")
 STEM = 5  # letters: a crude way to take "sausage" and "sausages" for one word
-READ_LIMIT = 256  # words of a message; the rest of a longer one is not read
+# What is longer is not read to its end.
+READ_LIMIT = 256  # words of a message
+WORDS_WITHIN = 20_000  # characters in which they are looked for
+PROMPT_LIMIT = 100_000  # characters of a question or a system prompt
+MESSAGES_LIMIT = 200  # messages of an example
+PASSAGES_LIMIT = 200  # passages of a prompt, those that fit the question best
 
 
 def tokens(text: str) -> list[str]:
     """Words, punctuation marks and line ends of a text, in lower case; at most READ_LIMIT of them."""
-    return _TOKEN.findall(text.lower())[:READ_LIMIT]
+    found = _TOKEN.finditer(text[:WORDS_WITHIN].lower())
+    return [match[0] for match in itertools.islice(found, READ_LIMIT)]
 
 
 def text_of(message: dict) -> str:
@@ -48,6 +56,7 @@ def read_prompt(messages: list[dict]) -> Prompt:
     """
     system = "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
     user = next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), "")
+    system, user = system[:PROMPT_LIMIT], user[:PROMPT_LIMIT]
     instruction, *rest = _FIRST_SENTENCE_END.split(system.strip(), maxsplit=1)
     lines = user.splitlines()
     questions = [line for line in lines if line.rstrip().endswith(_QUESTION_MARKS)]
@@ -55,16 +64,20 @@ def read_prompt(messages: list[dict]) -> Prompt:
     beside = [line for line in lines if line != question] if questions else []
 
     asked = tokens(question)
+    about, among_asked = stems(question), set(asked)
+    further = "\n".join(rest).splitlines()
     copied = dict.fromkeys(asked, (1.0, 0.0))
-    passages, found = [], 0.0
-    for line in beside + "\n".join(rest).splitlines():
-        share = len(stems(question) & stems(line)) / max(len(stems(question)), 1)
-        if share:
-            found = max(found, share)
-            passages.append(_LIST_MARK.sub("", line).strip())
-            for word in tokens(line):
-                copied[word] = (float(word in asked), max(copied.get(word, (0, 0))[1], share))
-    return Prompt(tokens(user), tokens(instruction), copied, passages, found)
+    shares = ((len(about & stems(line)) / max(len(about), 1), line) for line in beside + further)
+    fitting = [(share, line) for share, line in shares if share]
+    best = heapq.nlargest(PASSAGES_LIMIT, range(len(fitting)), key=lambda place: fitting[place][0])
+    fitting = [fitting[place] for place in sorted(best)]
+    for share, line in fitting:
+        for word in tokens(line):
+            copied[word] = (float(word in among_asked), max(copied.get(word, (0, 0))[1], share))
+    passages = [_LIST_MARK.sub("", line).strip() for _, line in fitting]
+    return Prompt(
+        tokens(user), tokens(instruction), copied, passages, max((s for s, _ in fitting), default=0.0)
+    )
 
 
 def stems(text: str) -> set[str]:

@@ -19,6 +19,7 @@ MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
 KEPT = 2  # models kept in memory
+COLDEST = 1e-5  # a temperature below it counts as 0: dividing by it overflows
 GAP_SECONDS = 0.05  # between two questions that are answered together; one answer takes some seconds
 TOO_LONG = "This model's maximum context length is {} tokens. However, your messages resulted in {} tokens."
 
@@ -91,7 +92,7 @@ class Answer:
         self._pieces.put(error)
 
     def _choose(self, scores: torch.Tensor) -> int:
-        if self.temperature <= 0:
+        if self.temperature < COLDEST:
             return int(scores.argmax())
         chances = torch.softmax(scores / self.temperature, -1)
         return int(torch.multinomial(chances, 1, generator=self.random))
@@ -170,7 +171,7 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
             logits_to_keep=1,
         )
         cache, scores = out.past_key_values, out.logits[:, -1].float()
-        chosen = [a.put(tokenizer, row) for a, row in zip(answers, scores, strict=True)]
+        chosen = [_put(answer, tokenizer, row) for answer, row in zip(answers, scores, strict=True)]
         left = [i for i, answer in enumerate(answers) if not answer.done]
         if not left:
             return
@@ -180,6 +181,15 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
             real = real[left]
         tokens = torch.tensor(chosen)[:, None]
         real = torch.cat([real, torch.ones_like(tokens)], -1)
+
+
+def _put(answer: Answer, tokenizer, scores: torch.Tensor) -> int:
+    """The next token of an answer. What goes wrong with it ends this answer alone."""
+    try:
+        return answer.put(tokenizer, scores)
+    except Exception as error:  # noqa: BLE001 - who waits for it must hear of it, and the others of the batch go on
+        answer.fail(error)
+        return tokenizer.eos_token_id
 
 
 def merged(adapter: bytes | None):
@@ -210,6 +220,11 @@ class Server:
         with self._lock:
             return training.load_tokenizer(weights.folder())
 
+    @functools.cached_property
+    def longest_token(self) -> int:
+        """The characters that the longest token of the vocabulary stands for, at most."""
+        return max(map(len, self.tokenizer.get_vocab()))
+
     def ask(
         self,
         name: str,
@@ -228,6 +243,9 @@ class Server:
         Raises ContextTooLong if the prompt does not fit.
         """
         text = training.prompt_text(self.tokenizer, training.plain(messages))
+        least = len(text) // self.longest_token  # to count the tokens of megabytes takes many seconds
+        if least > context():
+            raise ContextTooLong(TOO_LONG.format(context(), f"at least {least}"))
         prompt = self.tokenizer.encode(text, add_special_tokens=False)
         room = context() - len(prompt)
         if room < 1:
@@ -274,8 +292,14 @@ class Server:
                 torch.set_num_threads(training.quickest_threads() if len(batch) > 1 else 1)
                 decode(self._model(name, adapter), self.tokenizer, batch)
         except Exception as error:  # noqa: BLE001 - who waits for an answer must hear of it
-            for answer in batch:
-                answer.fail(error)
+            self._fail(batch, error)
+        except BaseException as error:  # noqa: BLE001 - a library's panic: the thread lives on
+            self._fail(batch, RuntimeError(str(error)))
+
+    @staticmethod
+    def _fail(batch: list[Answer], error: Exception) -> None:
+        for answer in batch:
+            answer.fail(error)
 
     def _model(self, name: str, adapter: bytes | None):
         if name not in self._models:

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ... import errors, history, jobs
@@ -84,15 +85,15 @@ def run(store: Store, lease: Lease, row: Row) -> None:
             return  # paused
     except Failure as failure:
         diary.fail(failure.error)
-    except LeaseLost:
+    except (LeaseLost, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # noqa: BLE001 - the job must say that it has ended, and why
+    except BaseException as error:  # noqa: BLE001 - the job must say that it has ended, and why; a panic too
         traceback.print_exc()
         diary.fail(_explained(error))
     diary.forget()
 
 
-def _explained(error: Exception) -> dict:
+def _explained(error: BaseException) -> dict:
     if known := errors.storage_error(error):
         return {"code": known.error["code"], "message": known.error["message"], "param": None}
     text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
@@ -110,7 +111,7 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
     from . import training  # loads torch: seconds
 
     job = row.body
-    files = history.read_files(store, row)
+    files = history.read_files(store, row, partial(refuse_if_stopped, store, row))
     numbers = resolve(job["method"]["supervised"]["hyperparameters"])
     parts = training.share_out_threads(numbers["batch_size"])
     tokenizer = training.load_tokenizer(weights.folder())
@@ -154,15 +155,26 @@ def encoded(training, tokenizer, file, param: str) -> list:
             f"Training on this computer takes at most {len(file.sample)} examples; {file.count} were given."
         )
         raise Failure(message, f"invalid_{param}", param)
-    examples = [training.encode(tokenizer, example["messages"]) for example in file.sample]
-    for number, example in enumerate(examples, 1):
-        if len(example.tokens) > training.MAX_TOKENS:
+    examples = []
+    for number, row in enumerate(file.sample, 1):
+        # each message has a token at least, and writing them down takes the square of their number
+        size, known = len(row["messages"]), "at least "
+        if size <= training.MAX_TOKENS:
+            examples.append(training.encode(tokenizer, row["messages"]))
+            size, known = len(examples[-1].tokens), ""
+        if size > training.MAX_TOKENS:
             message = (
-                f"Example {number} has {len(example.tokens)} tokens; training on this computer takes at most "
+                f"Example {number} has {known}{size} tokens; training on this computer takes at most "
                 f"{training.MAX_TOKENS}. Shorten it, or cut it into several examples."
             )
             raise Failure(message, f"invalid_{param}", param)
     return examples
+
+
+def refuse_if_stopped(store: Store, row: Row) -> None:
+    """Raises Stopped if the job was paused or cancelled."""
+    if jobs.status(store, row.id) not in ACTIVE:
+        raise Stopped
 
 
 def refuse_if_diverged(metrics: dict) -> None:
