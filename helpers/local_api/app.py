@@ -1,7 +1,9 @@
 """The routes. Each reads a request, calls one function of the room that owns the subject, and returns JSON."""
 
+import asyncio
 import json
 import math
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from . import (
     scenarios,
     validate,
 )
+from .client import Client, ClientGone
 from .errors import APIError, bad_request, is_damage, not_found, not_simulated, storage_error
 from .history import Worker
 from .queries import Query
@@ -37,6 +40,11 @@ from .store import Store, new_id
 MAX_JSON = 20 * 1024 * 1024  # bytes of a request that is not an upload
 FORM_EXTRA = 64 * 1024  # bytes of a multipart body beside the file itself
 CHUNK = 1024 * 1024  # bytes
+# What makes a Python object out of a few bytes: a million of them take 0.3 s and 60 MB to read, at worst.
+MARKS, MAX_MARKS = (b",", b'"', b"["), 1_000_000
+MAX_KEYS = 5_000  # of one object; OpenAI takes so many properties of a schema
+HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+CLIENT_CLOSED_REQUEST = 499  # as nginx counts it
 MAX_LIST = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -92,6 +100,7 @@ class Call:
     path: dict[str, str]
     query: Query
     body: dict
+    client: Client
 
     @property
     def who(self) -> tuple[Store, Caller]:
@@ -105,7 +114,7 @@ async def upload(request: Request) -> Response:
     """POST /files: the body goes to disk as it comes, and never into memory as a whole."""
     service: Service = request.app.state.service
     caller = await _enter(request, service)
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise bad_request("Send the file as multipart/form-data, with the fields 'file' and 'purpose'.")
     request = Request(request.scope, partial(_receive, request.receive, _Meter()))
     form = await _read_form(request)
@@ -256,13 +265,13 @@ def _permissions(call: Call) -> dict:
 
 
 def _chat(call: Call) -> dict | Response:
-    lenient = call.service.mode.lenient
+    options = {"lenient": call.service.mode.lenient, "client": call.client}
     if call.body.get("stream"):
-        events = chat.stream(*call.who, call.body, lenient=lenient)
+        events = chat.stream(*call.who, call.body, **options)
         return StreamingResponse(
             events, media_type="text/event-stream", headers={"cache-control": "no-store"}
         )
-    return chat.create(*call.who, call.body, lenient=lenient)
+    return chat.create(*call.who, call.body, **options)
 
 
 def _completions(call: Call) -> dict:
@@ -358,13 +367,38 @@ def _route(
     async def endpoint(request: Request) -> Response:
         service: Service = request.app.state.service
         caller = await _enter(request, service)
-        checked = validate.check(body, await _read_json(request)) if body else {}
-        query = Query(request.query_params, service.mode.lenient)
-        call = Call(service, caller, dict(request.path_params), query, checked)
-        answer = await run_in_threadpool(handler, call)
-        return answer if isinstance(answer, Response) else JSONResponse(answer)
+        raw = await _read_body(request) if body else b""
+        client = Client()
+
+        def work() -> Response:
+            checked = validate.check(body, _parse(raw)) if body else {}
+            query = Query(request.query_params, service.mode.lenient)
+            answer = handler(Call(service, caller, dict(request.path_params), query, checked, client))
+            return answer if isinstance(answer, Response) else JSONResponse(answer)
+
+        return await _while_wanted(request, client, work)
 
     return Route(path, endpoint, methods=[method])
+
+
+async def _while_wanted(request: Request, client: Client, work: Callable[[], Response]) -> Response:
+    """Does the work in a thread. If the client leaves, it is not begun, or it ends at its next step."""
+    with anyio.CancelScope() as waiting:
+        watching = asyncio.create_task(_watch(request, client, waiting))
+        try:
+            return await run_in_threadpool(work)
+        except ClientGone:
+            pass
+        finally:
+            watching.cancel()
+    return Response(status_code=CLIENT_CLOSED_REQUEST)  # nobody reads it
+
+
+async def _watch(request: Request, client: Client, waiting: anyio.CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    client.leave()
+    waiting.cancel()
 
 
 async def _enter(request: Request, service: Service) -> Caller:
@@ -379,19 +413,39 @@ async def _not_simulated(what: str, request: Request) -> Response:
     raise not_simulated(what)
 
 
-async def _read_json(request: Request) -> dict:
-    """The JSON body. 400 for anything that is not JSON, 413 for too much of it."""
+async def _read_body(request: Request) -> bytearray:
+    """The bytes of a JSON body. 413 for too many of them."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MAX_JSON:
             raise APIError(413, f"The request is larger than {MAX_JSON // (1024 * 1024)} MB.")
+    return raw
+
+
+def _parse(raw: bytearray):
+    """The JSON of a body. 400 for anything that is not JSON, or has more parts than any request needs."""
+    if sum(map(raw.count, MARKS)) > MAX_MARKS:
+        message = (
+            f"Your request has too many parts: at most {MAX_MARKS:,} commas, quotes and brackets in all."
+        )
+        raise bad_request(message)
     try:
-        body = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
-        json.dumps(body, ensure_ascii=False).encode()  # an unpaired surrogate is JSON, but it is not text
+        text = raw.decode("utf-8-sig")
+        body = json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_not_too_many_keys
+        )
+        if HALF_CHARACTER.search(text):  # an unpaired surrogate is JSON, but it is not text
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise bad_request(f"We could not parse the JSON body of your request. {error}") from None
     return body
+
+
+def _not_too_many_keys(pairs: list[tuple]) -> dict:
+    if len(pairs) > MAX_KEYS:
+        raise ValueError(f"An object has {len(pairs):,} keys; at most {MAX_KEYS:,} are taken.")
+    return dict(pairs)
 
 
 def _no_constant(name: str):
@@ -430,7 +484,9 @@ class Frame:
         app = self.app if _is_loopback(scope) else _foreign_host()
         try:
             await app(scope, receive, send_with_headers)
-        except Exception as error:  # noqa: BLE001 - a mistake of ours still gets an answer of the right form
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a mistake of ours, or a library's panic, still gets the right form
             known = storage_error(error)
             if known is None:
                 traceback.print_exc()

@@ -10,11 +10,13 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from .. import tokens
 from . import history, models, validate
+from .client import Client, ClientGone
 from .engines import simulated, trained
 from .errors import bad_request, not_found
 from .jobs import check_metadata
@@ -23,7 +25,7 @@ from .store import Row, Store, new_id
 from .validate import model_dump
 
 FINGERPRINT, TRAINED_FINGERPRINT = "fp_simulated", "fp_trained"  # every answer says where it comes from
-MAX_STOPS = 4  # OpenAI's API description, StopConfiguration
+MAX_STOP = 1_000  # characters; the end of an answer is compared with its beginnings at every token
 PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
 PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where jobs take no time either
 
@@ -38,28 +40,39 @@ class Answer:
     tokens: int | None = None  # counted by the engine; if None, by the tokenizer of the model that it plays
 
 
-def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> dict:
-    """POST /chat/completions without ``stream``. ``lenient`` accepts max_tokens 0 (conformance only)."""
-    return model_dump(ChatCompletion, _complete(store, caller, body, lenient))
+def create(
+    store: Store, caller: Caller, body: dict, *, lenient: bool = False, client: Client | None = None
+) -> dict:
+    """POST /chat/completions without ``stream``. ``lenient`` accepts max_tokens 0 (conformance only).
+
+    Raises ClientGone if ``client`` leaves before the answer is complete.
+    """
+    return model_dump(ChatCompletion, _complete(store, caller, body, lenient, client or Client()))
 
 
-def stream(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> Iterator[str]:
+def stream(
+    store: Store, caller: Caller, body: dict, *, lenient: bool = False, client: Client | None = None
+) -> Iterator[str]:
     """POST /chat/completions with ``stream``: server-sent events. Errors are raised before the first one."""
     wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
     model = _checked(store, caller, body, lenient)
     if trained.owns(model.base):
         return _live_events(store, caller, body, model, _written_here(model, body), wants_usage)
-    return _events(_complete(store, caller, body, lenient), wants_usage)
+    return _events(_complete(store, caller, body, lenient, client or Client()), wants_usage)
 
 
-def _complete(store: Store, caller: Caller, body: dict, lenient: bool) -> dict:
+def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: Client) -> dict:
     """The whole completion, kept if the caller wants it stored."""
     model = _checked(store, caller, body, lenient)
+    client.require()
     if trained.owns(model.base):
         written, prompt = _written_here(model, body)
+        for answer in written:
+            client.at_leaving(partial(answer.fail, ClientGone()))
         answers = [_gathered(answer) for answer in written]
     else:
-        answers, prompt = _answers(store, model, body), None
+        answers, prompt = _answers(store, model, body, client), None
+    client.require()
     return _completion(store, caller, body, model, answers, prompt)
 
 
@@ -121,7 +134,6 @@ def _written_here(model: models.Chosen, body: dict) -> tuple[list, int]:
     """The answers of the trained engine while they are written, and the tokens of the prompt."""
     from .engines.trained import serving  # loads torch: seconds, at the first question
 
-    stop = body.get("stop")
     try:
         return serving.server.ask(
             model.name,
@@ -131,7 +143,7 @@ def _written_here(model: models.Chosen, body: dict) -> tuple[list, int]:
             limit=_limit(body),
             temperature=_temperature(body),
             seed=body.get("seed"),
-            stops=[stop] if isinstance(stop, str) else stop or [],
+            stops=_stops(body),
             top=(body.get("top_logprobs") or 0) if body.get("logprobs") else -1,
         )
     except serving.ContextTooLong as error:
@@ -183,12 +195,17 @@ def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.
         validate.check_ranges(body, validate.CHAT_RANGES)
         if not body["messages"]:
             raise bad_request("Invalid 'messages': at least one message is needed.", "messages")
-        if isinstance(body.get("stop"), list) and len(body["stop"]) > MAX_STOPS:
-            raise bad_request(f"Invalid 'stop': at most {MAX_STOPS} sequences.", "stop")
+    if any(len(stop) > MAX_STOP for stop in _stops(body)):
+        raise bad_request(f"Invalid 'stop': a sequence has at most {MAX_STOP} characters.", "stop")
     check_metadata(body.get("metadata") or {})
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_chat(model)
     return model
+
+
+def _stops(body: dict) -> list[str]:
+    stop = body.get("stop")
+    return [stop] if isinstance(stop, str) else stop or []
 
 
 def _temperature(body: dict) -> float:
@@ -200,20 +217,20 @@ def _limit(body: dict) -> int | None:
     return next((limit for limit in limits if limit is not None), None)
 
 
-def _answers(store: Store, model: models.Chosen, body: dict) -> list[Answer]:
+def _answers(store: Store, model: models.Chosen, body: dict, client: Client) -> list[Answer]:
     texts = simulated.answers(
         model.weights or simulated.base_weights(store.folder),
         body["messages"],
         n=body.get("n") or 1,
         temperature=_temperature(body),
         seed=body.get("seed"),
+        at_each_step=client.require,
     )
-    return [_cut(text, body.get("stop"), _limit(body), model.base) for text in texts]
+    return [_cut(text, _stops(body), _limit(body), model.base) for text in texts]
 
 
-def _cut(text: str, stop, limit: int | None, model: str) -> Answer:
+def _cut(text: str, stops: list[str], limit: int | None, model: str) -> Answer:
     """Ends the text before the first stop sequence, or after so many tokens."""
-    stops = [stop] if isinstance(stop, str) else stop or []
     ends = [text.find(mark) for mark in stops if mark and mark in text]
     if ends:
         text = text[: min(ends)]

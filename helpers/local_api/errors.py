@@ -3,6 +3,8 @@
 import errno
 import sqlite3
 
+MAX_MESSAGE = 2_000  # characters
+
 
 class APIError(Exception):
     """An answer other than 2xx. Raised anywhere below a route; ``app`` turns it into the HTTP answer."""
@@ -17,6 +19,8 @@ class APIError(Exception):
         code: str | None = None,
         headers: dict[str, str] | None = None,
     ):
+        if len(message) > MAX_MESSAGE:  # it quotes the request
+            message = f"{message[:MAX_MESSAGE]}…"
         super().__init__(message)
         self.status = status
         self.headers = headers or {}

@@ -1,5 +1,6 @@
 """Files: bytes on disk, one row each in the store."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
@@ -139,7 +140,8 @@ def _expires_after(fields: dict[str, str]) -> int | None:
         raise bad_request(
             "Invalid value for 'expires_after[anchor]': it must be 'created_at'.", "expires_after"
         )
-    if seconds is None or not seconds.isdecimal() or not MIN_EXPIRY <= int(seconds) <= MAX_EXPIRY:
+    is_number = seconds is not None and re.fullmatch("[0-9]{1,10}", seconds)
+    if not is_number or not MIN_EXPIRY <= int(seconds) <= MAX_EXPIRY:
         message = f"Invalid value for 'expires_after[seconds]': a number from {MIN_EXPIRY} to {MAX_EXPIRY}."
         raise bad_request(message, "expires_after")
     return int(seconds)

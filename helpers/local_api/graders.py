@@ -4,6 +4,7 @@ import re
 
 from .errors import bad_request
 
+MAX_TEXT = 10_000_000  # characters that are filled into one text: a long one may be asked for again and again
 ERRORS = (  # GraderRunResponse of the openai package
     "formula_parse_error",
     "invalid_variable_error",
@@ -43,9 +44,21 @@ def _compare(found: str, wanted: str, operation: str) -> bool:
 
 
 def _fill(template: str, sample: str, item: dict) -> str:
-    """Replaces {{sample.output_text}} and {{item.key}}."""
+    """Replaces {{sample.output_text}} and {{item.key}}. 400 if a text becomes too long by it."""
     values = {"sample.output_text": sample} | {f"item.{key}": str(value) for key, value in item.items()}
-    return re.sub(r"{{\s*([\w.]+)\s*}}", lambda match: values.get(match[1], match[0]), template)
+    left = MAX_TEXT
+
+    def value(match: re.Match) -> str:
+        nonlocal left
+        found = values.get(match[1], match[0])
+        left -= len(found)
+        if left < 0:
+            raise bad_request(
+                f"Invalid 'grader': filled in, a text has more than {MAX_TEXT:,} characters.", "grader"
+            )
+        return found
+
+    return re.sub(r"{{\s*([\w.]+)\s*}}", value, template)
 
 
 def _result(grader: dict, score: float, note: str | None = None) -> dict:

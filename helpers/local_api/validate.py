@@ -48,6 +48,9 @@ CHAT_RANGES = {
     "frequency_penalty": (-2, 2),
     "top_logprobs": (0, 20),
 }
+# Items that a list may have. OpenAI refuses longer ones in the same words (seen live by third parties, 2026).
+MAX_ITEMS = {"tools": 128, "functions": 128, "stop": 4}
+MAX_ITEMS_ELSE = 2048
 
 
 def check(name: str, body: Any) -> dict:
@@ -92,33 +95,37 @@ def _validator(name: str) -> SchemaValidator:
     return SchemaValidator(_rewrite(schema, definitions))
 
 
-def _rewrite(schema: dict, definitions: dict) -> dict:
-    """The same schema, strict enough for a server. ``definitions`` resolves references while looking for tags."""
+def _rewrite(schema: dict, definitions: dict, name: str = "") -> dict:
+    """The same schema, strict enough for a server. ``definitions`` resolves references while looking for tags;
+    ``name`` is the field that it is the schema of."""
     kind = schema["type"]
-    if kind == "generator":
-        return {"type": "list", "items_schema": _rewrite(schema["items_schema"], definitions)}
     if kind == "json-or-python":
-        return _rewrite(schema["json_schema"], definitions)
+        return _rewrite(schema["json_schema"], definitions, name)
     if kind == "union":
-        return _rewrite_union(schema, definitions)
+        return _rewrite_union(schema, definitions, name)
     new = dict(schema)
     for key in ("schema", "items_schema", "keys_schema", "values_schema"):
         if isinstance(schema.get(key), dict):
-            new[key] = _rewrite(schema[key], definitions)
+            new[key] = _rewrite(schema[key], definitions, name)
+    if kind in ("list", "generator"):
+        # the first wrong item is enough: a million of them would be described one by one
+        new |= {"type": "list", "fail_fast": True}
+        if new.get("items_schema", {}).get("type") not in ("int", "float"):  # tokens are counted elsewhere
+            new["max_length"] = MAX_ITEMS.get(name, MAX_ITEMS_ELSE)
     if kind == "typed-dict":
         new["extra_behavior"] = "forbid"
         new["fields"] = {
-            name: {**field, "schema": _rewrite(field["schema"], definitions)}
-            for name, field in schema["fields"].items()
+            key: {**field, "schema": _rewrite(field["schema"], definitions, key)}
+            for key, field in schema["fields"].items()
         }
     if kind == "definitions":
         new["definitions"] = [_rewrite(item, definitions) for item in schema["definitions"]]
     return new
 
 
-def _rewrite_union(schema: dict, definitions: dict) -> dict:
+def _rewrite_union(schema: dict, definitions: dict, name: str) -> dict:
     choices = [choice[0] if isinstance(choice, tuple) else choice for choice in schema["choices"]]
-    new = [_rewrite(choice, definitions) for choice in choices]
+    new = [_rewrite(choice, definitions, name) for choice in choices]
     objects = [definitions.get(choice.get("schema_ref"), choice) for choice in choices]
     for key in ("role", "type"):
         tags = [_literals(item, key) for item in objects]
@@ -137,7 +144,7 @@ def _literals(schema: dict, key: str) -> list[str]:
 def _deepest(error: ValidationError, body: dict):
     """The first problem at the deepest path: of several readings of a union, the one that got furthest."""
     problems = error.errors(include_url=False)
-    problem = max(problems, key=lambda item: len(_steps(item, body)))
+    problem = max(problems, key=lambda item: (item["type"] == "too_long", len(_steps(item, body))))
     return bad_request(*_words(problem, _path(_steps(problem, body))))
 
 
@@ -177,6 +184,12 @@ def _words(problem: dict, path: str) -> tuple[str, str, str]:
     if kind == "union_tag_not_found":
         path = f"{path}.{context['discriminator'].strip(chr(39))}"
         return f"Missing required parameter: '{path}'.", path, "missing_required_parameter"
+    if kind == "too_long":
+        most, found = context["max_length"], len(problem["input"])
+        message = (
+            f"Invalid '{path}': array too long. Expected an array with maximum length {most}, but got an "
+        )
+        return message + f"array with length {found} instead.", path, "array_above_max_length"
     wanted = kind.removesuffix("_type").replace("_", " ")
     found = type(problem["input"]).__name__ if problem["input"] is not None else "null"
     return f"Invalid type for '{path}': expected {wanted}, but got {found} instead.", path, "invalid_type"

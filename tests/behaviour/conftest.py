@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from openai import APIStatusError, AsyncOpenAI, DefaultHttpx2Client, OpenAI
@@ -30,6 +30,14 @@ def rows(count: int = 12) -> list[dict]:
         }
         for number in range(count)
     ]
+
+
+def wait_until(reached: Callable[[], bool], patience: float = 60) -> None:
+    """Returns once it is so. Fails after so many seconds."""
+    end = time.monotonic() + patience
+    while not reached():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.01)
 
 
 class Clock:

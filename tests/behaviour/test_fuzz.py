@@ -209,7 +209,9 @@ async def call(app, method: str, path: str, query: dict, key: str, body: bytes, 
     answer = []
 
     async def receive():
-        return sent.pop() if sent else {"type": "http.disconnect"}
+        return (
+            sent.pop() if sent else await asyncio.Event().wait()
+        )  # the client stays until it has its answer
 
     async def send(message):
         answer.append(message)
