@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PIECE = 5  # bytes
-BLOCK = 4096  # pieces compared at once: a long text needs no more memory than a short one
+BLOCK = 5_000  # pieces compared at once: a long text needs no more memory than a short one
 ORDERS = 64
 BANDS = 16
 NEARLY = 0.8  # share of common pieces of question and answer together
