@@ -1,12 +1,13 @@
 """A suffix of the key sets the scene, and the date."""
 
+import asyncio
 import datetime
-import time
+import threading
 
 import openai
 import pytest
 
-from helpers.local_api.scenarios import SCENARIOS, STAGE_DATE
+from helpers.local_api.scenarios import SCENARIOS, SLOW_SECONDS, STAGE_DATE
 
 from .conftest import MODEL, rows
 from .test_chat import MESSAGES
@@ -86,12 +87,33 @@ def test_flaky_makes_one_job_and_not_three(api, scene):
 
 
 def test_slow_answers_later(api, monkeypatch):
-    monkeypatch.setattr("helpers.local_api.scenarios.SLOW_SECONDS", 0.5)
-    started = time.monotonic()
-    api.another_client(api.key + ".slow").models.list()
-    assert time.monotonic() - started >= 0.5
-    with pytest.raises(openai.APITimeoutError):
-        api.another_client(api.key + ".slow", timeout=0.1).models.list()
+    """Each answer waits for the seconds that the scene is said to take; without a scene it waits for none."""
+    waits = []
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("helpers.local_api.app.anyio.sleep", noted)
+    for suffix in (".slow", "", ".slow"):
+        assert api.another_client(api.key + suffix).models.list().data
+    assert waits == [SLOW_SECONDS, 0, SLOW_SECONDS]
+    assert f"takes {SLOW_SECONDS:.0f} seconds longer" in SCENARIOS["slow"]
+
+
+def test_a_client_gives_up_on_a_slow_answer(api, monkeypatch):
+    """The answer comes when the client is gone for certain, so that its time-out does not race with it."""
+    given_up = threading.Event()
+
+    async def until_the_client_is_gone(_: float) -> None:
+        while not given_up.is_set():
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("helpers.local_api.app.anyio.sleep", until_the_client_is_gone)
+    try:
+        with pytest.raises(openai.APITimeoutError):
+            api.another_client(api.key + ".slow", timeout=0.1).models.list()
+    finally:
+        given_up.set()
 
 
 @pytest.mark.parametrize(
