@@ -34,6 +34,7 @@ FIGURE = re.compile(
 )
 ISO_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")  # has a test of its own: it must stand in the table of models
 NAMES_WITH_FIGURES = ("article of 2023", "95 % interval", "EMNLP 2024")
+ALERT = re.compile(r"""\bclass\s*=\s*(?:"[^"]*(?<![\w-])alert|'[^']*(?<![\w-])alert|alert)""", re.IGNORECASE)
 IMAGE_DATA = ("image/png", "image/jpeg")
 
 
@@ -57,6 +58,7 @@ def problems_of_a_lesson(notebook: NotebookNode) -> list[str]:
         *code(notebook),
         *typed_figures(notebook),
         *taken_names(notebook),
+        *alert_boxes(notebook),
     ]
 
 
@@ -193,6 +195,12 @@ def taken_names(notebook: NotebookNode) -> list[str]:
         imported = {name.asname or name.name for name in imports(cell)}
         found += [f"{name!r} is a helper, and something else here" for name in taken & stored - imported]
     return found
+
+
+def alert_boxes(notebook: NotebookNode) -> list[str]:
+    """No box of an alert class: its colours are JupyterLab's and illegible; a warning is a quotation."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return [f"an alert box: {match[0]}" for text in texts for match in ALERT.finditer(text)]
 
 
 def tasks(notebook: NotebookNode) -> list[str]:
