@@ -1,28 +1,28 @@
 """Tests in a real browser: JupyterLab on a copy of the course, Chromium driven by Playwright.
 
-Every test that uses ``lab`` also checks that the page asked nothing of any other machine. After a failure a
-picture of the page lies in the test's temporary folder; its path is in the report.
+To load JupyterLab's page is the dearest part, so one window serves test after test, with a new kernel for each
+notebook. Every test that uses ``lab`` also checks that the page asked nothing of any other machine. After a failure
+a picture of the page lies in the test's temporary folder, its path is in the report, and the next test gets a new
+window.
 """
 
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 ROOT = Path(__file__).parents[2]
 NO_NETWORK = ROOT / "tests" / "no_network"
@@ -38,15 +38,18 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
-START_SECONDS, RUN_SECONDS, STOP_SECONDS = 60, 180, 15
+START_SECONDS, RUN_SECONDS, STOP_SECONDS, PATIENCE = 180, 180, 15, 120
+NO_PAGE = "about:blank"
+LIGHT, DARK = THEMES = ("JupyterLab Light", "JupyterLab Dark")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-expect.set_options(timeout=60_000)
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
     if report.when == "call":
         page = getattr(item, "page", None)
         if report.failed and page is not None:
@@ -76,7 +79,7 @@ def chromium() -> str:
 
 
 # Not for the whole session: while Playwright is there, no other test of this process can run an event loop.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
@@ -103,10 +106,9 @@ def server(chromium, tmp_path_factory) -> Iterator[Server]:
             ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
             shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     (folder / "notebooks").mkdir(exist_ok=True)
-    port, token = _free_port(), secrets.token_hex(16)
     with open(base / "server.log", "w") as log:
         process = subprocess.Popen(
-            _lab_command(folder, port, token),
+            _lab_command(folder),
             env=_lab_environment(base, folder),
             cwd=folder,
             stdout=log,
@@ -114,19 +116,17 @@ def server(chromium, tmp_path_factory) -> Iterator[Server]:
             start_new_session=True,
         )
         try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_up(process, url, token, base / "server.log")
+            url, token = _address(process, base)
             yield Server(url, token, folder)
         finally:
             _stop(process)
 
 
-def _lab_command(folder: Path, port: int, token: str) -> list[str]:
+def _lab_command(folder: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
-        f"--port={port}",
+        "--port=0",  # any that is free
         "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={token}",
         f"--ServerApp.root_dir={folder}",
         "--expose-app-in-browser",
         "--LabApp.extension_manager=readonly",
@@ -151,20 +151,16 @@ def _lab_environment(base: Path, folder: Path) -> dict[str, str]:
     return os.environ | {name: str(base / place) for name, place in own.items()} | {"PYTHONPATH": path}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_until_up(process: subprocess.Popen, url: str, token: str, log: Path) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _address(process: subprocess.Popen, base: Path) -> tuple[str, str]:
+    """URL and token, from the file that a Jupyter server writes when it listens."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), opener.open(f"{url}/api/status?token={token}", timeout=5):
-            return
-        time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start. Its log:\n{log.read_text()[-3000:]}")
+        for written in (base / "runtime").glob("jpserver-*.json"):
+            with contextlib.suppress(ValueError):  # half-written
+                found = json.loads(written.read_text(encoding="utf-8"))
+                return f"http://127.0.0.1:{found['port']}", found["token"]
+        time.sleep(0.1)
+    pytest.fail(f"JupyterLab did not start. Its log:\n{(base / 'server.log').read_text()[-3000:]}")
 
 
 def _stop(process: subprocess.Popen) -> None:
@@ -202,31 +198,30 @@ class Notebook:
         return self.page.locator(".jp-CodeCell").nth(number - 1).locator(".jp-Cell-outputArea")
 
 
-# The "kernel idle" icon cannot be trusted: it is shown before the notebook is ready.
-READY = """async () => {
-    const pause = () => new Promise(done => setTimeout(done, 100));
-    while (!window.jupyterapp) await pause();
-    const app = window.jupyterapp;
-    await app.restored;
-    while (!app.shell.currentWidget?.sessionContext) await pause();
-    const context = app.shell.currentWidget.context;
-    await context.ready;
-    await context.sessionContext.ready;
-    while (!context.sessionContext.session?.kernel) await pause();
-    await context.sessionContext.session.kernel.info;
+STARTED = """async () => {
+    while (!window.jupyterapp) await new Promise(done => setTimeout(done, 50));
+    await window.jupyterapp.restored;
 }"""
-SHOW_NOTEBOOK = """async () => {
-    const pause = () => new Promise(done => setTimeout(done, 100));
-    while (!window.jupyterapp) await pause();
-    const app = window.jupyterapp;
-    await app.restored;
-    for (const before of [...app.shell.widgets("main")]) before.dispose();
-    const kernelPreference = {shouldStart: false, canStart: false};
-    const opened = await app.commands.execute(
-        "docmanager:open", {path: NAME, factory: "Notebook", kernelPreference}
-    );
+# The "kernel idle" icon cannot be trusted: it is shown before the notebook is ready.
+OPEN = """async ([path, withKernel]) => {
+    const pause = () => new Promise(done => setTimeout(done, 50));
+    const {commands, shell} = window.jupyterapp;
+    const options = withKernel ? {} : {kernelPreference: {shouldStart: false, canStart: false}};
+    const opened = await commands.execute("docmanager:open", {path, factory: "Notebook", ...options});
     await opened.context.ready;
     await opened.revealed;
+    while (shell.currentWidget !== opened) await pause();
+    if (!withKernel) return;
+    const {sessionContext} = opened.context;
+    await sessionContext.ready;
+    while (!sessionContext.session?.kernel) await pause();
+    await sessionContext.session.kernel.info;
+}"""
+CLOSE_ALL = """async () => {
+    const {shell, serviceManager: {sessions, kernels}} = window.jupyterapp;
+    for (const document of [...shell.widgets("main")]) document.dispose();
+    await sessions.shutdownAll();
+    await kernels.shutdownAll();
 }"""
 RUN_ALL = """async () => { await window.jupyterapp.commands.execute("notebook:run-all-cells"); }"""
 CHANGE_THEME = """theme => window.jupyterapp.commands.execute("apputils:change-theme", {theme})"""
@@ -236,17 +231,19 @@ CODE_CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.shared
     .map(cell => cell.toJSON()).filter(cell => cell.cell_type === "code")"""
 
 
-def await_in_page(page: Page, function: str, seconds: float) -> None:
+def await_in_page(page: Page, function: str, seconds: float, given: object = None) -> None:
     """Awaits a JavaScript function in the page, which Playwright itself would do for ever."""
     page.evaluate(
-        f"""() => Promise.race([({function})(), new Promise((_, reject) =>
-            setTimeout(() => reject(new Error("not done after {seconds} seconds")), {seconds * 1000}))])"""
+        f"""given => Promise.race([({function})(given), new Promise((_, reject) =>
+            setTimeout(() => reject(new Error("not done after {seconds} seconds")), {seconds * 1000}))])""",
+        given,
     )
 
 
 def change_theme(page: Page, theme: str) -> None:
     """Gives JupyterLab the colours of a theme, and waits until they are seen."""
-    page.evaluate(CHANGE_THEME, theme)
+    if page.locator("body").get_attribute("data-jp-theme-name") != theme:
+        page.evaluate(CHANGE_THEME, theme)
     expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_be_attached()
     expect(page.locator("#jupyterlab-splash")).to_have_count(0)  # it lies over all while the colours load
     page.wait_for_function(NOTHING_MOVES)
@@ -260,21 +257,29 @@ class Lab:
     page: Page
     foreign: list[str] = field(default_factory=list)
 
-    def open_notebook(self, name: str, theme: str = "JupyterLab Light") -> Notebook:
-        """Opens a notebook, a path below the course folder, in a fresh workspace with a running kernel."""
-        self.page.goto(f"{self.server.url}/lab/tree/{quote(name)}?token={self.server.token}&reset")
-        await_in_page(self.page, READY, START_SECONDS)
-        change_theme(self.page, theme)
+    def open_notebook(self, name: str) -> Notebook:
+        """Opens a notebook, a path below the course folder, in place of those before, with a kernel of its own."""
+        self._open(name, with_kernel=True)
+        change_theme(self.page, LIGHT)
         return Notebook(self.page, name)
 
     def show_notebook(self, name: str) -> Notebook:
-        """Opens a notebook to be looked at only, without a kernel, in place of the one before."""
-        if "/lab" not in self.page.url:
-            self.page.goto(f"{self.server.url}/lab?token={self.server.token}&reset")
-        await_in_page(self.page, SHOW_NOTEBOOK.replace("NAME", json.dumps(name)), START_SECONDS)
+        """Opens a notebook to be looked at only, without a kernel, in place of those before."""
+        self._open(name, with_kernel=False)
         return Notebook(self.page, name)
 
-    def run(self, *sources: str, theme: str = "JupyterLab Light") -> Notebook:
+    def _open(self, name: str, with_kernel: bool) -> None:
+        if self.page.url == NO_PAGE:
+            self.page.goto(f"{self.server.url}/lab?token={self.server.token}&reset")
+            await_in_page(self.page, STARTED, START_SECONDS)
+        self.close_all()
+        await_in_page(self.page, OPEN, START_SECONDS, [name, with_kernel])
+
+    def close_all(self) -> None:
+        """Closes all documents, unsaved, and ends all kernels."""
+        await_in_page(self.page, CLOSE_ALL, PATIENCE)
+
+    def run(self, *sources: str) -> Notebook:
         """Makes a notebook of these code cells, opens it and runs it."""
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -282,7 +287,7 @@ class Lab:
             nbformat.v4.new_notebook(cells=cells, metadata=kernel),
             self.server.folder / "made_by_a_test.ipynb",
         )
-        notebook = self.open_notebook("made_by_a_test.ipynb", theme)
+        notebook = self.open_notebook("made_by_a_test.ipynb")
         notebook.run_all()
         return notebook
 
@@ -295,23 +300,51 @@ def is_foreign(url: str) -> bool:
     return parts.hostname not in LOOPBACK
 
 
-@contextlib.contextmanager
-def window(server: Server, browser: Browser) -> Iterator[Lab]:
-    """A fresh browser window. At the end, no request may have left this machine; kernels are ended."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    lab = Lab(server, context.new_page())
-    for kind in ("request", "websocket"):
-        lab.page.on(kind, lambda asked: is_foreign(asked.url) and lab.foreign.append(asked.url))
-    yield lab
-    with contextlib.suppress(Exception):
-        lab.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
-    context.close()
-    assert lab.foreign == [], f"The page asked other machines: {lab.foreign}"
+class Windows:
+    """Lends one browser window again and again. After a test that leaves it in doubt there is a new one."""
+
+    def __init__(self, server: Server, browser: Browser):
+        self._server, self._browser, self._kept = server, browser, None
+
+    def lend(self) -> Lab:
+        """A window without documents, and an empty record."""
+        lab, self._kept = self._kept or self._new(), None
+        lab.foreign.clear()
+        return lab
+
+    def _new(self) -> Lab:
+        context = self._browser.new_context(viewport={"width": 1280, "height": 1000})
+        context.set_default_timeout(PATIENCE * 1000)
+        lab = Lab(self._server, context.new_page())
+        for kind in ("request", "websocket"):
+            lab.page.on(kind, lambda asked: is_foreign(asked.url) and lab.foreign.append(asked.url))
+        return lab
+
+    def take_back(self, lab: Lab, in_doubt: bool) -> None:
+        """Closes what is open and ends its kernels. What cannot be closed, or asks a question, is in doubt."""
+        try:
+            if lab.page.url != NO_PAGE:
+                lab.close_all()
+            in_doubt = in_doubt or lab.page.locator(".jp-Dialog").count() > 0
+        except PlaywrightError:
+            in_doubt = True
+        if in_doubt:
+            lab.page.context.close()
+        else:
+            self._kept = lab
+
+
+@pytest.fixture(scope="package")
+def windows(server, browser) -> Windows:
+    """The windows of all tests that run one after another in this process."""
+    return Windows(server, browser)
 
 
 @pytest.fixture
-def lab(server, browser, request, tmp_path) -> Iterator[Lab]:
-    """A window of its own for one test. After a failure a picture of it lies in the test's temporary folder."""
-    with window(server, browser) as lab:
-        request.node.page = lab.page
-        yield lab
+def lab(windows, request, tmp_path) -> Iterator[Lab]:
+    """A window for one test, which may not ask anything of other machines."""
+    lab = windows.lend()
+    request.node.page = lab.page
+    yield lab
+    windows.take_back(lab, in_doubt=request.node.failed or lab.foreign != [])
+    assert lab.foreign == [], f"The page asked other machines: {lab.foreign}"

@@ -5,6 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import THEMES, change_theme
 from tests.browser.contrast import contrast
 from tests.browser.test_quiz import tab_to
 
@@ -21,8 +22,8 @@ LEFT, SAME, RIGHT = "Left is better", "No difference", "Right is better"
 def open_test(lab):
     """A function: runs a notebook with a blind test of so many questions, returns the page."""
 
-    def open_and_run(asked: int, seed: int, theme: str = "JupyterLab Light") -> Page:
-        page = lab.run(SOURCE.format(asked=asked, seed=seed), theme=theme).page
+    def open_and_run(asked: int, seed: int) -> Page:
+        page = lab.run(SOURCE.format(asked=asked, seed=seed)).page
         expect(page.locator(".blind-test").get_by_role("button", name=LEFT)).to_be_visible()
         return page
 
@@ -71,11 +72,12 @@ def test_with_the_keyboard_only(open_test, server):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_legible_in_both_themes(open_test, theme):
+def test_legible_in_both_themes(open_test):
     """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more. No button is cut off."""
-    page = open_test(asked=3, seed=1, theme=theme)
-    for part in ("[role=status] strong >> nth=0", ".answers p >> nth=0", "button >> nth=0"):
-        assert contrast(page, page.locator(f".blind-test {part}")) >= 4.5, f"{part} in {theme}"
-    for button in page.locator(".blind-test button").all():
-        assert button.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), button.text_content()
+    page = open_test(asked=3, seed=1)
+    for theme in THEMES:
+        change_theme(page, theme)
+        for part in ("[role=status] strong >> nth=0", ".answers p >> nth=0", "button >> nth=0"):
+            assert contrast(page.locator(f".blind-test {part}")) >= 4.5, f"{part} in {theme}"
+        for button in page.locator(".blind-test button").all():
+            assert button.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), button.text_content()

@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from helpers.costs import BreakEven
 from helpers.widgets.cost_calculator import GUESSED, NUMBERS, sums
+from tests.browser.conftest import THEMES, change_theme
 from tests.browser.contrast import contrast
 from tests.browser.test_token_explorer import choose, tab_to
 
@@ -23,8 +24,8 @@ def name(label: str) -> str:
 def calculate(lab):
     """A function: runs a notebook with a calculator, returns the page."""
 
-    def open_and_run(theme: str = "JupyterLab Light") -> Page:
-        return lab.run(SOURCE, theme=theme).page
+    def open_and_run() -> Page:
+        return lab.run(SOURCE).page
 
     return open_and_run
 
@@ -107,11 +108,11 @@ def test_two_prices_in_a_cell_are_not_taken_for_a_formula(lab):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_legible_in_both_themes(calculate, theme):
+def test_legible_in_both_themes(calculate):
     """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more."""
-    page = calculate(theme)
+    page = calculate()
     expect_shown(page, sums(MODEL, MODEL, START))
-    for part in ("p[role=status]", "svg text", "caption", "td", "th", "label"):
-        found = page.locator(f".cost-calculator {part}").first
-        assert contrast(page, found) >= 4.5, f"{part} in {theme}"
+    for theme in THEMES:
+        change_theme(page, theme)
+        for part in ("p[role=status]", "svg text", "caption", "td", "th", "label"):
+            assert contrast(page.locator(f".cost-calculator {part}").first) >= 4.5, f"{part} in {theme}"

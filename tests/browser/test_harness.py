@@ -3,7 +3,14 @@
 import nbformat
 import pytest
 
+from tests.browser.conftest import Windows
+
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+KERNELS = """async () => {
+    const {kernels} = window.jupyterapp.serviceManager;
+    await kernels.refreshRunning();
+    return [...kernels.running()].map(({id}) => id);
+}"""
 
 
 @pytest.fixture
@@ -43,3 +50,44 @@ def test_cells_and_outputs_are_read(open_cells):
     notebook.run_all()
     assert notebook.cells()[0]["outputs"][0]["data"]["text/plain"] == "42"
     assert "42" in notebook.output(1).inner_text()
+
+
+@pytest.mark.slow
+def test_one_window_serves_test_after_test_with_a_new_kernel_each_time(windows):
+    kernels = []
+    for _ in range(2):
+        lab = windows.lend()
+        notebook = lab.run("'left_over' in globals()", "left_over = 1")
+        assert [cell["execution_count"] for cell in notebook.cells()] == [1, 2]
+        assert notebook.cells()[0]["outputs"][0]["data"]["text/plain"] == "False"
+        kernels += lab.page.evaluate(KERNELS)
+        lab.foreign.append("http://example.invalid/of-this-test-only")
+        windows.take_back(lab, in_doubt=False)
+        assert lab.page.evaluate(KERNELS) == []
+        assert lab.page.locator(".jp-Notebook").count() == 0
+    assert len({*kernels}) == len(kernels) == 2
+    again = windows.lend()
+    assert again is lab and again.foreign == []
+    windows.take_back(again, in_doubt=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leave", [lambda lab: None, lambda lab: lab.page.close()], ids=["failed", "closed"])
+def test_after_a_failure_or_with_its_page_closed_a_window_is_not_lent_again(server, browser, leave):
+    windows = Windows(server, browser)
+    lab = windows.lend()
+    leave(lab)
+    windows.take_back(lab, in_doubt=not lab.page.is_closed())
+    assert lab.page.is_closed()
+    again = windows.lend()
+    assert again is not lab
+    again.page.context.close()
+
+
+@pytest.mark.slow
+def test_a_window_with_an_open_question_is_not_lent_again(windows):
+    lab = windows.lend()
+    lab.run("1").page.evaluate("() => { window.jupyterapp.commands.execute('help:about'); }")
+    lab.page.locator(".jp-Dialog").wait_for()
+    windows.take_back(lab, in_doubt=False)
+    assert lab.page.is_closed()
