@@ -11,6 +11,37 @@ import pytest
 from tests import tiers
 from tests.environment import ROOT
 
+# What the full length of each kind is at least; the other endurance tests are compared with their own sample only.
+AT_LEAST = {
+    "behaviour/test_kill.py": 200,
+    "behaviour/test_trained_kills.py": 30,
+    "behaviour/test_fuzz.py": 20_000,
+    "behaviour/test_crowd.py": 30,
+    "behaviour/test_real_model.py": 112,
+    "behaviour/test_large_upload.py": 512,
+    "behaviour/test_spend_guard.py": 5_000,
+    "behaviour/test_starter.py": 20,
+    "behaviour/test_setup.py": 16,
+    "behaviour/test_hostile.py": 17,
+    "behaviour/test_owners.py": 2_825,
+    "behaviour/test_growth.py": 10_000,
+    "unit/test_state_folder.py": 200,
+    "notebooks/test_killed_lessons.py": 4,
+    "notebooks/test_trained_lessons.py": 24,
+    "notebooks/test_used_state.py": 2,
+}
+COLLECT = """
+import pytest, sys
+
+class Show:
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            if found := item.get_closest_marker("endurance"):
+                counts = found.kwargs["sample"], found.kwargs["soak"], item.callspec.params["count"]
+                print("FOUND", item.nodeid.split("[")[0], *counts)
+
+sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "tests"], plugins=[Show()]))
+"""
 ENDURANCE = """
 import pytest
 @pytest.mark.endurance(sample=2, soak=30)
@@ -38,6 +69,21 @@ def course(tmp_path):
     file = tmp_path / "test_x.py"
     file.write_text(ENDURANCE)
     return file
+
+
+@pytest.mark.slow
+def test_every_endurance_test_has_a_small_count_here_and_a_larger_one_in_the_soak_tier():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-c", COLLECT]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    found = [line.split()[1:] for line in run.stdout.splitlines() if line.startswith("FOUND ")]
+    least: dict[str, int] = {}
+    for name, sample, soak, count in sorted(found):
+        print(f"{name}: {sample} in --all, {soak} in --soak")
+        assert int(sample) < int(soak) and count == sample, name
+        file = name.split("::")[0].removeprefix("tests/")
+        least[file] = min(least.get(file, int(soak)), int(soak))
+    assert {file: count for file, count in AT_LEAST.items() if least.get(file, 0) < count} == {}, run.stdout
 
 
 @pytest.mark.slow
