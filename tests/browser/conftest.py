@@ -38,9 +38,10 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
-START_SECONDS, RUN_SECONDS, STOP_SECONDS, PATIENCE = 180, 180, 15, 120
+START_SECONDS, RUN_SECONDS, STOP_SECONDS = 180, 180, 15
+PATIENCE = 120  # seconds: a deadline for a hang, not a measure of speed
 NO_PAGE = "about:blank"
-LIGHT, DARK = THEMES = ("JupyterLab Light", "JupyterLab Dark")
+THEMES = ("JupyterLab Light", "JupyterLab Dark")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 expect.set_options(timeout=PATIENCE * 1000)
@@ -78,7 +79,8 @@ def chromium() -> str:
     pytest.skip(reason)
 
 
-# Not for the whole session: while Playwright is there, no other test of this process can run an event loop.
+# Not for the whole session: while Playwright is there, no other test of this process can run an event loop. The
+# package is left before another one is entered.
 @pytest.fixture(scope="package")
 def browser(chromium) -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -226,7 +228,8 @@ CLOSE_ALL = """async () => {
 RUN_ALL = """async () => { await window.jupyterapp.commands.execute("notebook:run-all-cells"); }"""
 CHANGE_THEME = """theme => window.jupyterapp.commands.execute("apputils:change-theme", {theme})"""
 # Until the old colours have faded away they lie over the new ones, and nobody can say what is legible.
-NOTHING_MOVES = """() => document.getAnimations().every(one => one.playState !== "running")"""
+NOTHING_MOVES = """() => document.getAnimations()
+    .every(one => !(one instanceof CSSTransition) || one.playState !== "running")"""
 CODE_CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
     .map(cell => cell.toJSON()).filter(cell => cell.cell_type === "code")"""
 
@@ -260,7 +263,7 @@ class Lab:
     def open_notebook(self, name: str) -> Notebook:
         """Opens a notebook, a path below the course folder, in place of those before, with a kernel of its own."""
         self._open(name, with_kernel=True)
-        change_theme(self.page, LIGHT)
+        change_theme(self.page, THEMES[0])
         return Notebook(self.page, name)
 
     def show_notebook(self, name: str) -> Notebook:

@@ -4,6 +4,7 @@ import nbformat
 import pytest
 
 from tests.browser.conftest import Windows
+from tests.browser.contrast import contrast, measure
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 KERNELS = """async () => {
@@ -91,3 +92,48 @@ def test_a_window_with_an_open_question_is_not_lent_again(windows):
     lab.page.locator(".jp-Dialog").wait_for()
     windows.take_back(lab, in_doubt=False)
     assert lab.page.is_closed()
+
+
+SVG = '<svg width="99" height="30"><rect width="99" height="30" fill="#000"/>{}</svg>'
+
+
+@pytest.mark.slow
+def test_contrast_is_that_to_what_is_painted_beneath(server, browser):
+    """#777 on white has 4.48, #767676 has 4.54, and half of a black 3.98."""
+    contrasts = {
+        '<p style="color: #777">a</p>': 4.48,
+        '<p style="color: #767676">a</p>': 4.54,
+        '<p style="color: rgb(0 0 0 / 50%)">a</p>': 3.98,
+        '<p style="color: black; opacity: 0.5">a</p>': 3.98,
+        '<div style="background: black"><p style="color: white">a</p></div>': 21,
+        '<p style="color: white; background: rgb(0 0 0 / 50%)">a</p>': 3.98,
+        SVG.format('<text y="20" fill="#fff">a</text>'): 21,
+        SVG.format('<text y="20" fill="#fff" fill-opacity="0.5">a</text>'): 5.28,
+        SVG.format('<text y="20" pointer-events="none">a</text>'): 1,
+    }
+    page = Windows(server, browser).lend().page
+    for html, wanted in contrasts.items():
+        page.set_content(f"<main>{html}</main>")
+        assert contrast(page.locator("main")) == pytest.approx(wanted, abs=0.05), html
+    page.context.close()
+
+
+@pytest.mark.slow
+def test_large_text_needs_less_contrast_and_what_cannot_be_measured_is_a_fault(server, browser):
+    faults = {
+        '<p style="color: #888; font-size: 24px">a</p>': "",
+        '<p style="color: #888; font: bold 19px sans-serif">a</p>': "",
+        '<p style="color: #888; font-size: 19px">a</p>': "contrast of 3.54, less than 4.5",
+        '<p style="color: #aaa; font-size: 24px">a</p>': "contrast of 2.32, less than 3.0",
+        '<p style="display: none">a</p>': "it takes no place",
+        '<p style="clip-path: inset(50%)">a</p>': "cut off or out of sight",
+        '<p style="filter: invert(1)">a</p>': "a filter changes its colours",
+        '<p style="background: url(data:,)">a</p>': "a background image or gradient lies there",
+        "<p>.</p>": "it has no text",
+    }
+    page = Windows(server, browser).lend().page
+    for html, wanted in faults.items():
+        page.set_content(html)
+        (found,) = measure(page, [page.query_selector("p")])
+        assert wanted in found.fault() and bool(wanted) is bool(found.fault()), found
+    page.context.close()
