@@ -28,6 +28,7 @@ NOTEBOOKS = ROOT / "notebooks"
 SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 GENERATED = "generated"
 CELL_SECONDS = 120
+KERNEL_SECONDS = 180  # a deadline for a hang: to start one takes long on a busy machine
 WORDS_A_MINUTE = 180
 MINUTES_A_CODE_CELL = 1
 MINUTES_AN_EXERCISE = 6
@@ -116,6 +117,7 @@ def execute(notebook: NotebookNode, folder: Path, seconds: int = CELL_SECONDS) -
     client = NotebookClient(
         notebook,
         timeout=seconds,
+        startup_timeout=KERNEL_SECONDS,
         kernel_name=CURRENT_ENV_KERNEL_NAME,
         resources={"metadata": {"path": str(folder)}},
         store_widget_state=False,
