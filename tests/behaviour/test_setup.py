@@ -334,7 +334,9 @@ def test_stopping_it_stops_jupyterlab(number, ready, tmp_path):
     course = ready.copy(tmp_path / "course")
     lab = course.site_packages / "jupyterlab" / "__main__.py"
     lab.write_text(mini_course.JUPYTERLAB.format(seconds=300))
+    as_before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored, in children too
     process = course.popen()
+    signal.signal(number, as_before)
     pid = next(int(line.split()[1]) for line in process.stdout if line.startswith("JupyterLab "))
     process.send_signal(number)
     process.communicate()
