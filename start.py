@@ -920,6 +920,7 @@ def kept_pip_settings():
     """As variables, what the user has set for pip, in files or in variables, as far as it is in PIP_SETTINGS."""
     # Some settings would keep pip from listing them all.
     environment = dict(clean_environment(), PIP_USER="0", PIP_GLOBAL="0", PIP_SITE="0", PIP_QUIET="0")
+    environment.pop("PIP_LOG", None)  # it would be written
     command = [str(venv_python()), "-m", "pip", "--python=", "config", "list"]
     listed = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace")
     found = {}

@@ -19,6 +19,9 @@ def _config(app: Starlette, port: int) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         ws="none",
+        # The openai client drops an idle connection after 5 seconds. A server that does so just then, as uvicorn
+        # would, resets one that is about to be used.
+        timeout_keep_alive=60,
         timeout_graceful_shutdown=2,  # seconds; a reader that has stopped reading must not block the end
     )
 
