@@ -57,6 +57,11 @@ def outside() -> dict[str, str]:
     return json.loads(os.environ[OUTSIDE])
 
 
+def for_another_pytest() -> dict[str, str]:
+    """The environment without what this pytest has put into it: for a run of its own in a subprocess."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
 # --- pytest hooks ----------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from helpers.local_api.engines.trained import lease
 from tests.environment import ROOT
 
 
@@ -20,7 +21,7 @@ def launch(store, name: str) -> None:
     """Stands in for ``lease._launch``."""
     folder = store.folder.resolve()
     (folder / "trained").mkdir(exist_ok=True)
-    order = {"folder": str(folder), "name": name, "environment": dict(os.environ)}
+    order = {"folder": str(folder), "name": name, "environment": lease.environment()}
     nursery = _nursery()
     nursery.stdin.write(json.dumps(order) + "\n")
     nursery.stdin.flush()
@@ -31,9 +32,8 @@ def launch(store, name: str) -> None:
 def _nursery() -> subprocess.Popen:
     """Ends with the process that asked for it, as nobody writes to it any more."""
     command = [sys.executable, "-m", __name__]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+    return subprocess.Popen(command, cwd=ROOT, env=lease.environment(), text=True, **pipes)
 
 
 def title(folder: Path) -> str:

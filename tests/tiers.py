@@ -108,17 +108,15 @@ def machine() -> str:
     """This computer in words: processor, cores, memory, system and Python."""
     import psutil
 
+    from data.recorded.make import processor
+
     memory = round(psutil.virtual_memory().total / 2**30)
-    parts = [_processor(), f"{os.cpu_count()} cores", f"{memory} GB", platform.system()]
+    bfloat16 = "bfloat16" if _computes_with_bfloat16() else "no bfloat16"
+    parts = [f"{processor()} ({bfloat16})", f"{os.cpu_count()} cores", f"{memory} GB", platform.system()]
     return ", ".join([*parts, f"Python {platform.python_version()}"])
 
 
-def _processor() -> str:
-    """Its name, and whether it computes with bfloat16, on which the real trainings hang. Linux tells both."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    known = "bfloat16" if "bf16" in facts.get("flags", "") else "no bfloat16"
-    return f"{facts.get('model name', platform.machine())} ({known})"
+def _computes_with_bfloat16() -> bool:
+    """Whether the processor does, on which the real trainings hang. Only Linux tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "bf16" in cpuinfo.read_text(encoding="utf-8")

@@ -15,8 +15,7 @@ from tests.notebooks import refresh
 def run_all_notebooks(state: Path) -> str:
     """What pytest says if one fails; else nothing."""
     # The sums of an older processor, which round differently: what a lesson shows must not depend on that.
-    older = {"OPENBLAS_CORETYPE": "Sandybridge"}
-    older |= {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    older = {"OPENBLAS_CORETYPE": "Sandybridge"} | environment.for_another_pytest()
     command = [sys.executable, "-m", "pytest", "notebooks", "-q", "-n", "2", "--dist", "loadfile"]
     run = subprocess.run(
         [*command, f"--state-folder={state}"], cwd=environment.ROOT, env=older, capture_output=True, text=True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import CLOSED_PROXY, KEY_NAMES, ROOT, outside
+from tests.environment import CLOSED_PROXY, KEY_NAMES, ROOT, for_another_pytest, outside
 from tests.no_network.sitecustomize import is_own_computer
 
 OTHER_COMPUTER = "192.0.2.1"  # reserved for documentation (RFC 5737): nobody answers there
@@ -118,12 +118,11 @@ def run_tests(code: str, folder: Path, ci: str = "") -> subprocess.CompletedProc
     """Runs a file of tests as the suite is run, in a process of its own."""
     file = folder / "test_x.py"
     file.write_text(code)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     options = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", "-n", "1", str(file)]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options],
         cwd=ROOT,
-        env=environment | {"CI": ci},
+        env=for_another_pytest() | {"CI": ci},
         capture_output=True,
         text=True,
     )

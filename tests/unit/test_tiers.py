@@ -1,7 +1,6 @@
 """The tiers: which tests there are in two of them, and the table that the soak tier writes."""
 
 import csv
-import os
 import re
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import sys
 import pytest
 
 from tests import tiers
-from tests.environment import ROOT
+from tests.environment import ROOT, for_another_pytest
 
 # What the full length of each kind is at least; the other endurance tests are compared with their own sample only.
 AT_LEAST = {
@@ -57,9 +56,10 @@ def test_other(): pass
 
 def run_tests(*options: str) -> str:
     """What pytest prints, run as the suite is run."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider"]
-    run = subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [*command, *options], cwd=ROOT, env=for_another_pytest(), capture_output=True, text=True
+    )
     return run.stdout
 
 
@@ -73,9 +73,8 @@ def course(tmp_path):
 
 @pytest.mark.slow
 def test_every_endurance_test_has_a_small_count_here_and_a_larger_one_in_the_soak_tier():
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     command = [sys.executable, "-c", COLLECT]
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=ROOT, env=for_another_pytest(), capture_output=True, text=True)
     found = [line.split()[1:] for line in run.stdout.splitlines() if line.startswith("FOUND ")]
     least: dict[str, int] = {}
     for name, sample, soak, count in sorted(found):

@@ -90,14 +90,18 @@ def ensure_worker(store: Store) -> None:
     _launch(store, name)
 
 
+def environment() -> dict[str, str]:
+    """That of the training process: without keys, and without a word to the hub."""
+    return without_keys() | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"}
+
+
 def _launch(store: Store, name: str) -> None:
     module = "helpers.local_api.engines.trained.worker"
     worker = [sys.executable, "-m", module, str(store.folder.resolve()), name]
     log = store.folder.resolve() / "trained" / "worker.log"
     log.parent.mkdir(mode=0o700, exist_ok=True)
-    settings = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"}
     command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log), *worker]
-    subprocess.run(command, cwd=ROOT, env=without_keys() | settings, stdin=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, check=True)
 
 
 def _put(store: Store, db, name: str, seconds: float, pid: int | None = None) -> None:
