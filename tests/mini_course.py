@@ -28,8 +28,12 @@ FILES = {
     "helpers/tokens.py": "",
     "helpers/connect.py": "",
     "helpers/local_api/__init__.py": "",
-    "helpers/local_api/__main__.py": "import os\nprint(os.environ['LOCAL_API_HOME'])\n",
-    "helpers/local_api/store.py": "class Store:\n    def close(self): pass\n",
+    "helpers/local_api/store.py": """import os
+
+class Store:
+    folder = os.environ["LOCAL_API_HOME"]
+    def close(self): pass
+""",
 }
 
 
