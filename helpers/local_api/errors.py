@@ -106,6 +106,12 @@ def storage_error(error: BaseException) -> APIError | None:
     return None
 
 
+def storage_error_of_a_job(error: BaseException) -> dict | None:
+    """The same as the ``error`` of a job that failed for it."""
+    known = storage_error(error)
+    return known and {"code": known.error["code"], "message": known.error["message"], "param": None}
+
+
 def _storage(status: int, message: str, code: str) -> APIError:
     return APIError(status, message, type="server_error", code=code, headers={"x-should-retry": "false"})
 

@@ -79,8 +79,8 @@ def advance(store: Store, job_id: str, owner: str) -> None:
 
 def _what_went_wrong(error: BaseException) -> dict:
     """The error of a job that ended for no fault of its files."""
-    if known := errors.storage_error(error):
-        return {"code": known.error["code"], "message": known.error["message"], "param": None}
+    if known := errors.storage_error_of_a_job(error):
+        return known
     traceback.print_exception(error)
     message = "The local API made a mistake. Please report it."
     return {"code": "server_error", "message": message, "param": None}

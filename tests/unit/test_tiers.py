@@ -24,6 +24,7 @@ AT_LEAST = {
     "behaviour/test_hostile.py": 17,
     "behaviour/test_owners.py": 2_825,
     "behaviour/test_growth.py": 10_000,
+    "unit/test_simulated_engine.py": 10,
     "unit/test_state_folder.py": 200,
     "notebooks/test_killed_lessons.py": 4,
     "notebooks/test_trained_lessons.py": 24,

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from .. import COLDEST
 from .model import Network, Turn
 from .reading import MESSAGES_LIMIT, Prompt, read_prompt, stems, text_of, tokens
 
@@ -29,7 +30,6 @@ LEARNING_RATE = 0.4  # for a multiplier of 1
 LARGEST_MULTIPLIER = 1000.0  # beyond it all is noise, and numbers overflow
 VALID_EVERY, VALID_BATCH = 10, 24  # steps between two looks at a few validation examples
 SHARPNESS = 4.0  # words: an answer is drawn as if it had this many, see answers()
-COLDEST = 1e-5  # a temperature below it counts as 0: dividing by it overflows
 PRIOR = 0.9  # how much of an answer's likelihood without the question is taken off
 BASE_EPOCHS, BASE_BATCH, BASE_RATE, BASE_SEED = 10, 8, 1.0, 0
 SHORTLIST = 60  # candidate answers whose exact likelihood is computed

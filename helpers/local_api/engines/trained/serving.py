@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .. import COLDEST
 from . import training, weights
 
 MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
 KEPT = 2  # models kept in memory
-COLDEST = 1e-5  # a temperature below it counts as 0: dividing by it overflows
 GAP_SECONDS = 0.05  # between two questions that are answered together; one answer takes some seconds
 TOO_LONG = "This model's maximum context length is {} tokens. However, your messages resulted in {} tokens."
 

@@ -94,8 +94,8 @@ def run(store: Store, lease: Lease, row: Row) -> None:
 
 
 def _explained(error: BaseException) -> dict:
-    if known := errors.storage_error(error):
-        return {"code": known.error["code"], "message": known.error["message"], "param": None}
+    if known := errors.storage_error_of_a_job(error):
+        return known
     text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         text = (
