@@ -1,7 +1,7 @@
 """Find out whether answers got better: the same questions, counted by rules that were fixed before.
 
 An *answering function* takes a question and returns an answer, both texts. It may ask a model, read a recorded
-answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of data/airport/test.jsonl.
+answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of data/airport/practice.jsonl.
 """
 
 import html

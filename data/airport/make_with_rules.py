@@ -125,9 +125,9 @@ def examples(set_name: str) -> list[dict]:
 
 
 def evaluation_rows() -> list[dict]:
-    """The rows of test_with_rules.jsonl: those of test.jsonl, then the questions that no rule answers."""
-    rows = read_jsonl("test.jsonl")
-    for number, row in enumerate(read_unanswered("test"), start=1):
+    """The rows of practice_with_rules.jsonl: those of practice.jsonl, then the questions that no rule answers."""
+    rows = read_jsonl("practice.jsonl")
+    for number, row in enumerate(read_unanswered("practice"), start=1):
         asked = {"question": row["question"], "desk": row["desk"], "facts": [], "rule": None}
         rows.append({"id": f"n{number:03}", "kind": "none"} | asked)
     for place, row in enumerate(rows):
@@ -139,7 +139,7 @@ def evaluation_rows() -> list[dict]:
 
 def files() -> dict[str, str]:
     """The three files: name -> text."""
-    all_rows = {"train": examples("train"), "valid": examples("valid"), "test": evaluation_rows()}
+    all_rows = {"train": examples("train"), "valid": examples("valid"), "practice": evaluation_rows()}
     texts = {name: "\n".join(map(json.dumps, rows)) + "\n" for name, rows in all_rows.items()}
     return {f"{name}_with_rules.jsonl": text for name, text in texts.items()}
 

@@ -73,13 +73,13 @@ ELSEWHERE = (  # nothing about an airport: does the new style show up where it w
 
 
 def questions() -> list[dict]:
-    """All questions, with the keys of test.jsonl. Kinds beside the two of that file:
+    """All questions, with the keys of practice.jsonl. Kinds beside the two of that file:
 
     trained    20 questions of the training file itself    valid    those of the validation file, some without facts
     none       no rule of the airport answers              opener   a greeting that was never trained
     elsewhere  nothing about an airport
     """
-    tests = read_jsonl("test_with_rules.jsonl")
+    tests = read_jsonl("practice_with_rules.jsonl")
     facts = {row["rule"]: row["facts"] for row in tests if row["kind"] == "paraphrase"}
     rows = [{key: row[key] for key in ("id", "kind", "question", "desk", "facts", "rule")} for row in tests]
     for kind in ("trained", "valid"):
@@ -127,9 +127,9 @@ def with_right_rule(row: dict) -> str:
 
 
 def with_given_rules(row: dict) -> str:
-    """The prompt of test_with_rules.jsonl: four rules, the right one among them if there is one."""
+    """The prompt of practice_with_rules.jsonl: four rules, the right one among them if there is one."""
     return next(
-        r["messages"][1]["content"] for r in read_jsonl("test_with_rules.jsonl") if r["id"] == row["id"]
+        r["messages"][1]["content"] for r in read_jsonl("practice_with_rules.jsonl") if r["id"] == row["id"]
     )
 
 

@@ -17,14 +17,14 @@ from helpers.local_api.vectors import embed
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 AIRPORT = DATA / "airport"
-MADE = ("train_with_rules.jsonl", "valid_with_rules.jsonl", "test_with_rules.jsonl")
+MADE = ("train_with_rules.jsonl", "valid_with_rules.jsonl", "practice_with_rules.jsonl")
 FILES = (
     "desks.txt",
     "house_style.toml",
     "rules.md",
     "train.jsonl",
     "valid.jsonl",
-    "test.jsonl",
+    "practice.jsonl",
     "with_rules_unanswered.csv",
     *MADE,
 )
@@ -93,11 +93,11 @@ RULE_TEXT = {rule_id: text for rule_id, _, text in RULES}
 RULE_DESK = {rule_id: desk for rule_id, desk, _ in RULES}
 TRAIN = read_jsonl("train.jsonl")
 VALID = read_jsonl("valid.jsonl")
-TEST = read_jsonl("test.jsonl")
-PARAPHRASES = [row for row in TEST if row["kind"] == "paraphrase"]
-NEW = [row for row in TEST if row["kind"] == "new"]
+PRACTICE = read_jsonl("practice.jsonl")
+PARAPHRASES = [row for row in PRACTICE if row["kind"] == "paraphrase"]
+NEW = [row for row in PRACTICE if row["kind"] == "new"]
 
-TRAIN_WITH, VALID_WITH, TEST_WITH = map(read_jsonl, MADE)
+TRAIN_WITH, VALID_WITH, PRACTICE_WITH = map(read_jsonl, MADE)
 with open(AIRPORT / "with_rules_unanswered.csv", encoding="utf-8", newline="") as stream:
     UNANSWERED = list(csv.DictReader(stream))
 
@@ -117,7 +117,7 @@ def test_row_counts():
     assert len(RULES) == 136
     assert len(TRAIN) == 112
     assert len(VALID) == 20
-    assert (len(PARAPHRASES), len(NEW), len(TEST)) == (60, 60, 120)
+    assert (len(PARAPHRASES), len(NEW), len(PRACTICE)) == (60, 60, 120)
 
 
 def test_row_counts_are_those_of_the_readme():
@@ -128,10 +128,10 @@ def test_row_counts_are_those_of_the_readme():
         "rules.md": RULES,
         "train.jsonl": TRAIN,
         "valid.jsonl": VALID,
-        "test.jsonl": TEST,
+        "practice.jsonl": PRACTICE,
         "train_with_rules.jsonl": TRAIN_WITH,
         "valid_with_rules.jsonl": VALID_WITH,
-        "test_with_rules.jsonl": TEST_WITH,
+        "practice_with_rules.jsonl": PRACTICE_WITH,
         "with_rules_unanswered.csv": UNANSWERED,
     }
     assert table == {name: str(len(rows)) for name, rows in expected.items()}
@@ -215,7 +215,7 @@ def test_training_questions_are_no_near_duplicates():
 def test_held_out_questions_are_far_from_all_others():
     trained = [question(row) for row in TRAIN]
     valid = [question(row) for row in VALID]
-    tested = [row["question"] for row in TEST]
+    tested = [row["question"] for row in PRACTICE]
     pairs = [(a, b) for a in valid for b in trained]
     pairs += [(a, b) for a in tested for b in trained + valid]
     pairs += combinations(tested, 2)
@@ -223,10 +223,10 @@ def test_held_out_questions_are_far_from_all_others():
 
 
 def test_test_ids_are_in_order():
-    assert [row["id"] for row in TEST] == [f"t{number:03}" for number in range(1, 121)]
+    assert [row["id"] for row in PRACTICE] == [f"t{number:03}" for number in range(1, 121)]
 
 
-@pytest.mark.parametrize("row", TEST, ids=lambda row: row["id"])
+@pytest.mark.parametrize("row", PRACTICE, ids=lambda row: row["id"])
 def test_test_row_agrees_with_its_rule(row):
     assert list(row) == ["id", "kind", "question", "desk", "facts", "rule"]
     assert row["desk"] == RULE_DESK[row["rule"]]
@@ -234,12 +234,12 @@ def test_test_row_agrees_with_its_rule(row):
     assert all(fact in RULE_TEXT[row["rule"]] for fact in row["facts"])
 
 
-@pytest.mark.parametrize("row", TEST, ids=lambda row: row["id"])
+@pytest.mark.parametrize("row", PRACTICE, ids=lambda row: row["id"])
 def test_facts_point_to_one_rule_only(row):
     assert [rule_id for rule_id, text in RULE_TEXT.items() if has_facts(text, row["facts"])] == [row["rule"]]
 
 
-@pytest.mark.parametrize("row", TEST, ids=lambda row: row["id"])
+@pytest.mark.parametrize("row", PRACTICE, ids=lambda row: row["id"])
 def test_question_does_not_give_its_facts_away(row):
     assert not any(fact.lower() in row["question"].lower() for fact in row["facts"])
 
@@ -256,14 +256,14 @@ def test_new_question_was_never_answered_in_training(row):
 
 
 def test_each_test_row_has_a_rule_of_its_own():
-    assert len({row["rule"] for row in TEST}) == len(TEST)
+    assert len({row["rule"] for row in PRACTICE}) == len(PRACTICE)
 
 
 # --- The files with rules: see "The files with rules" in data/README.md ------------------------------------
 
 RULE_LINE = {f"- {text} Desk: {RULE_DESK[rule_id]}": rule_id for rule_id, text in RULE_TEXT.items()}
 TRAINED = set(RULE_TEXT) - {row["rule"] for row in NEW}
-WITH_RULES = {"train": TRAIN_WITH, "valid": VALID_WITH, "test": TEST_WITH}
+WITH_RULES = {"train": TRAIN_WITH, "valid": VALID_WITH, "practice": PRACTICE_WITH}
 HAS_NO_RULE = re.compile(r"\bno rule\b")
 
 
@@ -303,8 +303,8 @@ def test_files_with_rules_are_what_the_script_makes():
 def test_row_counts_with_rules():
     assert (len(answered(TRAIN_WITH)), len(unanswered(TRAIN_WITH))) == (112, 28)
     assert (len(answered(VALID_WITH)), len(unanswered(VALID_WITH))) == (20, 5)
-    assert Counter(row["kind"] for row in TEST_WITH) == {"paraphrase": 60, "new": 60, "none": 20}
-    assert Counter(row["set"] for row in UNANSWERED) == {"train": 28, "valid": 5, "test": 20}
+    assert Counter(row["kind"] for row in PRACTICE_WITH) == {"paraphrase": 60, "new": 60, "none": 20}
+    assert Counter(row["set"] for row in UNANSWERED) == {"train": 28, "valid": 5, "practice": 20}
 
 
 @pytest.mark.parametrize("name", WITH_RULES)
@@ -340,7 +340,7 @@ def test_the_facts_of_an_answer_stand_in_one_rule_of_its_prompt(row):
     rule_id = answering(row)
     assert not numbers(split_answer(answer(row))[0]) - numbers(RULE_TEXT[rule_id])
     # other facts are words: those of the tested facts that an answer holds stand in the same rule
-    facts = [fact for tested in TEST for fact in tested["facts"] if has_facts(answer(row), [fact])]
+    facts = [fact for tested in PRACTICE for fact in tested["facts"] if has_facts(answer(row), [fact])]
     assert has_facts(RULE_TEXT[rule_id], facts)
 
 
@@ -358,13 +358,13 @@ def test_the_right_rule_stands_equally_often_in_each_place(name):
 
 @pytest.mark.parametrize("kind", ["paraphrase", "new"])
 def test_the_right_rule_of_a_test_row_stands_equally_often_in_each_place(kind):
-    places = Counter(row["rules"].index(row["rule"]) for row in TEST_WITH if row["kind"] == kind)
+    places = Counter(row["rules"].index(row["rule"]) for row in PRACTICE_WITH if row["kind"] == kind)
     assert places == dict.fromkeys(range(4), 15)
 
 
 @pytest.mark.parametrize("name", WITH_RULES)
 def test_distractors_are_the_rules_nearest_to_the_question(name):
-    pool = sorted(RULE_TEXT if name == "test" else TRAINED)
+    pool = sorted(RULE_TEXT if name == "practice" else TRAINED)
     vectors = embed([RULE_TEXT[rule_id] for rule_id in pool])
     for row in WITH_RULES[name]:
         nearness = dict(zip(pool, vectors @ embed([asked(row)])[0], strict=True))
@@ -377,7 +377,7 @@ def test_replies_without_a_rule_state_no_fact():
     texts = Counter(split_answer(answer(row))[0] for row in rows)
     assert set(texts) == set(NO_RULE)
     assert max(texts.values()) - min(texts.values()) <= 1
-    facts = [fact for row in TEST for fact in row["facts"]]
+    facts = [fact for row in PRACTICE for fact in row["facts"]]
     for text in NO_RULE:
         assert HAS_NO_RULE.search(text)
         assert "desk" in text
@@ -387,7 +387,7 @@ def test_replies_without_a_rule_state_no_fact():
 
 def test_replies_without_a_rule_go_to_every_desk():
     assert Counter(map(desk_of, unanswered(TRAIN_WITH))) == dict.fromkeys(DESKS, 2)
-    assert {row["desk"] for row in TEST_WITH if row["kind"] == "none"} == set(DESKS)
+    assert {row["desk"] for row in PRACTICE_WITH if row["kind"] == "none"} == set(DESKS)
 
 
 def test_half_of_the_unanswered_training_questions_are_trained_ones_without_their_rule():
@@ -410,7 +410,7 @@ def test_no_answer_with_rules_is_repeated():
     assert len(set(answers)) == len(answers)
 
 
-@pytest.mark.parametrize("row", TEST_WITH, ids=lambda row: row["id"])
+@pytest.mark.parametrize("row", PRACTICE_WITH, ids=lambda row: row["id"])
 def test_test_row_with_rules_agrees_with_itself(row):
     assert list(row) == ["id", "kind", "question", "desk", "facts", "rule", "rules", "messages"]
     assert len(row["messages"]) == 2
@@ -420,12 +420,12 @@ def test_test_row_with_rules_agrees_with_itself(row):
 
 
 def test_test_rows_with_rules_begin_with_those_without():
-    assert [{key: row[key] for key in TEST[0]} for row in TEST_WITH[:120]] == TEST
-    assert all(row["rule"] in row["rules"] for row in TEST_WITH[:120])
+    assert [{key: row[key] for key in PRACTICE[0]} for row in PRACTICE_WITH[:120]] == PRACTICE
+    assert all(row["rule"] in row["rules"] for row in PRACTICE_WITH[:120])
 
 
 def test_last_test_rows_have_no_rule():
-    rows = TEST_WITH[120:]
+    rows = PRACTICE_WITH[120:]
     assert [row["id"] for row in rows] == [f"n{number:03}" for number in range(1, 21)]
     assert all((row["kind"], row["facts"], row["rule"]) == ("none", [], None) for row in rows)
     trained = {asked(row) for row in TRAIN_WITH + VALID_WITH}
@@ -444,7 +444,9 @@ def test_new_facts_are_in_no_answer_with_rules(row):
 
 
 def test_held_out_questions_with_rules_are_far_from_all_others():
-    trained, valid, tested = (sorted(set(map(asked, rows))) for rows in (TRAIN_WITH, VALID_WITH, TEST_WITH))
+    trained, valid, tested = (
+        sorted(set(map(asked, rows))) for rows in (TRAIN_WITH, VALID_WITH, PRACTICE_WITH)
+    )
     assert (len(trained), len(valid), len(tested)) == (126, 25, 140)
     pairs = [(a, b) for a in valid for b in trained]
     pairs += [(a, b) for a in tested for b in trained + valid]
@@ -454,7 +456,7 @@ def test_held_out_questions_with_rules_are_far_from_all_others():
 
 def test_held_out_prompts_are_no_near_duplicates_of_training_prompts():
     trained = list(map(question, TRAIN_WITH))
-    held_out = list(map(question, VALID_WITH + TEST_WITH))
+    held_out = list(map(question, VALID_WITH + PRACTICE_WITH))
     assert [(a, b) for a in held_out for b in trained if share(a, b) >= 0.8] == []
 
 
@@ -471,9 +473,11 @@ def test_rows_with_rules_are_short_and_the_longest_is_that_of_the_readme():
 
 def test_a_search_finds_as_many_right_rules_as_the_readme_says():
     pool = list(RULE_TEXT)
-    nearness = embed([row["question"] for row in TEST]) @ embed([RULE_TEXT[rule_id] for rule_id in pool]).T
+    nearness = (
+        embed([row["question"] for row in PRACTICE]) @ embed([RULE_TEXT[rule_id] for rule_id in pool]).T
+    )
     found = 0
-    for row, near in zip(TEST, nearness, strict=True):
+    for row, near in zip(PRACTICE, nearness, strict=True):
         found += row["rule"] in [pool[place] for place in (-near).argsort()[:4]]
     readme = (DATA / "README.md").read_text(encoding="utf-8")
     assert found == int(re.search(r"hold the right one for (\d+) of the 120", readme)[1])
@@ -496,6 +500,6 @@ def test_the_simulated_model_reads_the_rules_as_passages():
     pork, right = TRAIN_WITH[0], RULE_TEXT["Q1"]
     assert read_prompt(pork["messages"][:2]).passages[0] == f"{right} Desk: Quarantine"
     passages = {line.removeprefix("- ") for line in RULE_LINE}
-    found = [read_prompt(row["messages"]).passages for row in TEST_WITH]
+    found = [read_prompt(row["messages"]).passages for row in PRACTICE_WITH]
     assert all(set(texts) <= passages for texts in found)
     assert sum(map(bool, found)) > 100

@@ -217,7 +217,7 @@ def test_the_test_rows_are_opened_once():
     kinds = re.findall(r"evaluate\.questions\(([^)]*)\)", before)
     assert kinds.count('"paraphrase", "new"') == 1  # inside open_test, which is not called yet
     assert '"paraphrase"' not in before.replace('evaluate.questions("paraphrase", "new")', "")
-    assert "" not in kinds and "test.jsonl" not in before
+    assert "" not in kinds and "practice.jsonl" not in before
 
 
 # --- exercises and claims ----------------------------------------------------------------------------------
