@@ -1,9 +1,11 @@
 """Checks, counts, intervals and comparisons, held against published values and hand-made cases."""
 
+import numpy as np
 import pandas
 import pytest
 
 from helpers import evaluate
+from helpers.evaluate import record
 
 ROW = {"id": "t1", "question": "Pork?", "desk": "Quarantine", "facts": ["belt 1", "yellow bin"]}
 GOOD = "No. Leave it in the yellow bin beside belt 1.\nDesk: Quarantine"
@@ -61,16 +63,85 @@ def results(passed: list[bool | None]) -> pandas.DataFrame:
 def test_a_clear_difference_is_named_and_both_directions():
     worse, better = results([False] * 20), results([True] * 15 + [False] * 5)
     found = evaluate.compare(worse, better, "form", ("base", "tuned"))
-    assert (found.only_before, found.only_after, found.asked) == (0, 15, 20)
+    assert (found.ahead_before, found.ahead_after, found.asked, found.runs) == (0, 15, 20, (1, 1))
     assert found.difference == 0.75 and 0 < found.low < 0.75 < found.high + 0.2
-    assert str(found).startswith("form: tuned is better than base (only tuned passed 15, only base 0 of 20")
+    assert str(found).startswith(
+        "form: tuned is better. base 0%, tuned 75% of 20 questions, +75 points (95 %"
+    )
     back = evaluate.compare(better, worse, "form", ("tuned", "base"))
-    assert str(back).startswith("form: tuned is better than base") and back.low == -found.high
+    assert str(back).startswith("form: tuned is better") and back.low == -found.high and back.p == found.p
 
 
 def test_no_difference_is_said_where_the_interval_holds_none():
     found = evaluate.compare(results([True, False] * 5), results([False, True] * 5), "form")
-    assert str(found).startswith("form: no difference seen between before and after")
+    assert found.verdict() == "no difference seen" and found.p == 1
+
+
+def test_at_the_edge_interval_and_exact_test_must_agree():
+    # 24 against 12 of 120: Bonett and Price leave 0 out, exact McNemar has p = 0.065
+    before = results([True] * 12 + [False] * 108)
+    after = results([False] * 12 + [True] * 24 + [False] * 84)
+    found = evaluate.compare(before, after, "form")
+    assert found.low > 0 and found.p == pytest.approx(0.0652, abs=1e-4)
+    assert found.verdict() == "not settled"
+
+
+@pytest.mark.parametrize(("only", "other", "p"), [(9, 2, 0.0654), (5, 0, 0.0625), (0, 0, 1.0), (10, 10, 1.0)])
+def test_exact_test_of_mcnemar(only, other, p):
+    found = evaluate.compare(
+        results([True] * other + [False] * 30),
+        results([False] * other + [True] * only + [False] * (30 - only)),
+        "form",
+    )
+    assert found.p == pytest.approx(p, abs=1e-4)
+
+
+def test_all_runs_of_both_sides_count():
+    base = results([False] * 40)
+    runs = [results([True] * n + [False] * (40 - n)) for n in (8, 10, 12)]
+    found = evaluate.compare(base, runs, "form", ("base", "tuned"))
+    assert found.runs == (1, 3) and found.share_after == pytest.approx(0.25) and found.asked == 40
+    assert 0 < found.low < 0.25 < found.high and found.verdict() == "tuned is better"
+    # questions on which all signs agree: as far from 0 are only the two ends, 2 of 2 ** 12
+    assert found.p < 0.001 and found.ahead_after == 12
+    assert evaluate.compare(runs, runs, "form").verdict() == "no difference seen"
+
+
+def test_many_runs_narrow_no_interval_below_that_of_the_questions():
+    """The same answers three times are no more questions than once."""
+    before, after = results([True, False] * 20), results([True, True, False, False] * 10)
+    once = evaluate.compare([before, before], [after, after], "form")
+    thrice = evaluate.compare([before] * 3, [after] * 3, "form")
+    assert (once.low, once.high) == pytest.approx((thrice.low, thrice.high), abs=0.01)
+    single = evaluate.compare(before, after, "form")
+    assert thrice.high - thrice.low == pytest.approx(single.high - single.low, abs=0.03)
+
+
+@pytest.mark.slow
+def test_where_there_is_no_difference_one_is_seen_in_no_more_than_one_of_twenty():
+    random = np.random.default_rng(1)
+    seen = 0
+    for _ in range(100):
+        hard = random.beta(1, 1, 60)  # each question has its own difficulty, the same for both ways
+        before, after = ([results(list(random.random(60) < hard)) for _ in range(3)] for _ in range(2))
+        seen += "better" in evaluate.compare(before, after, "form").verdict()
+    assert seen <= 0.05 * 100 + 2 * (100 * 0.05 * 0.95) ** 0.5
+
+
+def test_looks_are_corrected_for_their_number_and_planned_comparisons_are_not():
+    before = results([False] * 40)
+    clear, weak = (results([True] * n + [False] * (40 - n)) for n in (20, 6))
+    planned = evaluate.compare(before, weak, "form", ("base", "weak"))
+    looks = [evaluate.compare(before, after, "form", ("base", "x")) for after in (clear, weak, before)]
+    table = evaluate.comparisons([planned], looks)
+    assert table["kind"].tolist() == ["planned", "look", "look", "look"]
+    assert table["verdict"].tolist() == ["weak is better", "x is better", "not settled", "no difference seen"]
+    assert planned.p == pytest.approx(2 / 2**6) and table["p"].tolist()[2] == "0.062"
+
+
+def test_steps_of_holm():
+    assert evaluate.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert evaluate.holm([0.5, 0.9]) == [1.0, 1.0] and evaluate.holm([]) == []
 
 
 def test_pairs_without_a_result_are_left_out_and_others_refused():
@@ -78,6 +149,21 @@ def test_pairs_without_a_result_are_left_out_and_others_refused():
     assert found.asked == 1
     with pytest.raises(ValueError, match="same questions"):
         evaluate.compare(results([True]), results([True, False]), "form")
+    with pytest.raises(ValueError, match="same questions"):
+        evaluate.compare(results([True]), [results([True]), results([True, False])], "form")
+
+
+def test_a_summary_of_several_runs_is_their_mean_with_the_uncertainty_of_the_questions():
+    runs = [results([True] * n + [False] * (20 - n)) for n in (4, 6)]
+    found = evaluate.summary(runs).loc["form"]
+    assert (found["passed"], found["asked"], found["share"]) == (5.0, 20, 0.25)
+    assert (found["low"], found["high"]) == evaluate.interval(5, 20)
+    assert evaluate.by_question(runs, "form").tolist() == [1.0] * 4 + [0.5] * 2 + [0.0] * 14
+
+
+def test_runs_with_one_share_may_pass_other_questions():
+    found = evaluate.same_answers([results([True, True, False]), results([False, True, True])], "form")
+    assert found.loc["0 and 1"].tolist() == [1, 2, 0, 3]
 
 
 def test_rows_needed():
@@ -92,11 +178,57 @@ def chat(question: str, answer: str) -> dict:
     return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
 
 
-def test_baselines():
-    examples = [chat("Where is the lounge?", "Level 4.\nDesk: Lounge"), chat("May I bring pork?", GOOD)]
-    examples.append(chat("May I bring ham?", "No.\nDesk: Quarantine"))
-    assert evaluate.majority(examples)("anything") == GOOD
-    assert evaluate.copy(examples)("where is the big lounge") == "Level 4.\nDesk: Lounge"
+EXAMPLES = [
+    chat("Where is the lounge?", "Level 4.\nDesk: Lounge"),
+    chat("May I bring pork?", GOOD),
+    chat("May I bring ham?", "No.\nDesk: Quarantine"),
+]
+RULES = {"L1": ("The lounge is on level 4.", "Lounge"), "Q1": ("Pork may not be brought in.", "Quarantine")}
+
+
+def test_majority_is_an_answer_of_the_commonest_last_line():
+    assert evaluate.majority(EXAMPLES)("anything") == GOOD
+
+
+@pytest.mark.parametrize("search", [evaluate.by_meaning, evaluate.by_words])
+def test_nearest_example_and_nearest_rule(search):
+    assert evaluate.nearest_example(EXAMPLES, search)("where is the big lounge") == "Level 4.\nDesk: Lounge"
+    assert (
+        evaluate.nearest_rule(RULES, search)("May pork come in?")
+        == "Pork may not be brought in.\nDesk: Quarantine"
+    )
+
+
+def test_few_shot_with_retrieved_examples_has_the_most_alike_last():
+    turns = evaluate.nearest_turns(EXAMPLES, 2)("Can I bring some ham?")
+    assert [turn["role"] for turn in turns] == ["user", "assistant"] * 2
+    assert turns[-2]["content"] == "May I bring ham?"
+
+
+def test_word_search_gives_a_rare_word_more_weight():
+    search = evaluate.by_words(["the gate the gate", "the lounge", "the gate and the pier", "the gate"])
+    assert search("the lounge")[0] == 1 and sorted(search("nothing shared")) == [0, 1, 2, 3]
+    assert search("pier")[0] == 2
+
+
+def test_merged_searches_put_first_what_both_put_high():
+    one, other = (lambda question: [0, 1, 2]), (lambda question: [2, 1, 0])
+    assert evaluate.merged(one, one, other)("?") == [0, 1, 2]
+    assert evaluate.merged(lambda q: [1, 0, 2], lambda q: [1, 2, 0])("?")[0] == 1
+
+
+def test_a_search_takes_an_embedding_of_the_learners_own():
+    vectors = {"a": [1.0, 0.0], "b": [0.0, 1.0], "q": [0.1, 0.9]}
+    search = evaluate.by_meaning(["a", "b"], lambda texts: np.array([vectors[text] for text in texts]))
+    assert search("q") == [1, 0]
+
+
+def test_general_knowledge_and_answers_without_a_rule():
+    assert evaluate.right("It is PARIS.", {"right": ["Paris"]}) and not evaluate.right(
+        "Parisian", {"right": ["Paris"]}
+    )
+    assert evaluate.right("anything", {}) is None
+    assert evaluate.no_rule("Sorry, I have no rule on this.", {}) and not evaluate.no_rule("It is free.", {})
 
 
 def test_recorded_answers_are_found_by_their_question():
@@ -112,7 +244,7 @@ def test_recorded_answers_are_found_by_their_question():
 def test_a_recorded_checkpoint_and_a_smaller_run_can_be_named(monkeypatch):
     runs = ("tuned-all-seed0", "tuned-all-seed0-epoch1", "tuned-10-seed0")
     rows = [{"way": "tuned", "run": run, "question": "Where?", "answer": f"By {run}."} for run in runs]
-    monkeypatch.setattr(evaluate, "_answers", lambda: rows)
+    monkeypatch.setattr(record, "_answers", lambda: rows)
     for run in runs:
         assert evaluate.recorded("tuned", run)("Where?") == f"By {run}."
     assert evaluate.recorded("tuned")("Where?") == "By tuned-all-seed0."
@@ -136,7 +268,19 @@ def test_agreement_of_two_raters():
     found = evaluate.agreement(first, second)
     assert (found.rated, found.same, found.differ) == (3, 2, ["c"])
     assert str(found).startswith("The raters agree on 2 of 3 answers, 67% (95 % interval 21% to 94%).")
+    assert found.by_chance == pytest.approx(2 / 3 * 1 + 0) and found.kappa == pytest.approx(0)
     assert "No answer" in str(evaluate.agreement(first, pandas.Series({"z": "yes"})))
+
+
+def test_kappa_of_cohen():
+    # 20 times both yes, 15 times both no, 5 and 10 apart: agreement 0.70, by chance 0.50, kappa 0.40
+    first = pandas.Series(["yes"] * 25 + ["no"] * 25)
+    second = pandas.Series(["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15)
+    found = evaluate.agreement(first, second)
+    assert found.by_chance == pytest.approx(0.5) and found.kappa == pytest.approx(0.4)
+    assert str(found).endswith("Chance alone would bring 50%: kappa 0.40.")
+    alike = evaluate.agreement(pandas.Series(["no"] * 5), pandas.Series(["no"] * 5))
+    assert "both always gave the same word" in str(alike)
 
 
 def test_the_sheet_as_a_page():
