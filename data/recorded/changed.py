@@ -22,7 +22,7 @@ def main() -> None:
     client = OpenAI(timeout=3600, max_retries=0)
     text, desk = RULES[RULE]
     make_with_rules.RULES[RULE] = (text.replace(OLD, NEW), desk)
-    rows = [row for row in make.questions() if row["rule"] == RULE]
+    rows = [row for row in make.questions() if row["rule"] == RULE and row["kind"] not in make.SEALED]
     answers = []
     for way, model in ASKED.items():
         for seed in make.SEEDS:

@@ -2,8 +2,9 @@
 
 ``python -m data.recorded.make``, started in the project's folder after ``python start.py local``, trains and
 asks through the mock API with the ``openai`` client, as lesson 09 does, and writes the files of this folder.
-It takes about two hours on two cores. It can be stopped at any time: what is there is not done again. To begin
-anew, delete the files. Nothing is edited or picked by hand.
+It says first what there is to do and about how long that takes. It can be stopped at any time: what is there is not
+done again. To begin anew, delete the files. Nothing is edited or picked by hand. Everything is computed in
+float32, on any processor, so that what was added later agrees with what was there.
 """
 
 import csv
@@ -24,6 +25,7 @@ from pathlib import Path
 from openai import OpenAI
 
 from data.airport.make_with_rules import RULES, examples, nearest, read_jsonl, rule_of, user_message
+from helpers import evaluate
 from helpers.connect import connect
 
 RECORDED = Path(__file__).resolve().parent
@@ -32,6 +34,7 @@ SEEDS = (0, 1, 2)
 SIZES = (10, 25, 50)  # rows; the whole file is the last point of the curve
 LONGEST_ANSWER = 60  # tokens; a right answer has at most about 50
 TOGETHER = 32  # questions asked at the same time
+PRECISION = "float32"
 TIMED = 10  # questions of each way asked one at a time, for the time that one answer takes
 RULES_FOUND = 4
 
@@ -75,33 +78,60 @@ ELSEWHERE = (  # nothing about an airport: does the new style show up where it w
 def questions() -> list[dict]:
     """All questions, with the keys of practice.jsonl. Kinds beside the two of that file:
 
-    trained    20 questions of the training file itself    valid    those of the validation file, some without facts
+    trained    20 questions of the training file itself    valid    those of the validation file
     none       no rule of the airport answers              opener   a greeting that was never trained
-    elsewhere  nothing about an airport
+    elsewhere  nothing about an airport                    general  the same, with the words of a right answer
+    sealed_paraphrase and sealed_new: the test that is opened once
     """
-    tests = read_jsonl("practice_with_rules.jsonl")
-    facts = {row["rule"]: row["facts"] for row in tests if row["kind"] == "paraphrase"}
-    rows = [{key: row[key] for key in ("id", "kind", "question", "desk", "facts", "rule")} for row in tests]
-    for kind in ("trained", "valid"):
-        chats = read_jsonl("train.jsonl" if kind == "trained" else "valid.jsonl")
-        known = [
-            chat for chat in chats if kind == "valid" or rule_of(chat["messages"][2]["content"]) in facts
-        ]
-        for number, chat in enumerate(known[:20], start=1):
-            question, answer = (message["content"] for message in chat["messages"][1:])
-            rule = rule_of(answer)
-            row = {"id": f"{kind}{number:02}", "kind": kind, "question": question, "desk": RULES[rule][1]}
-            rows.append(row | {"facts": facts.get(rule, []), "rule": rule})
+    rows = [only_asked(row) for row in read_jsonl("practice_with_rules.jsonl")]
+    facts = {row["rule"]: row["facts"] for row in rows if row["kind"] == "paraphrase"}
+    train = [row for row in map(from_chat, read_jsonl("train.jsonl")) if row["rule"] in facts][:20]
+    rows += numbered("trained", [row | {"facts": facts[row["rule"]]} for row in train])
+    facts = valid_facts()
+    valid = map(from_chat, read_jsonl("valid.jsonl"))
+    rows += numbered("valid", [row | {"facts": facts[row["question"]]} for row in valid])
     nothing = {"desk": None, "facts": [], "rule": None}
     opener = "Hello! I have some questions on immigration."
     rows.append({"id": "opener", "kind": "opener", "question": opener} | nothing)
     for number, question in enumerate(ELSEWHERE, start=1):
         rows.append({"id": f"e{number:02}", "kind": "elsewhere", "question": question} | nothing)
-    return rows
+    for line in (RECORDED.parent / "general.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        known = {"id": row["id"], "kind": "general", "question": row["question"], "right": row["right"]}
+        rows.append(known | nothing)
+    return rows + [only_asked(row) | {"kind": f"sealed_{row['kind']}"} for row in read_jsonl("sealed.jsonl")]
+
+
+def only_asked(row: dict) -> dict:
+    return {key: row[key] for key in ("id", "kind", "question", "desk", "facts", "rule")}
+
+
+def from_chat(chat: dict) -> dict:
+    """Question, rule and desk of a training or validation example."""
+    question, answer = (message["content"] for message in chat["messages"][1:])
+    rule = rule_of(answer)
+    return {"question": question, "desk": RULES[rule][1], "rule": rule}
+
+
+def numbered(kind: str, rows: list[dict]) -> list[dict]:
+    keys = ("question", "desk", "facts", "rule")
+    return [
+        {"id": f"{kind}{number:02}", "kind": kind} | {key: row[key] for key in keys}
+        for number, row in enumerate(rows, start=1)
+    ]
+
+
+def valid_facts() -> dict[str, list[str]]:
+    """What a right answer to each validation question contains: question -> facts."""
+    with open(RECORDED.parent / "airport" / "valid_facts.csv", encoding="utf-8", newline="") as file:
+        return {row["question"]: row["facts"].split("; ") for row in csv.DictReader(file)}
 
 
 TEST = ("paraphrase", "new")
-ALL_OF_THE_AIRPORT = (*TEST, "trained", "valid", "opener")
+SEALED = ("sealed_paraphrase", "sealed_new")
+COMPARED = (*TEST, "valid", *SEALED)  # what ways are compared on
+ALL_OF_THE_AIRPORT = (*COMPARED, "trained", "opener")
+ELSEWHERE_TOO = ("elsewhere", "general")
 
 
 # --- the ways to ask -------------------------------------------------------------------------------------
@@ -139,30 +169,41 @@ def worked_examples(rows: list[dict]) -> list[dict]:
 
 
 FEW, FEW_WITH_RULES = worked_examples(read_jsonl("train.jsonl")), worked_examples(examples("train"))
+near_turns = evaluate.nearest_turns(read_jsonl("train.jsonl"))
+BOOK = "\n".join(f"- {text} Desk: {desk}" for text, desk in RULES.values())
+STYLE_WITH_BOOK = f"{STYLE} These are all rules:\n{BOOK}"
 
 WAYS = {  # name: (model, how a row is asked, kinds of questions)
-    "base": ("base", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, "elsewhere")),
+    "base": ("base", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, *ELSEWHERE_TOO)),
     "role": ("base", lambda row: chat(ROLE, row["question"]), (*TEST, "trained", "opener")),
     "instructions": ("base", lambda row: chat(STYLE, row["question"]), TEST),
     "rule": ("base", lambda row: chat(ROLE, with_right_rule(row)), (*TEST, "trained")),
-    "few_shot": (
+    "few_shot": ("base", lambda row: chat(STYLE, row["question"], FEW), ALL_OF_THE_AIRPORT),
+    "few_shot_nearest": (
         "base",
-        lambda row: chat(STYLE, row["question"], FEW),
-        (*TEST, "trained", "valid", "opener"),
+        lambda row: chat(STYLE, row["question"], near_turns(row["question"])),
+        COMPARED,
     ),
-    "retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row)), TEST),
-    "few_shot_retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row), FEW_WITH_RULES), TEST),
-    "tuned": ("tuned", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, "elsewhere")),
+    "retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row)), COMPARED),
+    "few_shot_retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row), FEW_WITH_RULES), COMPARED),
+    "book": ("base", lambda row: chat(STYLE_WITH_BOOK, row["question"]), COMPARED),
+    "few_shot_book": ("base", lambda row: chat(STYLE_WITH_BOOK, row["question"], FEW), COMPARED),
+    "tuned": ("tuned", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, *ELSEWHERE_TOO)),
     "tuned_no_system": ("tuned", lambda row: chat(None, row["question"]), (*TEST, "elsewhere")),
     "tuned_rule": ("tuned", lambda row: chat(SYSTEM, with_right_rule(row)), TEST),
-    "tuned_retrieval": ("tuned", lambda row: chat(SYSTEM, with_found_rules(row)), TEST),
+    "tuned_retrieval": ("tuned", lambda row: chat(SYSTEM, with_found_rules(row)), COMPARED),
     "rules_tuned_retrieval": (
         "rules_tuned",
         lambda row: chat(SYSTEM, with_found_rules(row)),
-        (*TEST, "none"),
+        (*COMPARED, "none", "general"),
     ),
     "rules_tuned_given": ("rules_tuned", lambda row: chat(SYSTEM, with_given_rules(row)), (*TEST, "none")),
 }
+
+
+def kinds_of(way: str, run: "Run | None" = None) -> tuple[str, ...]:
+    """What is asked in a way; the runs on some of the rows are there for one curve only."""
+    return TEST if run and run.rows else WAYS[way][2]
 
 
 # --- training --------------------------------------------------------------------------------------------
@@ -185,12 +226,15 @@ class Run:
         return random.Random(self.seed).sample(chats, self.rows) if self.rows else chats
 
 
+FIRSTS = [Run("tuned", 0), Run("rules_tuned", 0)]
+EPOCHS_BEFORE = (1, 2, 3)  # the last one is the model itself
+
+
 def runs() -> list[Run]:
     """All of them, those first that most depends on."""
-    firsts = [Run("tuned", 0), Run("rules_tuned", 0)]
     seeds = [Run("tuned", seed) for seed in SEEDS[1:]]
     curve = [Run("tuned", seed, size) for seed in SEEDS for size in SIZES]
-    return firsts + seeds + curve + [Run("rules_tuned", seed) for seed in SEEDS[1:]]
+    return FIRSTS + seeds + curve + [Run("rules_tuned", seed) for seed in SEEDS[1:]]
 
 
 def upload(client: OpenAI, name: str, rows: list[dict]) -> str:
@@ -276,10 +320,15 @@ class Book:
         part.replace(self.path)
 
 
+def missing(book: Book, way: str, run: str, kinds: tuple[str, ...]) -> list[dict]:
+    """The questions of these kinds that this run has not been asked in this way yet."""
+    asked = {row["id"] for row in book.rows if (row["way"], row["run"]) == (way, run)}
+    return [row for row in questions() if row["kind"] in kinds and row["id"] not in asked]
+
+
 def answer_way(client: OpenAI, book: Book, model: str, way: str, run: str, kinds: tuple[str, ...]) -> None:
-    if not book.has(way=way, run=run):
-        print(f"{time.strftime('%H:%M:%S')} asking {way}, {run}", flush=True)
-        rows = [row for row in questions() if row["kind"] in kinds]
+    if rows := missing(book, way, run, kinds):
+        print(f"{time.strftime('%H:%M:%S')} asking {way}, {run}, {len(rows)} questions", flush=True)
         book.add(ask_all(client, model, way, rows, TOGETHER), way=way, run=run)
 
 
@@ -312,49 +361,72 @@ def next_tokens(client: OpenAI, model: str) -> list[dict]:
 # --- all of it -------------------------------------------------------------------------------------------
 
 
+def plan(book: Book) -> list[tuple[str, str, tuple[str, ...]]]:
+    """All units of asking: (way, run, kinds); checkpoints of the full runs among them."""
+    units = [(way, "base", kinds) for way, (model, _, kinds) in WAYS.items() if model == "base"]
+    for run in runs():
+        ways = [way for way, (model, *_) in WAYS.items() if model == run.model]
+        units += [(way, run.name, kinds_of(way, run)) for way in (["tuned"] if run.rows else ways)]
+        if run.model == "tuned" and not run.rows:
+            units += [("tuned", f"{run.name}-epoch{number}", (*TEST, "valid")) for number in EPOCHS_BEFORE]
+    return [unit for unit in units if missing(book, *unit)]
+
+
+def say_how_long(answers: Book, log: Book) -> None:
+    """Prints what there is to do, and about how long it takes by what it took before."""
+    units = plan(answers)
+    waiting = [run for run in runs() if any(name.startswith(run.name) for _, name, _ in units)]
+    took = {(row["model"], row["rows"]): row["seconds"] for row in log.rows}
+    training = sum(took.get((run.model, len(run.training_rows())), 0) for run in waiting) / 60
+    asked = sum(len(missing(answers, *unit)) for unit in units)
+    pace = [row["seconds"] / TOGETHER for row in answers.rows if row["run"] == "base"]
+    asking = asked * (sum(pace) / len(pace) if pace else 1) / 60
+    print(
+        f"{len(waiting)} trainings, about {training:.0f} minutes; {asked} questions, about {asking:.0f} minutes."
+    )
+
+
 def main(timing_only: bool = False) -> None:
+    os.environ["LOCAL_API_PRECISION"] = PRECISION
     connect()
     client = OpenAI(timeout=3600, max_retries=0)
     answers, log = Book("answers.jsonl"), Book("runs.jsonl")
     losses, tokens, times = Book("losses.jsonl"), Book("next_tokens.jsonl"), Book("times.jsonl")
-    models = {"base": MODEL}
+    if timing_only:
+        return time_all(client, times)
     write_jsonl("questions.jsonl", questions())
-    for way, (model, _, kinds) in WAYS.items():
-        if model == "base" and not timing_only:
-            answer_way(client, answers, MODEL, way, "base", kinds)
-    for run in runs()[: 2 if timing_only else None]:
-        print(f"{time.strftime('%H:%M:%S')} training {run.name}", flush=True)
-        job = train(client, run)
-        if run.rows is None and run.seed == 0:
-            models[run.model] = job.fine_tuned_model
-        if timing_only:
-            continue
-        if not log.has(run=run.name):
+    say_how_long(answers, log)
+    if not tokens.has(model="base"):
+        tokens.add(next_tokens(client, MODEL), model="base")
+    for run in [None, *runs()]:
+        units = [unit for unit in plan(answers) if unit[1].startswith(run.name if run else "base")]
+        job = train(client, run) if run and (units or not log.has(run=run.name)) else None
+        if job and not log.has(run=run.name):
             curve = steps(client, job)
             losses.add(
                 [{key: round(value, 4) for key, value in step.items()} for step in curve], run=run.name
             )
             log.add([summary(run, job, client)])
-        for way, (model, _, kinds) in WAYS.items():
-            if model == run.model and (run.rows is None or way == "tuned"):
-                answer_way(
-                    client, answers, job.fine_tuned_model, way, run.name, kinds if run.rows is None else TEST
-                )
-        if run == Run("tuned", 0):
-            for number, point in enumerate(
-                reversed(client.fine_tuning.jobs.checkpoints.list(job.id).data), start=1
-            ):
-                if point.fine_tuned_model_checkpoint != job.fine_tuned_model:
-                    name = f"{run.name}-epoch{number}"
-                    answer_way(client, answers, point.fine_tuned_model_checkpoint, "tuned", name, TEST)
-        for name, model in models.items():
-            if not tokens.has(model=name):
-                tokens.add(next_tokens(client, model), model=name)
-    if timing_only:
-        for way, (model, *_) in WAYS.items():
-            time_way(client, times, models[model], way, "base" if model == "base" else f"{model}-all-seed0")
+        models = models_of(client, run, job) if job else {"base": MODEL}
+        for way, name, kinds in units:
+            answer_way(client, answers, models[name], way, name, kinds)
+        if job and run in FIRSTS and not tokens.has(model=run.model):
+            tokens.add(next_tokens(client, job.fine_tuned_model), model=run.model)
     write_about()
     print(f"{time.strftime('%H:%M:%S')} done", flush=True)
+
+
+def models_of(client: OpenAI, run: Run, job) -> dict[str, str]:
+    """The name of a run, and of its epochs before the last, -> the model that answers."""
+    points = reversed(client.fine_tuning.jobs.checkpoints.list(job.id).data)
+    names = {f"{run.name}-epoch{n}": p.fine_tuned_model_checkpoint for n, p in enumerate(points, start=1)}
+    return names | {run.name: job.fine_tuned_model}
+
+
+def time_all(client: OpenAI, times: Book) -> None:
+    models = {"base": MODEL} | {run.model: train(client, run).fine_tuned_model for run in FIRSTS}
+    for way, (model, *_) in WAYS.items():
+        time_way(client, times, models[model], way, "base" if model == "base" else f"{model}-all-seed0")
 
 
 def summary(run: Run, job, client: OpenAI) -> dict:

@@ -236,6 +236,18 @@ def test_the_environment_may_say_how_many_threads_are_used(monkeypatch):
     assert training.quickest_threads() in (1, training.ALL_THREADS)
 
 
+def test_the_environment_may_say_in_which_precision_is_computed(monkeypatch):
+    monkeypatch.setenv("LOCAL_API_PRECISION", "half")
+    training.quickest_precision.cache_clear()
+    with pytest.raises(ValueError, match="float32 or bfloat16"):
+        training.quickest_precision()
+    for name in ("float32", "bfloat16"):
+        monkeypatch.setenv("LOCAL_API_PRECISION", name)
+        training.quickest_precision.cache_clear()
+        assert training.quickest_precision() == getattr(torch, name)
+    training.quickest_precision.cache_clear()
+
+
 def test_what_was_kept_of_a_job_that_has_ended_is_removed(tmp_path):
     store = Store(tmp_path)
     (tmp_path / "trained").mkdir()

@@ -140,7 +140,17 @@ def load_model(folder: Path, longest: int = SHORT):
 
 @functools.cache
 def quickest_precision() -> torch.dtype:
-    """bfloat16 if this processor multiplies matrices in it at least 1.3 times as fast, else float32."""
+    """bfloat16 if this processor multiplies matrices in it at least 1.3 times as fast, else float32.
+
+    LOCAL_API_PRECISION decides if it is set: then results do not hang on the processor, or on what else it does.
+    Raises ValueError if it is neither of the two.
+    """
+    if wanted := os.environ.get("LOCAL_API_PRECISION"):
+        if wanted not in ("float32", "bfloat16"):
+            raise ValueError(
+                f"LOCAL_API_PRECISION is {wanted!r}; set it to float32 or bfloat16, or not at all."
+            )
+        return getattr(torch, wanted)
     usual = _seconds(torch.float32)
     return torch.bfloat16 if _seconds(torch.bfloat16, 0.3 + usual) * 1.3 < usual else torch.float32
 
