@@ -14,7 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbval.kernel
 import pytest
+from jupyter_client.manager import KernelManager
+from traitlets import default
 
 import tests.no_network.sitecustomize  # noqa: F401  blocks this process; PYTHONPATH blocks its children
 
@@ -70,6 +73,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if os.name == "posix":
+        nbval.kernel.KernelManager = Portless
     if is_worker(config):
         return  # it was started in the environment of its controller
     work = Path(tempfile.mkdtemp(prefix="course-tests-"))
@@ -81,6 +86,21 @@ def pytest_configure(config: pytest.Config) -> None:
     Path(os.environ["TMPDIR"]).mkdir()
     tempfile.tempdir = None  # to be read from the environment again
     config.stash[LEAKS] = Leaks(os.environ[KEY_NAMES[0]], [work, state])
+
+
+class Portless(KernelManager):
+    """Kernels that are spoken to through sockets in the file system.
+
+    A port is found free, given up, and taken by the kernel a second later: now and then by somebody else before.
+    """
+
+    @default("transport")
+    def _through_files(self) -> str:
+        return "ipc"
+
+    @default("ip")
+    def _path_of_the_sockets(self) -> str:
+        return os.path.join(tempfile.mkdtemp(), "kernel")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,8 +6,7 @@ import sqlite3
 import time
 
 import pytest
-from jupyter_client.manager import KernelManager
-from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, KernelManager, NbvalKernelspecManager
 
 from tests.notebooks import refresh
 
