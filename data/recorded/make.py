@@ -195,7 +195,7 @@ WAYS = {  # name: (model, how a row is asked, kinds of questions)
     "rules_tuned_retrieval": (
         "rules_tuned",
         lambda row: chat(SYSTEM, with_found_rules(row)),
-        (*COMPARED, "none", "general"),
+        (*COMPARED, "none"),
     ),
     "rules_tuned_given": ("rules_tuned", lambda row: chat(SYSTEM, with_given_rules(row)), (*TEST, "none")),
 }
@@ -368,7 +368,7 @@ def plan(book: Book) -> list[tuple[str, str, tuple[str, ...]]]:
         ways = [way for way, (model, *_) in WAYS.items() if model == run.model]
         units += [(way, run.name, kinds_of(way, run)) for way in (["tuned"] if run.rows else ways)]
         if run.model == "tuned" and not run.rows:
-            units += [("tuned", f"{run.name}-epoch{number}", (*TEST, "valid")) for number in EPOCHS_BEFORE]
+            units += [("tuned", f"{run.name}-epoch{number}", ("valid",)) for number in EPOCHS_BEFORE]
     return [unit for unit in units if missing(book, *unit)]
 
 
