@@ -305,6 +305,40 @@ def test_azure_answers_a_creation_in_its_own_way():
     assert {"created", "pending", "running", "succeeded", "cancelled", "failed"} == states
 
 
+STUDIES = ["study", "finding", "citation", "url", "year", "grade", "lesson"]
+
+
+def test_studies_have_a_finding_a_source_and_a_lesson():
+    with open(DATA / "studies.csv", encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == STUDIES
+    found = rows("studies.csv")
+    lessons = {path.name[:2] for path in refresh.lessons()}
+    for row in found:
+        assert None not in row and all(row.values()), row
+        assert row["grade"] in ("O", "T"), row
+        assert row["url"].startswith("https://"), row
+        assert row["lesson"].split() and set(row["lesson"].split()) <= lessons, row
+        assert row["citation"].endswith(row["year"]), row
+        assert 2020 <= int(row["year"]) <= datetime.date.today().year, row
+    for column in ("study", "finding", "url"):
+        assert max(Counter(row[column] for row in found).values()) == 1, column
+    assert len(found) >= 17
+
+
+def test_a_finding_is_one_plain_sentence():
+    for row in rows("studies.csv"):
+        assert len(row["finding"].split()) <= 36, row
+        assert re.fullmatch(r"[A-Z][^.!?]*\.", row["finding"]), row
+
+
+def test_the_year_of_a_study_fits_its_number_at_arxiv():
+    """A paper can be printed a year after it was put there, not before."""
+    numbers = [re.search(r"arxiv\.org/abs/(\d\d)\d\d\.\d+$", row["url"]) for row in rows("studies.csv")]
+    assert sum(map(bool, numbers)) >= 15
+    for row, number in zip(rows("studies.csv"), numbers, strict=True):
+        assert not number or 0 <= int(row["year"]) - 2000 - int(number[1]) <= 1, row
+
+
 def test_what_is_no_longer_kept_up_is_not_named():
     """torchtune's own page says that it is not maintained."""
     assert not [row for row in rows("providers.csv") if "torchtune" in ",".join(row.values()).lower()]
