@@ -18,6 +18,7 @@ from .dataset.report import Report, auto_epochs
 
 DATA = Path(__file__).parents[1] / "data"
 GRADES = {"O": "OpenAI's own words", "T": "not confirmed", "K": "common knowledge", "I": "our conclusion"}
+REASONING_LEFT_OUT = "Reasoning not counted"
 
 
 @dataclass(frozen=True)
@@ -196,18 +197,27 @@ class CallCost(_Sum):
     model: str
     parts: tuple[tuple[int, Price], ...]
     on: str | datetime.date | None
+    notes: tuple[tuple[str, str], ...] = ()  # name and words of what the sum leaves out or takes in
 
     @property
     def usd(self) -> float:
         return sum(count * price.usd_per_1m_tokens for count, price in self.parts) / 1_000_000
 
+    @property
+    def complete(self) -> bool:
+        """False if the model reasons by default and its reasoning tokens are not in the sum."""
+        return REASONING_LEFT_OUT not in dict(self.notes)
+
     def title(self) -> str:
         """The sum in one line."""
-        return f"One call of {self.model}: {dollars(self.usd)}; 1,000 such calls: {dollars(1_000 * self.usd)}"
+        left_out = "" if self.complete else ", without its reasoning"
+        sums = f"{dollars(self.usd)}; 1,000 such calls: {dollars(1_000 * self.usd)}"
+        return f"One call of {self.model}{left_out}: {sums}"
 
     def short(self) -> str:
         """Tokens and sum in one line."""
         counted = ", ".join(f"{count:,} {price.kind.partition('_')[2]}" for count, price in self.parts)
+        counted += "" if self.complete else ", reasoning not counted"
         return (
             f"{counted.replace('_', ' ')}: {dollars(self.usd)}; 1,000 such calls: {dollars(1_000 * self.usd)}"
         )
@@ -221,7 +231,12 @@ class CallCost(_Sum):
         lines = []
         for count, price in self.parts:
             lines += _of_price(f"{count:,} tokens, {price.kind}", price, self.on)
-        return lines
+        return [*lines, *self.notes]
+
+
+def reasons(model: str) -> str | None:
+    """The reasoning effort that a base model takes if none is asked for; None if no source says that it reasons."""
+    return _fact(snapshot(model), "reasoning_default")
 
 
 def call(
@@ -230,21 +245,39 @@ def call(
     output_tokens: int = 0,
     *,
     cached: int = 0,
+    reasoning: int | None = None,
     tuned: bool | None = None,
     on: str | datetime.date | None = None,
 ) -> CallCost:
-    """What one call costs. ``cached`` is the part of the input tokens that the service had in its cache.
+    """What one call costs. ``output_tokens`` are those of the answer.
+
+    ``cached`` is the beginning of the input that repeats from call to call. It gets the cached price only from
+    so many tokens on as ``cached_input_from`` in data/models.csv says; below that the service caches nothing,
+    and the sum says so. ``reasoning`` are the tokens with which the model thinks before it answers: they are
+    billed as output. Without them (None) the sum of a model that reasons by default is not the whole bill, and
+    says so; 0 means that reasoning was switched off.
 
     ``tuned=True`` takes the price of a model tuned from ``model``; without it the name decides (ft:... is tuned).
     ``on`` is as in ``training``. Raises ValueError if a price that is needed is not known.
     """
-    if not 0 <= cached <= input_tokens or output_tokens < 0:
+    if not 0 <= cached <= input_tokens or output_tokens < 0 or (reasoning or 0) < 0:
         raise ValueError("Tokens cannot be negative, and the cached ones are a part of the input.")
     tuned = model.startswith("ft:") if tuned is None else tuned
-    counts = {"input": input_tokens - cached, "cached_input": cached, "output": output_tokens}
+    notes = []
+    if cached and cached < (least := int(_fact("*", "cached_input_from"))):
+        notes.append(("Not cached", f"{cached:,} tokens: a beginning is cached from {least:,} tokens on"))
+        cached = 0
+    if reasoning:
+        notes.append(("Reasoning", f"{reasoning:,} of the output tokens"))
+    elif reasoning is None and output_tokens and not tuned and (effort := reasons(model)):
+        words = f"{model} reasons by default (effort {effort}), and that is billed as output"
+        notes.append((REASONING_LEFT_OUT, words))
+    output = output_tokens + (reasoning or 0)
+    counts = {"input": input_tokens - cached, "cached_input": cached, "output": output}
     kinds = [kind for kind, count in counts.items() if count or kind == "input"]
     family = "tuned" if tuned else "base"
-    return CallCost(model, tuple((counts[kind], price(model, f"{family}_{kind}", on)) for kind in kinds), on)
+    parts = tuple((counts[kind], price(model, f"{family}_{kind}", on)) for kind in kinds)
+    return CallCost(model, parts, on, tuple(notes))
 
 
 def count(what: str | list[dict], model: str) -> int:
@@ -298,9 +331,9 @@ class BreakEven(_Sum):
         verdict = "saves" if tuned <= now else "costs"
         spent = f"as now {dollars(now)}, tuned {dollars(tuned)}: tuning {verdict} {dollars(abs(now - tuned))}"
         ways = {f"As now, {self.now.model}": self.now, f"Tuned {self.tuned.model}": self.tuned}
-        shown = [
-            line for name, call in ways.items() for line in ((name, call.short()), ("Prices", call.origin()))
-        ]
+        shown = []
+        for name, call in ways.items():
+            shown += [(name, call.short()), ("Prices", call.origin()), *call.notes]
         return [
             *shown,
             ("One call saves", dollars(self.saved)),
@@ -342,8 +375,13 @@ def _counting(model: str | None) -> tuple[str, int | None]:
 
 
 def _available_from(model: str) -> datetime.date | None:
-    found = (row for row in _rows("models.csv") if (row["model"], row["fact"]) == (model, "available_from"))
-    return next((datetime.date.fromisoformat(row["value"]) for row in found), None)
+    found = _fact(model, "available_from")
+    return datetime.date.fromisoformat(found) if found else None
+
+
+def _fact(model: str, fact: str) -> str | None:
+    found = (row["value"] for row in _rows("models.csv") if (row["model"], row["fact"]) == (model, fact))
+    return next(found, None)
 
 
 def _price(row: dict) -> Price:

@@ -137,7 +137,7 @@ def test_every_row_of_the_table_is_found_on_its_days():
     for row in rows:
         day = row["from"] or "2024-01-03"  # the last day of the oldest prices without a known start
         if not row["from"] and row["model"] not in ("ada", "babbage", "curie", "davinci"):
-            day = "2026-10-22"
+            day = max("2026-10-22", row["date"])
         found = costs.price(row["model"], row["kind"], day)
         assert found.usd_per_1m_tokens == float(row["usd_per_1m_tokens"]), row
         assert (found.source, str(found.source_date), found.note) == (row["source"], row["date"], row["note"])
@@ -254,9 +254,66 @@ def test_a_call_of_a_base_and_of_a_tuned_model():
 
 
 def test_cached_tokens_are_a_part_of_the_input_and_cheaper():
-    cost = costs.call("gpt-4o-mini", 1_000, 10, cached=600)
-    assert cost.usd == pytest.approx((400 * 0.15 + 600 * 0.075 + 10 * 0.6) / 1e6)
+    cost = costs.call("gpt-4o-mini", 2_000, 10, cached=1_600)
+    assert cost.usd == pytest.approx((400 * 0.15 + 1_600 * 0.075 + 10 * 0.6) / 1e6)
     assert [price.kind for _, price in cost.parts] == ["base_input", "base_cached_input", "base_output"]
+    assert cost.notes == ()
+
+
+def least_cached() -> int:
+    with open(costs.DATA / "models.csv", encoding="utf-8", newline="") as file:
+        return next(int(row["value"]) for row in csv.DictReader(file) if row["fact"] == "cached_input_from")
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_a_beginning_below_the_minimum_is_not_cached_and_the_sum_says_so(tuned):
+    least = least_cached()
+    assert least == 1_024
+    short = costs.call("gpt-4.1-mini", 3_000, 31, cached=least - 1, tuned=tuned)
+    enough = costs.call("gpt-4.1-mini", 3_000, 31, cached=least, tuned=tuned)
+    assert short.parts == costs.call("gpt-4.1-mini", 3_000, 31, tuned=tuned).parts
+    assert short.notes == (("Not cached", "1,023 tokens: a beginning is cached from 1,024 tokens on"),)
+    assert (
+        dict(short.lines())["Not cached"]
+        and short.notes[0] in costs.break_even(short, enough, 1, calls=1).lines()
+    )
+    family = "tuned" if tuned else "base"
+    full, cheap = (costs.price("gpt-4.1-mini", f"{family}_{kind}") for kind in ("input", "cached_input"))
+    saved = least * (full.usd_per_1m_tokens - cheap.usd_per_1m_tokens) / 1e6
+    assert short.usd - enough.usd == pytest.approx(saved) and enough.notes == ()
+
+
+def test_the_minimum_is_that_of_the_table(tmp_path, monkeypatch):
+    for name in ("prices.csv", "models.csv"):
+        text = (costs.DATA / name).read_text(encoding="utf-8")
+        text = text.replace("*,cached_input_from,1024,", "*,cached_input_from,64,")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(costs, "DATA", tmp_path)
+    assert costs.call("gpt-4o-mini", 100, cached=64).notes == ()
+    assert costs.call("gpt-4o-mini", 100, cached=63).notes
+
+
+@pytest.mark.parametrize("model", ["gpt-5.6-luna", "gpt-6-luna", "gpt-6.1-sol", "gpt-6.1-terra"])
+def test_the_price_of_a_model_that_reasons_says_what_it_leaves_out(model):
+    bare, off, thought = (costs.call(model, 384, 31, reasoning=number) for number in (None, 0, 200))
+    assert costs.reasons(model) == "medium"
+    assert bare.usd == off.usd and (bare.complete, off.complete, thought.complete) == (False, True, True)
+    assert f"One call of {model}, without its reasoning: $" in bare.title() == str(bare).splitlines()[0]
+    assert ", reasoning not counted: $" in bare.short() and "reasoning" not in off.short() + off.title()
+    assert "billed as output" in dict(bare.lines())[costs.REASONING_LEFT_OUT] and off.notes == ()
+    out = costs.price(model, "base_output").usd_per_1m_tokens
+    assert thought.usd - bare.usd == pytest.approx(200 * out / 1e6)
+    assert thought.notes == (("Reasoning", "200 of the output tokens"),) and thought.parts[-1][0] == 231
+
+
+def test_nothing_is_said_of_reasoning_where_none_is_known_or_nothing_is_answered():
+    for call in (
+        costs.call("gpt-4.1-mini", 384, 31),
+        costs.call("gpt-4.1-mini", 384, 31, tuned=True),
+        costs.call("gpt-6-luna", 384),
+    ):
+        assert call.complete and call.notes == () and "reasoning" not in str(call)
+    assert costs.reasons("gpt-4.1-mini") is None
 
 
 def test_what_is_shown_of_a_call():
@@ -270,15 +327,17 @@ def test_what_is_shown_of_a_call():
     assert "$0.0018</strong></caption>" in cost._repr_html_()
 
 
-@pytest.mark.parametrize("numbers", [(-1, 0, 0), (1, -1, 0), (1, 0, 2), (1, 0, -1)])
+@pytest.mark.parametrize(
+    "numbers", [(-1, 0, 0, 0), (1, -1, 0, 0), (1, 0, 2, 0), (1, 0, -1, 0), (1, 0, 0, -1)]
+)
 def test_impossible_calls(numbers):
     with pytest.raises(ValueError, match="cannot be negative"):
-        costs.call("gpt-4o", numbers[0], numbers[1], cached=numbers[2])
+        costs.call("gpt-4o", numbers[0], numbers[1], cached=numbers[2], reasoning=numbers[3])
 
 
 def test_no_cached_price_where_there_was_none():
     with pytest.raises(ValueError, match="'base_cached_input' is known for gpt-3.5-turbo-0125"):
-        costs.call("gpt-3.5-turbo", 10, cached=5)
+        costs.call("gpt-3.5-turbo", 3_000, cached=2_000)
 
 
 # --- whole months --------------------------------------------------------------------------------------------
@@ -365,6 +424,6 @@ def test_prompt_to_save_by_hand():
 
 
 def test_the_short_line_of_a_call_and_its_origin():
-    cost = costs.call("gpt-4o-mini", 1_000, 10, cached=600)
-    assert cost.short() == ("400 input, 600 cached input, 10 output: $0.00011; 1,000 such calls: $0.11")
+    cost = costs.call("gpt-4o-mini", 2_000, 10, cached=1_600)
+    assert cost.short() == ("400 input, 1,600 cached input, 10 output: $0.00019; 1,000 such calls: $0.19")
     assert cost.origin().count("https://") == 1 and "grade O" in cost.origin()

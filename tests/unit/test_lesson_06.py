@@ -260,6 +260,28 @@ def test_cases_of_both_kinds_are_published():
     assert any(gains) and not all(gains)
 
 
+def test_the_cookbooks_table_as_it_is():
+    """Each column is of the same 100 questions, 53 with the answer in the text; the sums and sentences follow."""
+    with open(evaluate.DATA / "cases.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["case"].startswith("OpenAI's cookbook")]
+    columns = ("base_value", "tuned_value", "few_shot_value")
+    correct, skipped, wrong, made_up, unknown, right = (
+        [int(row[column]) for column in columns] for row in rows
+    )
+    assert (correct, skipped, wrong) == ([44, 32, 44], [0, 18, 5], [9, 3, 4])
+    assert (made_up, unknown) == ([47, 7, 25], [0, 40, 22])
+    for column in range(3):
+        assert correct[column] + skipped[column] + wrong[column] == 53
+        assert made_up[column] + unknown[column] == 47
+        assert right[column] == correct[column] + unknown[column]
+    assert [row["better_is"] for row in rows] == ["higher", "lower", "lower", "lower", "higher", "higher"]
+    assert [row["grade"] for row in rows] == ["O"] * 5 + ["I"]
+    with open(evaluate.DATA / "claims.csv", encoding="utf-8", newline="") as file:
+        verdict = next(row["verdict"] for row in csv.DictReader(file) if row["number"] == "22")
+    assert f"({right[1]} against {right[0]} of 100)" in verdict
+    assert f"({correct[1]} against {correct[0]} of 53)" in verdict
+
+
 def test_a_sheet_that_somebody_has_filled_in_is_kept(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")

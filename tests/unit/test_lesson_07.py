@@ -228,6 +228,13 @@ def test_the_last_tunable_models():
         assert int(row["prompt to save"]) == least_to_save(model)
 
 
+def fact(model: str, name: str) -> str:
+    with open(ROOT / "data" / "models.csv", encoding="utf-8", newline="") as file:
+        return next(
+            (r["value"] for r in csv.DictReader(file) if (r["model"], r["fact"]) == (model, name)), ""
+        )
+
+
 def test_todays_base_models():
     rows = table("today = [")
     without_end = {row["model"] for row in PRICES if row["kind"] == "base_input" and not row["until"]}
@@ -238,12 +245,38 @@ def test_todays_base_models():
         assert_dollars(row["1,000 calls"], 1_000 * amounts[row["model"]])
         grades = {p["grade"] for p in PRICES if (p["model"], p["kind"]) == (row["model"], "base_input")}
         assert {row["grade"]} == grades
+        assert row["reasons by default"] == fact(row["model"], "reasoning_default") != ""
     assert rows[-1]["prompt"] == "short, tuned"
     assert_dollars(rows[-1]["1,000 calls"], 1_000 * tuned)
-    cheaper, third_party = output("cheaper than the tuned").splitlines()
-    assert cheaper.endswith(str([model for model, amount in amounts.items() if amount < tuned]))
-    assert third_party.endswith(str([row["model"] for row in rows if row["grade"] == "T"]))
-    assert "gpt-6-luna" in third_party
+    assert rows[-1]["reasons by default"] == "no"
+    flips = dict(re.findall(r"(\S+): cheaper, until it writes (\d+) output tokens", output("a_token =")))
+    assert set(flips) == {model for model, amount in amounts.items() if amount < tuned}
+    for model, more in flips.items():
+        assert call(model, "base", LONG, ANSWER + int(more)) >= tuned
+        assert call(model, "base", LONG, ANSWER + int(more) - 1) < tuned
+    assert {"gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-sol"} <= set(amounts)
+
+
+def test_a_price_with_and_without_reasoning():
+    bare, thought = re.findall(r"One call of gpt-6-luna(.*?): (\S+);", output("reasoning=200"))
+    assert bare[0] == ", without its reasoning" and thought[0] == ""
+    assert_dollars(bare[1], call("gpt-6-luna", "base", LONG, ANSWER))
+    assert_dollars(thought[1], call("gpt-6-luna", "base", LONG, ANSWER + 200))
+    assert call("gpt-6-luna", "base", LONG, ANSWER + 200) > call("gpt-4.1-mini", "tuned", SHORT, ANSWER)
+    efforts = {row["model"]: row["value"] for row in table('"reasoning_effort"]')}
+    assert efforts and efforts["gpt-6.1-sol"].startswith("low") and efforts["gpt-6-luna"].startswith("none")
+
+
+def test_who_bills_a_validation_file():
+    rows = {row["provider"]: row["value"] for row in table('"validation_tokens"]')}
+    assert rows == {"openai": "not billed", "together": "billed"}
+
+
+def test_the_studies_of_this_lesson():
+    with open(ROOT / "data" / "studies.csv", encoding="utf-8", newline="") as file:
+        mine = [row for row in csv.DictReader(file) if "07" in row["lesson"].split()]
+    said = output("studies = pd")
+    assert mine and all(row["finding"] in said and row["citation"] in said for row in mine)
 
 
 def test_break_even():
@@ -261,13 +294,27 @@ SAVED = call(MINI, "base", LONG, ANSWER) - call(MINI, "tuned", SHORT, ANSWER)
 
 
 def test_cached_input_and_longer_answers():
-    text = output("cached = costs.call")
-    with_cache = SAVED - (LONG - SHORT) * (usd(MINI, "base_input") - usd(MINI, "base_cached_input"))
-    assert f"nothing cached: Tuning pays back within 12 months from {pays_back(ONCE, SAVED)} calls" in text
-    assert with_cache < 0 and "cached: Tuning never pays back" in text
-    first, second = re.search(r"saves (\S+) or, with a cache, (\S+)", text).groups()
-    assert_dollars(first, SAVED)
-    assert_dollars(second, with_cache)
+    too_short = output("minimum = facts")
+    least = int(fact("*", "cached_input_from"))
+    assert LONG < least < 1_200 and f"caches from {least:,} tokens on" in too_short
+    assert_dollars(
+        re.search(r"1,000 such calls: (\S+)", too_short)[1], 1_000 * call(MINI, "base", LONG, ANSWER)
+    )
+    assert f"Not cached: {LONG - SHORT} tokens" in too_short and "cached_input:" not in too_short
+
+    text = output("LONGER =")
+    plain = call(MINI, "base", 1_200, ANSWER)
+    cached = plain - (1_200 - SHORT) * (usd(MINI, "base_input") - usd(MINI, "base_cached_input"))
+    tuned = call(MINI, "tuned", SHORT, ANSWER)
+    shown = re.findall(r"1,000 such calls: (\S+)", text)
+    for amount, sum_of_it in zip(shown, (plain, cached, tuned), strict=True):
+        assert_dollars(amount, 1_000 * sum_of_it)
+    assert shown == ["$0.53", "$0.18", "$0.12"]
+    for way, saved in (("nothing", plain - tuned), ("the beginning", cached - tuned)):
+        calls = pays_back(ONCE, saved)
+        assert f"{way} cached: Tuning pays back within 12 months from {calls} calls" in text
+    assert f"{(cached - tuned) / (plain - tuned):.0%} is left" in text
+    assert 0 < (cached - tuned) / (plain - tuned) < 0.5  # the quiz: most of it is gone, and not all
     worth = re.findall(r"(\S+): one answer token costs as much as (\S+) prompt", output("worth ="))
     assert [model for model, _ in worth] == list(DATED)
     for model, ratio in worth:
@@ -309,6 +356,7 @@ def test_the_rival():
     ]
     for row, amount in zip(rows, expected, strict=True):
         assert_dollars(row["1,000 calls"], 1_000 * amount)
+        assert (row["reasoning"] == "not counted") == bool(fact(row["model"], "reasoning_default"))
 
 
 def test_what_stands_below_the_calculator_says_the_same():

@@ -240,7 +240,16 @@ def test_a_large_model_with_embeddings():
     prompt, answer = (sum(one[key] for one in asked) for key in ("prompt_tokens", "completion_tokens"))
     shown = table("rival = ")
     assert {row[0] for row in shown} > {"gpt-4-0613"}
-    for model, usd, _, grade, quality in shown:
-        call = costs.call(model, prompt, answer)
-        assert float(usd) == pytest.approx(1000 * call.usd / len(asked), abs=0.0051)
+    with open(make.RECORDED / "scoreboard.csv", encoding="utf-8", newline="") as file:
+        usd_of = {row["way"]: float(row["usd_1000_calls"]) for row in csv.DictReader(file)}
+    for model, usd, effort, more, _, grade, quality in shown:
+        call = costs.call(model, prompt, answer, reasoning=0)
+        thousand = 1000 * call.usd / len(asked)
+        assert float(usd) == pytest.approx(thousand, abs=0.0051)
         assert (grade, quality) == (call.parts[0][1].grade, "measure it yourself")
+        assert effort == (costs.reasons(model) or "not known")
+        token = costs.price(model, "base_output").usd_per_1m_tokens / 1000
+        dear = usd_of["rules_tuned_retrieval"]
+        assert thousand + int(more) * token >= dear - 0.001
+        assert int(more) == 0 or thousand + (int(more) - 1) * token < dear + 0.001
+    assert {row[0] for row in shown if int(row[3])} == {"gpt-5.6-luna", "gpt-6-luna"}

@@ -29,14 +29,31 @@ KEYS = {
 TARGETS = {"openai", "azure", "nebius", "crusoe"}  # what connect() knows by name
 MANY_OF_A_PROVIDER = {"job_status", "file_status", "deploy_status", "training_type"}
 DATES = {"available_from", "shutdown_date", "tuned_shutdown_date", "new_jobs_end"}
-WHOLE_NUMBERS = {"created", "context", "tuned_context", "training_context", "embedding_width"}
+WHOLE_NUMBERS = {
+    "created",
+    "context",
+    "tuned_context",
+    "training_context",
+    "embedding_width",
+    "cached_input_from",
+}
 MULTIPLIER = "auto_learning_rate_multiplier"
-NAMES = {"alias_of", "owned_by", "replacement", "fine_tunable_method"}
+NAMES = {
+    "alias_of",
+    "owned_by",
+    "replacement",
+    "fine_tunable_method",
+    "reasoning_default",
+    "reasoning_effort",
+    "reasoning_tokens",
+}
+EFFORTS = ("none", "low", "medium", "high", "xhigh", "max")
 MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"}
 METHODS = {"supervised", "dpo", "reinforcement", "vision", "legacy"}
 KINDS = {
     "base_input",
     "base_cached_input",
+    "base_cache_write",
     "base_output",
     "training",
     "training_per_hour",
@@ -102,6 +119,11 @@ def test_models_hold_known_facts_that_can_be_read():
             assert float(row["value"]) > 0, row
         elif row["fact"] == "fine_tunable_method":
             assert row["value"] in METHODS, row
+        elif row["fact"] == "reasoning_default":
+            assert row["value"] in EFFORTS[1:], row
+        elif row["fact"] == "reasoning_effort":
+            lowest, highest = row["value"].split(" to ")
+            assert EFFORTS.index(lowest) < EFFORTS.index(highest), row
         else:
             assert row["value"], row
 
@@ -135,6 +157,37 @@ def test_the_three_steps_of_the_wind_down():
         if row["fact"] == "new_jobs_end"
     }
     assert steps == {"newcomer": "2026-05-07", "inactive": "2026-07-02", "everyone": "2027-01-06"}
+
+
+def test_every_model_without_a_known_end_says_whether_it_reasons_by_default():
+    """Else the price of 31 answer tokens is taken for the whole bill."""
+    facts = {(row["model"], row["fact"]) for row in rows("models.csv")}
+    today = {row["model"] for row in rows("prices.csv") if row["kind"] == "base_output" and not row["until"]}
+    assert len(today) >= 7 and {(model, "reasoning_default") for model in today} <= facts
+    assert ("*", "reasoning_tokens") in facts
+
+
+def test_a_cached_token_is_cheaper_than_a_new_one_and_writing_it_is_dearer():
+    usd = {
+        (row["model"], row["kind"]): float(row["usd_per_1m_tokens"])
+        for row in rows("prices.csv")
+        if not row["until"]
+    }
+    written = [model for model, kind in usd if kind == "base_cache_write"]
+    assert len(written) >= 7
+    for model in written:
+        assert usd[model, "base_cache_write"] == pytest.approx(1.25 * usd[model, "base_input"]), model
+        assert usd[model, "base_cached_input"] <= 0.1 * usd[model, "base_input"] + 1e-9, model
+
+
+def test_who_names_the_last_day_of_the_tuned_models():
+    """A third party's day is corroborated in its note; the base model's end is OpenAI's own word."""
+    ends = [row for row in rows("models.csv") if row["fact"] == "tuned_shutdown_date" and row["grade"] == "T"]
+    bases = {row["model"]: row for row in rows("models.csv") if row["fact"] == "shutdown_date"}
+    assert len(ends) == 4
+    for row in ends:
+        assert row["note"].count("(2026-10") == 3, row
+        assert (bases[row["model"]]["value"], bases[row["model"]]["grade"]) == (row["value"], "O"), row
 
 
 def test_numbers_on_training_from_scratch_can_be_read():
@@ -231,13 +284,17 @@ def test_numbers_and_days_of_providers_can_be_read():
             assert row["note"].startswith("US dollars"), row
         elif row["fact"] in ("min_examples", "suffix_max", "created_status"):
             assert int(row["value"]) >= 0, row
-        elif row["fact"] == "training_end":
+        elif row["fact"] in ("training_end", "deprecated"):
             datetime.date.fromisoformat(row["value"])
+        elif row["fact"] == "validation_tokens":
+            assert row["value"] in ("billed", "not billed"), row
         else:
             assert row["value"], row
             continue
         read[row["fact"]] += 1
-    assert read["training_price"] == 3 and read["training_end"] == 2
+    assert read["training_price"] == 3 and read["training_end"] == 2 and read["deprecated"] == 1
+    assert of_provider("openai")["validation_tokens"] == "not billed"
+    assert of_provider("together")["validation_tokens"] == "billed"
     # an old or unread price page is worse than none
     assert "training_price" not in of_provider("azure")
 
@@ -246,6 +303,45 @@ def test_azure_answers_a_creation_in_its_own_way():
     states = {row["value"] for row in rows("providers.csv") if row["fact"] == "job_status"}
     assert of_provider("azure")["created_status"] == "201"
     assert {"created", "pending", "running", "succeeded", "cancelled", "failed"} == states
+
+
+STUDIES = ["study", "finding", "citation", "url", "year", "grade", "lesson"]
+
+
+def test_studies_have_a_finding_a_source_and_a_lesson():
+    with open(DATA / "studies.csv", encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == STUDIES
+    found = rows("studies.csv")
+    lessons = {path.name[:2] for path in refresh.lessons()}
+    for row in found:
+        assert None not in row and all(row.values()), row
+        assert row["grade"] in ("O", "T"), row
+        assert row["url"].startswith("https://"), row
+        assert row["lesson"].split() and set(row["lesson"].split()) <= lessons, row
+        assert row["citation"].endswith(row["year"]), row
+        assert 2020 <= int(row["year"]) <= datetime.date.today().year, row
+    for column in ("study", "finding", "url"):
+        assert max(Counter(row[column] for row in found).values()) == 1, column
+    assert len(found) >= 17
+
+
+def test_a_finding_is_one_plain_sentence():
+    for row in rows("studies.csv"):
+        assert len(row["finding"].split()) <= 36, row
+        assert re.fullmatch(r"[A-Z][^.!?]*\.", row["finding"]), row
+
+
+def test_the_year_of_a_study_fits_its_number_at_arxiv():
+    """A paper can be printed a year after it was put there, not before."""
+    numbers = [re.search(r"arxiv\.org/abs/(\d\d)\d\d\.\d+$", row["url"]) for row in rows("studies.csv")]
+    assert sum(map(bool, numbers)) >= 15
+    for row, number in zip(rows("studies.csv"), numbers, strict=True):
+        assert not number or 0 <= int(row["year"]) - 2000 - int(number[1]) <= 1, row
+
+
+def test_what_is_no_longer_kept_up_is_not_named():
+    """torchtune's own page says that it is not maintained."""
+    assert not [row for row in rows("providers.csv") if "torchtune" in ",".join(row.values()).lower()]
 
 
 @pytest.mark.parametrize("table", COLUMNS)

@@ -133,6 +133,9 @@ print(*exact)
         "curie",
         "davinci",
         "gpt-6-luna",
+        "gpt-6-sol",
+        "gpt-6.1-sol",
+        "gpt-6.1-terra",
         "smollm2-135m-instruct",
     }
     assert len(exact) >= 29
