@@ -6,35 +6,31 @@ import pandas
 
 from .chart import INK, TRAINING, VALIDATION, Chart, axes_of, new_figure
 
-SHAPES = ("o", "s", "D", "^", "v", "P")
-
 
 def share_chart(summaries: Mapping[str, pandas.DataFrame], title: str) -> Chart:
-    """Shares with their 95 % intervals, a row a check and a mark a way.
+    """Shares with their 95 % intervals: a panel a check, a row a way.
 
     ``summaries``: name of a way -> what ``evaluate.summary`` returns (index: check; columns passed, asked,
-    share, low, high; shares from 0 to 1). Ways differ in shape and are labelled; at most six.
+    share, low, high; shares from 0 to 1).
     """
     table = pandas.concat(summaries, names=["way", "check"])
     checks = list(dict.fromkeys(table.index.get_level_values("check")))
-    height = 1.2 + 0.32 * len(table)
-    figure = new_figure(height)
-    axes = axes_of(figure, title, "Share of questions, % (bar: 95 % interval)", "Check")
-    places, names = [], []
-    for row, check in enumerate(checks):
-        for number, way in enumerate(summaries):
-            if check not in summaries[way].index:
-                continue
-            found = summaries[way].loc[check]
-            y = row + (number + 1) / (len(summaries) + 1)
-            color = (TRAINING, VALIDATION)[number % 2]
-            axes.plot([100 * found["low"], 100 * found["high"]], [y, y], color=color, linewidth=2)
-            axes.plot([100 * found["share"]], [y], SHAPES[number % len(SHAPES)], color=color, markersize=7)
-            places.append(y)
-            names.append(f"{check}: {way}")
-    axes.set_yticks(places, names)
-    axes.set_xlim(-2, 102)
-    axes.set_ylim(len(checks), 0)
+    figure = new_figure(1.4 + 0.32 * len(summaries))
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=12)
+    figure.supxlabel("Share of questions, % (bar: 95 % interval)", color=INK, fontsize=10)
+    rows = range(len(summaries))
+    for column, check in enumerate(checks, start=1):
+        first = column == 1
+        axes = axes_of(figure, check, "", "Way" if first else "", panel=(1, len(checks), column))
+        for row, found in zip(rows, summaries.values(), strict=True):
+            if check in found.index:
+                share, low, high = 100 * found.loc[check, ["share", "low", "high"]].astype(float)
+                axes.plot([low, high], [row, row], color=TRAINING, linewidth=2)
+                axes.plot([share], [row], "o", color=TRAINING, markersize=6)
+        axes.set_yticks(rows, summaries if first else [""] * len(summaries))
+        axes.set_xlim(-4, 104)
+        axes.set_xticks([0, 50, 100])
+        axes.set_ylim(len(summaries) - 0.5, -0.5)
     return Chart(figure, table.reset_index(), f"Chart of shares: {title}. {_sentence(table)}")
 
 

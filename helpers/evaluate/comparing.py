@@ -7,7 +7,7 @@ from math import ceil, comb, sqrt
 import numpy as np
 import pandas
 
-from .counting import Z, _as_runs, by_question
+from .counting import Z, as_runs, by_question
 
 Z_POWER = 0.841621  # of the normal distribution: 80 % lie below
 DRAWS = 10_000  # of the bootstrap and of the sign-flip test
@@ -78,7 +78,7 @@ def compare(
     runs a side, how much runs differ is known only roughly.
     Raises ValueError if the tables have not been asked the same questions.
     """
-    sides = _as_runs(before), _as_runs(after)
+    sides = as_runs(before), as_runs(after)
     if any(list(table.index) != list(sides[0][0].index) for side in sides for table in side):
         raise ValueError("The tables do not hold the same questions in the same order.")
     means = pandas.concat([by_question(side, check) for side in sides], axis=1, join="inner")

@@ -36,7 +36,7 @@ def summary(tables: pandas.DataFrame | Sequence[pandas.DataFrame]) -> pandas.Dat
     runs, one table each, ``passed`` is their mean; the interval is that of the questions alone, so it does not
     tell how far another training would be off.
     """
-    runs = _as_runs(tables)
+    runs = as_runs(tables)
     rows = {}
     for name in runs[0].columns.drop(["question", "answer"]):
         results = by_question(runs, name)
@@ -50,7 +50,7 @@ def summary(tables: pandas.DataFrame | Sequence[pandas.DataFrame]) -> pandas.Dat
 
 def by_question(tables: pandas.DataFrame | Sequence[pandas.DataFrame], check: str) -> pandas.Series:
     """For each question the share of the runs that passed, from 0 to 1; questions without a result are left out."""
-    columns = pandas.concat([table[check] for table in _as_runs(tables)], axis=1).dropna()
+    columns = pandas.concat([table[check] for table in as_runs(tables)], axis=1).dropna()
     return columns.astype(float).mean(axis=1)
 
 
@@ -91,5 +91,6 @@ def size_chart(points: pandas.DataFrame, title: str, checks: Sequence[str] = tup
     return _size_curve(points, title, checks)
 
 
-def _as_runs(tables: pandas.DataFrame | Sequence[pandas.DataFrame]) -> list[pandas.DataFrame]:
+def as_runs(tables: pandas.DataFrame | Sequence[pandas.DataFrame]) -> list[pandas.DataFrame]:
+    """One table, or one for each run, as a list of tables."""
     return [tables] if isinstance(tables, pandas.DataFrame) else list(tables)
