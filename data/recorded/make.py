@@ -35,6 +35,7 @@ SIZES = (10, 25, 50)  # rows; the whole file is the last point of the curve
 LONGEST_ANSWER = 60  # tokens; a right answer has at most about 50
 TOGETHER = 32  # questions asked at the same time
 PRECISION = "float32"
+GAP = 1.0  # seconds that a batch waits for the next question: long prompts take a while to be read and sent
 TIMED = 10  # questions of each way asked one at a time, for the time that one answer takes
 RULES_FOUND = 4
 
@@ -387,7 +388,10 @@ def say_how_long(answers: Book, log: Book) -> None:
 
 
 def main(timing_only: bool = False) -> None:
+    from helpers.local_api.engines.trained import serving
+
     os.environ["LOCAL_API_PRECISION"] = PRECISION
+    serving.GAP_SECONDS = GAP
     connect()
     client = OpenAI(timeout=3600, max_retries=0)
     answers, log = Book("answers.jsonl"), Book("runs.jsonl")
@@ -398,7 +402,7 @@ def main(timing_only: bool = False) -> None:
     say_how_long(answers, log)
     if not tokens.has(model="base"):
         tokens.add(next_tokens(client, MODEL), model="base")
-    for run in [None, *runs()]:
+    for run in [*runs(), None]:
         units = [unit for unit in plan(answers) if unit[1].startswith(run.name if run else "base")]
         job = train(client, run) if run and (units or not log.has(run=run.name)) else None
         if job and not log.has(run=run.name):
