@@ -28,11 +28,20 @@ KEYS = {
 }
 TARGETS = {"openai", "azure", "nebius", "crusoe"}  # what connect() knows by name
 MANY_OF_A_PROVIDER = {"job_status", "file_status", "deploy_status", "training_type"}
-DATES = {"available_from", "shutdown_date", "tuned_shutdown_date", "new_jobs_end"}
+DATES = {
+    "available_from",
+    "shutdown_date",
+    "tuned_shutdown_date",
+    "new_jobs_end",
+    "credit_balance_exhausted_from",
+}
 WHOLE_NUMBERS = {"created", "context", "tuned_context", "training_context", "embedding_width"}
 MULTIPLIER = "auto_learning_rate_multiplier"
 NAMES = {"alias_of", "owned_by", "replacement", "fine_tunable_method"}
-MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"}
+REFUSALS = {"refuses", "refuses_while_reasoning"}
+SETTINGS = {"temperature", "top_p", "max_tokens"}  # what a chat request may set, and some models refuse
+OF_THE_CLIENT = {"client_retries_no_credit": {"yes", "no"}}
+MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"} | REFUSALS
 METHODS = {"supervised", "dpo", "reinforcement", "vision", "legacy"}
 KINDS = {
     "base_input",
@@ -93,7 +102,7 @@ def test_no_row_twice(table):
 
 def test_models_hold_known_facts_that_can_be_read():
     for row in rows("models.csv"):
-        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | {MULTIPLIER}, row
+        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | REFUSALS | {MULTIPLIER, *OF_THE_CLIENT}, row
         if row["fact"] in DATES:
             datetime.date.fromisoformat(row["value"])
         elif row["fact"] in WHOLE_NUMBERS:
@@ -102,6 +111,10 @@ def test_models_hold_known_facts_that_can_be_read():
             assert float(row["value"]) > 0, row
         elif row["fact"] == "fine_tunable_method":
             assert row["value"] in METHODS, row
+        elif row["fact"] in REFUSALS:
+            assert row["value"] in SETTINGS, row
+        elif row["fact"] in OF_THE_CLIENT:
+            assert row["value"] in OF_THE_CLIENT[row["fact"]], row
         else:
             assert row["value"], row
 
