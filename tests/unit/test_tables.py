@@ -40,7 +40,10 @@ MULTIPLIER = "auto_learning_rate_multiplier"
 NAMES = {"alias_of", "owned_by", "replacement", "fine_tunable_method"}
 REFUSALS = {"refuses", "refuses_while_reasoning"}
 SETTINGS = {"temperature", "top_p", "max_tokens"}  # what a chat request may set, and some models refuse
-OF_THE_CLIENT = {"client_retries_no_credit": {"yes", "no"}}
+ONE_OF = {
+    "client_retries_no_credit": {"yes", "no"},
+    "first_reasoning_effort": {"none", "low", "medium", "high"},
+}
 MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"} | REFUSALS
 METHODS = {"supervised", "dpo", "reinforcement", "vision", "legacy"}
 KINDS = {
@@ -102,7 +105,7 @@ def test_no_row_twice(table):
 
 def test_models_hold_known_facts_that_can_be_read():
     for row in rows("models.csv"):
-        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | REFUSALS | {MULTIPLIER, *OF_THE_CLIENT}, row
+        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | REFUSALS | {MULTIPLIER, *ONE_OF}, row
         if row["fact"] in DATES:
             datetime.date.fromisoformat(row["value"])
         elif row["fact"] in WHOLE_NUMBERS:
@@ -113,8 +116,8 @@ def test_models_hold_known_facts_that_can_be_read():
             assert row["value"] in METHODS, row
         elif row["fact"] in REFUSALS:
             assert row["value"] in SETTINGS, row
-        elif row["fact"] in OF_THE_CLIENT:
-            assert row["value"] in OF_THE_CLIENT[row["fact"]], row
+        elif row["fact"] in ONE_OF:
+            assert row["value"] in ONE_OF[row["fact"]], row
         else:
             assert row["value"], row
 
