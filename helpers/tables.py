@@ -9,7 +9,7 @@ import sys
 from itertools import islice
 
 LEFT = ' style="text-align: left"'
-CELL = re.compile(r"<(th|td)((?: [^>]*)?)>.*</\1>\s*$")
+ROW, CELL = re.compile(r"<tr.*?</tr>", re.DOTALL), re.compile(r"<(th|td)( [^>]*)?>")
 NUMBER = re.compile(r"[-+−]?[$€]?\d[\d., ]*\d* ?%?")
 NOTHING = ("", "-", "–", "None", "nan", "NaN", "<NA>")
 LOOKED_AT = 200  # values of a column
@@ -28,37 +28,31 @@ def register() -> None:
 def as_html(frame) -> str | None:
     """What pandas makes of a DataFrame, with columns of text at the left; None where pandas shows no HTML.
 
-    A table whose columns are cut, or stand in several levels, stays as pandas makes it.
+    A table with so many columns that some are not shown stays as pandas makes it.
     """
     text = frame._repr_html_()
-    if text is None or frame.columns.nlevels > 1 or _is_cut(text, frame):
-        return text
-    levels = frame.index.nlevels
-    at_left = [_is_text(frame.index)] * levels
-    at_left += [_is_text(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    return "\n".join(_aligned(text.split("\n"), at_left, levels))
+    if text is None:
+        return None
+    head, mark, body = text.partition("<tbody>")
+    index = _is_text(frame.index)
+    columns = [_is_text(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    heads = [index] * frame.index.nlevels + columns
+
+    def head_row(row: re.Match) -> str:
+        return _aligned(row[0], heads) if len(CELL.findall(row[0])) == len(heads) else row[0]
+
+    def body_row(row: re.Match) -> str:
+        kinds = [cell[0] for cell in CELL.findall(row[0])]
+        fits = kinds.count("td") == len(columns)
+        return _aligned(row[0], [index] * kinds.count("th") + columns) if fits else row[0]
+
+    return ROW.sub(head_row, head) + mark + ROW.sub(body_row, body)
 
 
-def _is_cut(text: str, frame) -> bool:
-    """Whether columns are not shown, or no row is."""
-    first_row = text.partition("<tbody>")[2].partition("</tr>")[0]
-    return first_row.count("<td>") != frame.shape[1]
-
-
-def _aligned(lines: list[str], at_left: list[bool], levels: int):
-    """The lines, a cell each, with the style in those cells that belong to the left."""
-    in_body, place = False, 0
-    for line in lines:
-        in_body = in_body or "<tbody>" in line
-        if "<tr" in line:
-            place = 0
-        elif cell := CELL.search(line):
-            if in_body and cell[1] == "td":
-                place = max(place, levels)  # a level of the index that repeats has no cell of its own
-            if place < len(at_left) and at_left[place]:
-                line = line[: cell.end(2)] + LEFT + line[cell.end(2) :]
-            place += 1
-        yield line
+def _aligned(row: str, at_left: list[bool]) -> str:
+    """The row of a table; ``at_left`` says of each cell whether it goes there."""
+    places = iter(at_left)
+    return CELL.sub(lambda cell: cell[0][:-1] + LEFT + ">" if next(places) else cell[0], row)
 
 
 def _is_text(values) -> bool:
