@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data.airport.make_with_rules import NO_RULE, files, rule_of
-from helpers import dataset, tokens
+from helpers import dataset, evaluate, tokens
 from helpers.dataset.similar import share
 from helpers.local_api.engines.simulated.reading import read_prompt
 from helpers.local_api.vectors import embed
@@ -119,6 +119,7 @@ def test_file_is_utf8_without_bom_and_ends_with_one_newline(name):
 def test_row_counts():
     assert len(DESKS) == len(set(DESKS)) == 14
     assert len(RULES) == 136
+    assert evaluate.rules() == {rule_id: (text, desk) for rule_id, desk, text in RULES}
     assert len(TRAIN) == 112
     assert len(VALID) == 20
     assert (len(PARAPHRASES), len(NEW), len(PRACTICE)) == (60, 60, 120)
