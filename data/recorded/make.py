@@ -404,7 +404,10 @@ def main(timing_only: bool = False) -> None:
         tokens.add(next_tokens(client, MODEL), model="base")
     for run in [*runs(), None]:
         units = [unit for unit in plan(answers) if unit[1].startswith(run.name if run else "base")]
-        job = train(client, run) if run and (units or not log.has(run=run.name)) else None
+        job = None
+        if run and (units or not log.has(run=run.name)):
+            print(f"{time.strftime('%H:%M:%S')} training {run.name}", flush=True)
+            job = train(client, run)
         if job and not log.has(run=run.name):
             curve = steps(client, job)
             losses.add(
