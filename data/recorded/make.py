@@ -188,7 +188,6 @@ WAYS = {  # name: (model, how a row is asked, kinds of questions)
     "retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row)), COMPARED),
     "few_shot_retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row), FEW_WITH_RULES), COMPARED),
     "book": ("base", lambda row: chat(STYLE_WITH_BOOK, row["question"]), COMPARED),
-    "few_shot_book": ("base", lambda row: chat(STYLE_WITH_BOOK, row["question"], FEW), COMPARED),
     "tuned": ("tuned", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, *ELSEWHERE_TOO)),
     "tuned_no_system": ("tuned", lambda row: chat(None, row["question"]), (*TEST, "elsewhere")),
     "tuned_rule": ("tuned", lambda row: chat(SYSTEM, with_right_rule(row)), TEST),
