@@ -1,4 +1,4 @@
-"""Whether to tune, to retrieve, both, or neither: plain questions, a table of rules, an answer with its reasons.
+"""Code, a search, a prompt or tuning: plain questions, a table of rules, an answer with its reasons.
 
 Questions and rules stand in data/decision_questions.csv and data/decision_rules.csv, to be read and edited. The
 first rule that fits the answers decides.
@@ -149,11 +149,11 @@ class Decision:
         """The decision as a web page of its own, to be printed."""
         said = [(question.text, self.answers.get(name, "")) for name, question in questions().items()]
         return (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Tune, retrieve, or both?</title>'
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>What should be built?</title>'
             "<style>body { font: 16px/1.5 sans-serif; max-width: 45em; margin: 2em auto; color: #000; "
             "background: #fff; } table { border-collapse: collapse; margin: 1em 0; } caption { font-weight: bold; "
             "text-align: left; } th, td { border: 1px solid #777; padding: 4px 8px; vertical-align: top; }"
-            f"</style></head><body><h1>Tune, retrieve, or both?</h1>{self._repr_html_()}"
+            f"</style></head><body><h1>What should be built?</h1>{self._repr_html_()}"
             f"{_table('Your answers', ('Question', 'Answer'), said)}"
             "<p>Found with the rules of data/decision_rules.csv. They are advice, and no measurement: "
             "measure before you decide.</p></body></html>\n"
