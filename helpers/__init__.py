@@ -5,3 +5,7 @@ tokens      exact token counts, offline  jobs      wait for a job, read its metr
 charts      figures with alt text        widgets   what a lesson shows to click on
 local_api   the mock API
 """
+
+from . import tables
+
+tables.register()

@@ -2,28 +2,59 @@
 
 import html
 import json
+import sysconfig
 import textwrap
 import tomllib
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from ipywidgets import HTML, Button, RadioButtons, VBox
 
 from helpers import memo
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+HELPERS = Path(__file__).resolve().parent
+DATA = HELPERS.parent / "data"
 LETTERS = "abcdefgh"
-RIGHT = "Right. "
+RIGHT, NOT_YET = "Right. ", "Not yet. "
+
+
+# --- what the rules of exercises may call ------------------------------------------------------------------
 
 
 def parsed(text: str) -> object:
-    """The value of a JSON text; None if it is none. For the rules of exercises."""
+    """The value of a JSON text; None if it is none."""
     try:
         return json.loads(text)
     except ValueError:
         return None
 
 
-FOR_RULES = {"filled": memo.filled, "has_number": memo.has_number, "parsed": parsed}
+def sent_by(ask: Callable[[str], object], question: str) -> list[dict]:
+    """The messages that a function sends by ``client.chat.completions.create`` when it is asked; [] if it sends none.
+
+    Nothing is really sent: the answer is ``{}``, as text.
+    """
+    from openai.resources.chat import Completions
+    from openai.types.chat import ChatCompletion
+
+    message = {"role": "assistant", "content": "{}"}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    answer = {"id": "", "object": "chat.completion", "created": 0, "model": "", "choices": [choice]}
+    reply = ChatCompletion.model_validate(answer)
+    with mock.patch.object(Completions, "create", return_value=reply) as create:
+        ask(question)
+    return [dict(message) for call in create.call_args_list for message in call.kwargs.get("messages", [])]
+
+
+FOR_RULES = {"filled": memo.filled, "has_number": memo.has_number, "parsed": parsed, "sent_by": sent_by}
+# what a rule raises on a value of an unexpected kind
+UNFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+RULE = "<rule>"  # the file name of rules in a traceback
+PACKAGES = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+NOT_THE_LEARNERS = (str(HELPERS), str(Path(__file__).parent), *PACKAGES, "<frozen", RULE)
+MOST_OF_AN_ERROR = 200  # characters
 STYLE = """<style>
 .quiz { color: var(--jp-ui-font-color1, inherit); max-width: 50em; padding: 4px 0; }
 .quiz .widget-html, .quiz .widget-html-content { height: auto; line-height: 1.4; }
@@ -46,17 +77,41 @@ def check(exercise: str, *values: object) -> None:
 
 
 def answer(exercise: str, *values: object) -> str:
-    """What ``check`` prints: the first hint whose rule holds; else "Right." if the rule for that holds."""
+    """What ``check`` prints: the first hint whose rule holds; else "Right." if the rule for that holds.
+
+    If code of the learner stops with an error while a rule calls it, that error with its line.
+    """
     task = _task(exercise)
     if len(values) != len(task["values"]):
         raise ValueError(f"check({exercise!r}, ...) takes these values: {', '.join(task['values'])}.")
     named = dict(zip(task["values"], values, strict=True))
-    for hint in task["hints"]:
-        if _holds(hint["when"], named):
-            return "Not yet. " + hint["say"].format_map(named)
-    if _holds(task["right"]["when"], named):
-        return RIGHT + task["right"]["say"].format_map(named)
-    return "Not yet. " + task["otherwise"]
+    parts = _parts(task["right"].get("parts", {}), values[0])
+    texts = named | {kind: ", ".join(names) for kind, names in parts.items()}
+    try:
+        for rule in task["hints"]:
+            if _holds(rule["when"], named):
+                return NOT_YET + rule["say"].format_map(texts)
+        rule = task["right"]
+        if _is_right(rule, parts, named):
+            return RIGHT + rule["say"].format_map(texts)
+    except _Stopped as error:
+        return NOT_YET + f"{error} {rule.get('stopped', '').format_map(texts)}".rstrip()
+    return NOT_YET + task["otherwise"].format_map(texts)
+
+
+def _parts(wanted: dict, given: object) -> dict[str, list[str]]:
+    """Of an exercise whose answer is a dict of parts, the names of those that are wrong and of those still empty."""
+    if not wanted:
+        return {}
+    given = given if isinstance(given, dict) else {}
+    return {
+        "wrong": [name for name, part in wanted.items() if given.get(name) != part],
+        "empty": [name for name in wanted if not given.get(name)],
+    }
+
+
+def _is_right(right: dict, parts: dict, named: dict) -> bool:
+    return not parts["wrong"] if parts else _holds(right["when"], named)
 
 
 def _task(exercise: str) -> dict:
@@ -148,9 +203,35 @@ def _load(folder: str, name: str) -> dict:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+class _Stopped(Exception):
+    """Code of the learner, called by a rule, has raised. Says what, where and in which line."""
+
+
 def _holds(rule: str, named: dict) -> bool:
-    """Whether a rule, a Python expression of our own files, holds. A value of an unexpected kind makes it False."""
+    """Whether a rule, a Python expression of our own files, holds. A value of an unexpected kind makes it False.
+
+    Raises _Stopped if the learner's own code stops with an error in it.
+    """
     try:
-        return bool(eval(rule, FOR_RULES | named))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return False
+        return bool(eval(compile(rule, RULE, "eval"), FOR_RULES | named))
+    except Exception as error:
+        if place := _place_in_own_code(error):
+            raise _Stopped(_story(error, place)) from error
+        if isinstance(error, UNFIT):
+            return False
+        raise
+
+
+def _place_in_own_code(error: Exception) -> traceback.FrameSummary | None:
+    """The innermost line of the learner's code that the error came through; None if it came through none."""
+    places = traceback.extract_tb(error.__traceback__)
+    return next(
+        (place for place in reversed(places) if not place.filename.startswith(NOT_THE_LEARNERS)), None
+    )
+
+
+def _story(error: Exception, place: traceback.FrameSummary) -> str:
+    name = "A function of yours" if place.name.startswith("<") else f"Your function {place.name}"
+    what = textwrap.shorten(f"{type(error).__name__}: {error}", MOST_OF_AN_ERROR)
+    line = f": {place.line}" if place.line else ""
+    return f"{name} stopped with an error when this check called it. {what} (line {place.lineno}{line})"

@@ -11,11 +11,13 @@ import argparse
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import re
 import sys
 import time
 import zlib
+from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ OLDEST_OPENAI = "1.65.4"  # the first whose jobs can carry metadata
 ROLES = "system, developer, user, assistant, tool, function"
 READING = ("uploaded", "notRunning", "pending", "queued", "running", "processing")  # a file that is not ready
 ORDER_SECONDS, LOCAL_ORDER_SECONDS = 200, 20  # how long the call that orders a job may take
+SHOWN, COUNTED = 5, 40  # held-out questions whose answers are shown, and that are asked at all
 
 
 def clean(text):
@@ -183,12 +186,69 @@ def watch(client, job, pace):
         time.sleep(pace)
 
 
-def ask(client, name, model, messages):
+def ask(client, model, messages):
     try:
         answer = client.chat.completions.create(model=model, messages=messages, temperature=0)
-        say(f"  {name}: {answer.choices[0].message.content}")
+        return str(answer.choices[0].message.content)
     except openai.BadRequestError as error:
-        say(f"  {name}: no answer, {error}")
+        return f"no answer, {error}"
+
+
+def last_line(text):
+    return text.strip().rpartition("\n")[2].strip()
+
+
+def plain(text):
+    return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
+
+
+def nearest(question, texts):
+    """The place of the text that holds most of the question's pieces of three letters; rare ones count more."""
+    asked, scores = plain(question), [0.0] * len(texts)
+    for piece in sorted({asked[start : start + 3] for start in range(len(asked) - 2)}):
+        holding = [place for place, text in enumerate(texts) if piece in text]
+        for place in holding:
+            scores[place] += math.log(1 + len(texts) / len(holding)) / len(texts[place]) ** 0.5
+    return scores.index(max(scores))
+
+
+def rivals(examples, questions):
+    """Answers without training: always the one that ends as most do, and that of the nearest example."""
+    answers = [messages[-1]["content"] for messages in examples]
+    ends = [last_line(answer) for answer in answers]
+    commonest = answers[ends.index(Counter(ends).most_common(1)[0][0])]
+    texts = [plain(f"{messages[-2]['content']} {messages[-1]['content']}") for messages in examples]
+    found = [answers[nearest(messages[-2]["content"], texts)] for messages in questions]
+    return {"majority": [commonest for _ in questions], "nearest": found}
+
+
+def compare(client, base, tuned, examples, questions):
+    """Some answers to read; then all are counted, beside rivals that need no training."""
+    found = {"base": []} | (rivals(examples, questions) if examples else {}) | {"tuned": []}
+    for number, (*question, wanted) in enumerate(questions, start=1):
+        say(f"Asking {number} of {len(questions)}", end="\r")
+        for name, model in (("base", base), ("tuned", tuned)):
+            found[name].append(ask(client, model, question))
+        if number <= SHOWN:
+            say(f"\n{question[-1]['content']}\n  wanted: {wanted['content']}")
+            say(f"  base: {found['base'][-1]}\n  tuned: {found['tuned'][-1]}")
+    count(found, [messages[-1]["content"] for messages in questions])
+
+
+def count(found, wanted):
+    """A table: the share of answers that are as wanted. And whether a rival is as good as the tuned model."""
+    say(f"\nOf {len(wanted)} questions".ljust(19) + "".join(f"{name:>10}" for name in found))
+    for check, part in (("equal", str.strip), ("same last line", last_line)):
+        right = {
+            name: sum(part(a) == part(b) for a, b in zip(answers, wanted, strict=True))
+            for name, answers in found.items()
+        }
+        say(f"{check:18}" + "".join(f"{number / len(wanted):>10.0%}" for number in right.values()))
+        if level := [name for name in right if name != "tuned" and right[name] >= right["tuned"]]:
+            say(f"  tuned is not better than: {', '.join(level)}")
+    say(
+        f"Of so few, a share may be {100 / len(wanted) ** 0.5:.0f} points off. Write checks that fit your task."
+    )
 
 
 def connect(local):
@@ -227,13 +287,14 @@ def run(options):
     tuned = options.tuned or job.fine_tuned_model
     if job.status in ("failed", "cancelled") or not tuned:
         stop(f"{job.status}, {job.error}. Failed: --run 2 tries again. Deployed by hand: --tuned NAME.")
-    for *question, wanted in questions[:5]:
-        say(f"\n{question[-1]['content']}\n  wanted: {wanted['content']}")
-        ask(client, "base", options.model, question)
-        ask(client, "tuned", tuned, question)
+    if questions:
+        examples = [row["messages"] for row in rows if can_be_asked(row)]
+        compare(client, options.model, tuned, examples, questions[:COUNTED])
     if options.ask:
         system = [message for message in rows[0]["messages"][:1] if message["role"] == "system"]
-        ask(client, f"\n{options.ask}", tuned, [*system, {"role": "user", "content": options.ask}])
+        messages = [*system, {"role": "user", "content": options.ask}]
+        say(f"\n{options.ask}: {ask(client, tuned, messages)}")
+    say(f"\nThe tuned model: {tuned}\nThe job: {job.id}")
 
 
 def text(argument):

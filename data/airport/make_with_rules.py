@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from helpers import evaluate
 from helpers.local_api.vectors import embed
 
 AIRPORT = Path(__file__).resolve().parent
@@ -32,17 +33,6 @@ REPLACED = {
 }
 
 
-def read_rules() -> dict[str, tuple[str, str]]:
-    """The rules of rules.md: id -> (text, desk)."""
-    rules, desk = {}, ""
-    for line in (AIRPORT / "rules.md").read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            desk = line.removeprefix("## ")
-        elif found := re.match(r"- \*\*(\w+)\*\* (.+)", line):
-            rules[found[1]] = (found[2], desk)
-    return rules
-
-
 def read_jsonl(name: str) -> list[dict]:
     """The rows of a file of this folder."""
     return [json.loads(line) for line in (AIRPORT / name).read_text(encoding="utf-8").splitlines()]
@@ -54,7 +44,7 @@ def read_unanswered(set_name: str) -> list[dict]:
         return [row for row in csv.DictReader(file) if row["set"] == set_name]
 
 
-RULES = read_rules()
+RULES = evaluate.rules()
 TRAIN = read_jsonl("train.jsonl")
 SYSTEM = TRAIN[0]["messages"][0]
 

@@ -35,6 +35,7 @@ SIZES = (10, 25, 50)  # rows; the whole file is the last point of the curve
 LONGEST_ANSWER = 60  # tokens; a right answer has at most about 50
 TOGETHER = 32  # questions asked at the same time
 PRECISION = "float32"
+GAP = 1.0  # seconds that a batch waits for the next question: long prompts take a while to be read and sent
 TIMED = 10  # questions of each way asked one at a time, for the time that one answer takes
 RULES_FOUND = 4
 
@@ -187,7 +188,6 @@ WAYS = {  # name: (model, how a row is asked, kinds of questions)
     "retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row)), COMPARED),
     "few_shot_retrieval": ("base", lambda row: chat(STYLE, with_found_rules(row), FEW_WITH_RULES), COMPARED),
     "book": ("base", lambda row: chat(STYLE_WITH_BOOK, row["question"]), COMPARED),
-    "few_shot_book": ("base", lambda row: chat(STYLE_WITH_BOOK, row["question"], FEW), COMPARED),
     "tuned": ("tuned", lambda row: chat(SYSTEM, row["question"]), (*ALL_OF_THE_AIRPORT, *ELSEWHERE_TOO)),
     "tuned_no_system": ("tuned", lambda row: chat(None, row["question"]), (*TEST, "elsewhere")),
     "tuned_rule": ("tuned", lambda row: chat(SYSTEM, with_right_rule(row)), TEST),
@@ -387,7 +387,10 @@ def say_how_long(answers: Book, log: Book) -> None:
 
 
 def main(timing_only: bool = False) -> None:
+    from helpers.local_api.engines.trained import serving
+
     os.environ["LOCAL_API_PRECISION"] = PRECISION
+    serving.GAP_SECONDS = GAP
     connect()
     client = OpenAI(timeout=3600, max_retries=0)
     answers, log = Book("answers.jsonl"), Book("runs.jsonl")
@@ -398,9 +401,12 @@ def main(timing_only: bool = False) -> None:
     say_how_long(answers, log)
     if not tokens.has(model="base"):
         tokens.add(next_tokens(client, MODEL), model="base")
-    for run in [None, *runs()]:
+    for run in [*runs(), None]:
         units = [unit for unit in plan(answers) if unit[1].startswith(run.name if run else "base")]
-        job = train(client, run) if run and (units or not log.has(run=run.name)) else None
+        job = None
+        if run and (units or not log.has(run=run.name)):
+            print(f"{time.strftime('%H:%M:%S')} training {run.name}", flush=True)
+            job = train(client, run)
         if job and not log.has(run=run.name):
             curve = steps(client, job)
             losses.add(

@@ -24,7 +24,6 @@ WAYS = (
     "retrieval",
     "few_shot_retrieval",
     "book",
-    "few_shot_book",
     "tuned",
     "tuned_no_system",
     "tuned_rule",

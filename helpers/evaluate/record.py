@@ -18,6 +18,17 @@ def questions(*kinds: str) -> list[dict]:
     return [row for row in _read("questions.jsonl") if row["kind"] in (kinds or PRACTICE)]
 
 
+def rules() -> dict[str, tuple[str, str]]:
+    """The rules of the airport's book, data/airport/rules.md: id -> (text, desk)."""
+    found, desk = {}, ""
+    for line in (DATA / "airport" / "rules.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            desk = line.removeprefix("## ")
+        elif rule := re.match(r"- \*\*(\w+)\*\* (.+)", line):
+            found[rule[1]] = (rule[2], desk)
+    return found
+
+
 def sealed() -> list[dict]:
     """The 120 questions of the sealed test, with the kinds of the practice rows. To be opened once, at the end."""
     rows = questions(*(f"sealed_{kind}" for kind in PRACTICE))

@@ -104,6 +104,7 @@ def _export(command: str, what: str, target: Path) -> int:
     try:
         if command == "export":
             print(*export(Store(), what, target), sep="\n")
+            print("Serve merged or model.gguf, the whole model. What adapter needs, says its README.md.")
         else:
             folder = export_job(Store(), what, target)
             print(f"{folder}\nHow to start it: {folder / 'README.md'}")

@@ -2,7 +2,8 @@
 
 Real in the simulation: which answer the tiny model finds likeliest, temperature and seed (they choose among its
 candidate answers), stop, max_tokens, n, token counts. Accepted without effect: tools, response_format, logprobs,
-penalties, top_p and everything else that the types allow. The trained engine writes its answers itself, token
+penalties, top_p, reasoning_effort and everything else that the types allow; but a model that reasons refuses some of
+them (``models.refuse_settings``). The trained engine writes its answers itself, token
 by token, with real logprobs and the counts of its own tokenizer.
 """
 
@@ -200,6 +201,7 @@ def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.
     check_metadata(body.get("metadata") or {})
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_chat(model)
+    models.refuse_settings(model, body)
     return model
 
 

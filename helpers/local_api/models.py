@@ -15,6 +15,8 @@ from .validate import model_dump
 
 ALL = 100_000
 COMPLETION_ONLY = ("babbage-002", "davinci-002", "ada", "babbage", "curie", "davinci")
+TAKEN_BY_ALL = {"temperature": 1, "top_p": 1}  # the defaults; sent as they are, no model refuses them
+INSTEAD = {"max_tokens": " Use 'max_completion_tokens' instead."}
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,27 @@ def refuse_unless_chat(chosen: Chosen) -> None:
             "Did you mean to use another endpoint?"
         )
         raise APIError(404, message, param="model")
+
+
+def refuse_settings(chosen: Chosen, body: dict) -> None:
+    """400 for a setting of a chat request that this model does not take; some it takes only if it need not reason.
+
+    Which, says ``data/models.csv``. The words and codes were seen live by third parties, 2025 and 2026.
+    """
+    refused = facts.values(chosen.base, "refuses")
+    if body.get("reasoning_effort") != "none":
+        refused = refused + facts.values(chosen.base, "refuses_while_reasoning")
+    for name in refused:
+        if body.get(name) not in (None, TAKEN_BY_ALL.get(name)):
+            raise _not_supported(name, body[name])
+
+
+def _not_supported(name: str, value: float) -> APIError:
+    if name == "temperature":
+        message = f"Unsupported value: '{name}' does not support {value:g} with this model. "
+        return bad_request(f"{message}Only the default (1) value is supported.", name, "unsupported_value")
+    message = f"Unsupported parameter: '{name}' is not supported with this model."
+    return bad_request(message + INSTEAD.get(name, ""), name, "unsupported_parameter")
 
 
 def _not_tunable(name: str, method: str | None = None) -> APIError:

@@ -20,10 +20,12 @@ SLOW_SECONDS = 3.0
 PACE_SECONDS = 1
 
 CLOSED_SINCE = min(facts.values("*", "new_jobs_end"))
+NEW_CREDIT_CODE_FROM = datetime.date.fromisoformat(facts.value("*", "credit_balance_exhausted_from"))
 # scenario -> what happens. The README shows this table; a test keeps the two alike.
 SCENARIOS = {
     "closed": f"creating a job is refused with the 403 that newcomers get from OpenAI since {CLOSED_SINCE}",
-    "broke": "creating a job, chat and embeddings answer 429: no credit left; the client does not retry",
+    "broke": "creating a job, chat and embeddings answer 429: no credit left; a header of the mock stops the client's "
+    "retries",
     "limited": "creating a job, chat and embeddings answer 429 with retry-after: too many requests",
     "flaky": "creating a job, chat and embeddings fail twice with a 500, then work; the client's retries get through",
     "slow": f"every answer takes {SLOW_SECONDS:.0f} seconds longer",
@@ -100,7 +102,7 @@ class Stage:
         if method != "POST" or not path.endswith(PAID):
             return
         if caller.scenario == "broke":
-            raise _out_of_credit()
+            raise _out_of_credit(caller.date)
         if caller.scenario == "limited":
             raise _too_many_requests()
         if caller.scenario == "flaky" and self._fails(caller, path):
@@ -137,13 +139,21 @@ def rate_limit_headers() -> dict[str, str]:
     }
 
 
-def _out_of_credit() -> APIError:
+def _out_of_credit(day: datetime.date) -> APIError:
+    """429, in the words of that day: its code has changed, its type has not (``data/models.csv``)."""
+    code = "insufficient_quota"
     message = (
         "You exceeded your current quota, please check your plan and billing details. For more information on "
         "this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
     )
-    headers = {"x-should-retry": "false"}
-    return APIError(429, message, type="insufficient_quota", code="insufficient_quota", headers=headers)
+    if day >= NEW_CREDIT_CODE_FROM:
+        code = "credit_balance_exhausted"
+        message = (
+            "You have no credits remaining. Add credits to continue using the API at "
+            "https://platform.openai.com/settings/organization/billing/."
+        )
+    headers = {"x-should-retry": "false"}  # ours: without it the client would send the call again, twice
+    return APIError(429, message, type="insufficient_quota", code=code, headers=headers)
 
 
 def _too_many_requests() -> APIError:

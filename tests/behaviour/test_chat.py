@@ -1,6 +1,9 @@
 """Chat completions with base and tuned models: choices, cuts, streams, stored completions."""
 
+import openai
 import pytest
+
+from helpers.local_api import facts
 
 from .conftest import MODEL, rows
 
@@ -63,6 +66,73 @@ def test_tools_and_response_format_are_accepted_and_change_nothing(api):
     tool = {"type": "function", "function": {"name": "water", "parameters": {"type": "object"}}}
     options = {"tools": [tool], "response_format": {"type": "json_object"}, "logprobs": True}
     assert text(ask(api, temperature=0, **options)) == text(ask(api, temperature=0))
+
+
+# --- settings that a model does not take -------------------------------------------------------------------
+
+REASONING = [name for name in facts.names() if facts.values(name, "refuses_while_reasoning")]
+TODAY = "2026-11-01"
+
+
+def on_the_day_of(api, model: str):
+    """A client on a day on which the model is there."""
+    return api.client if model.startswith("o4") else api.another_client(f"{api.key}@{TODAY}")
+
+
+def refused(api, model: str, **settings):
+    ask = on_the_day_of(api, model).chat.completions.create
+    return api.refusal(ask, model=model, messages=MESSAGES, **settings)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", REASONING)
+def test_a_model_that_reasons_refuses_a_temperature(api, model, stream):
+    error = refused(api, model, temperature=0, stream=stream)
+    assert isinstance(error, openai.BadRequestError)
+    assert error.body == {
+        "message": "Unsupported value: 'temperature' does not support 0 with this model. "
+        "Only the default (1) value is supported.",
+        "type": "invalid_request_error",
+        "param": "temperature",
+        "code": "unsupported_value",
+    }
+    assert refused(api, model, temperature=0.7, reasoning_effort="low").param == "temperature"
+    assert refused(api, model, top_p=0.5).code == "unsupported_parameter"
+
+
+@pytest.mark.parametrize("model", REASONING)
+def test_it_takes_one_if_it_need_not_reason_and_always_the_default(api, model):
+    ask = on_the_day_of(api, model).chat.completions.create
+    for settings in (
+        {"temperature": 0, "top_p": 0.5, "reasoning_effort": "none"},
+        {"temperature": 1, "top_p": 1},
+        {"temperature": None},
+        {"reasoning_effort": "high"},
+    ):
+        assert text(ask(model=model, messages=MESSAGES, **settings))
+
+
+@pytest.mark.parametrize("model", [*REASONING, "o4-mini", "o4-mini-2025-04-16"])
+def test_a_model_that_reasons_knows_only_the_new_name_of_the_limit(api, model):
+    error = refused(api, model, max_tokens=9, reasoning_effort="none")
+    assert (error.status_code, error.code, error.param) == (400, "unsupported_parameter", "max_tokens")
+    assert error.body["message"] == (
+        "Unsupported parameter: 'max_tokens' is not supported with this model. "
+        "Use 'max_completion_tokens' instead."
+    )
+    ask = on_the_day_of(api, model).chat.completions.create
+    assert text(ask(model=model, messages=MESSAGES, max_completion_tokens=9))
+
+
+def test_the_older_one_takes_no_temperature_at_all(api):
+    assert refused(api, "o4-mini", temperature=0, reasoning_effort="none").code == "unsupported_value"
+
+
+def test_all_other_models_take_every_setting(api):
+    settings = {"temperature": 0, "top_p": 0.5, "max_tokens": 9}
+    assert {"gpt-5.6-terra", "gpt-6-luna"} <= set(REASONING)
+    for name in ("gpt-3.5-turbo", "gpt-4o-mini", "gpt-4o", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"):
+        assert not facts.values(name, "refuses") and text(ask(api, model=name, **settings))
 
 
 def test_a_stream_says_the_same_as_a_plain_answer(api):

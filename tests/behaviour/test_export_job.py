@@ -17,7 +17,7 @@ from helpers.local_api.engines.trained import weights
 from tests import tiny_model
 
 from .conftest import rows
-from .training_jobs import MODEL, create
+from .training_jobs import MODEL, create, status
 
 if tiny_model.HAS_TORCH:
     import torch
@@ -67,9 +67,51 @@ def test_the_folder_has_the_rows_the_settings_and_the_commands(state, tmp_path, 
     assert settings["base"] == weights.PUBLIC_NAME and settings["lora"]["r"] == 8
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert "accelerate launch train_trl.py" in readme
+    assert "**Do not keep the learning rate.** 0.003 fits a model of 135 million parameters" in readme
+    assert "recommend 0.0002" in readme and "0.0002" in settings["learning_rate_note"]
     served = f"vllm serve {weights.PUBLIC_NAME} --enable-lora --lora-modules my-garden=adapter"
     assert served in readme and not re.search(r"\{\w+\}", readme)
     assert (folder / "train_trl.py").read_text() == SCRIPT.read_text()
+
+
+def texts_with_a_path_of_this_computer(folder: Path) -> list[str]:
+    """The files of a folder that name the home folder, the folder of the weights, or that of the course."""
+    paths = [str(place).encode() for place in (Path.home(), weights.folder(), ROOT)]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
+    assert len(files) >= 5
+    return [path.name for path in files if any(one in path.read_bytes() for one in paths)]
+
+
+def test_nothing_that_is_written_names_a_folder_of_this_computer(state, tiny_weights, tmp_path):
+    """Nor the matrices that a job begins with: PEFT's own page names the folder of the base."""
+    name, _ = earlier_model(state, tiny_weights)
+    folder = exported(state, create(state, model=name), tmp_path / "out")
+    assert (folder / "start" / "README.md").exists() and (folder / "train_trl.py").exists()
+    assert texts_with_a_path_of_this_computer(folder) == []
+
+
+def test_an_exported_model_has_a_page_with_its_data_and_numbers(state, tmp_path, capsys):
+    valid = state.upload(rows(3), name="held | out.jsonl").id
+    job = status(state, create(state, validation_file=valid, suffix="my garden"), "succeeded")
+    assert main(["export", job.fine_tuned_model, "--to", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.endswith(
+        "Serve merged or model.gguf, the whole model. What adapter needs, says its README.md.\n"
+    )
+    page = (tmp_path / "out" / "adapter" / "README.md").read_text(encoding="utf-8")
+    assert page.startswith(
+        f"---\nbase_model: {weights.PUBLIC_NAME}\nlibrary_name: peft\nlicense: apache-2.0\n"
+    )
+    assert f"\n# {job.fine_tuned_model}\n" in page and "Apache licence 2.0" in page
+    assert "| training file | train.jsonl, 12 rows |" in page
+    assert "| validation file | held / out.jsonl, 3 rows |" in page
+    assert "| settings | 2 epochs, batches of 4, learning rate 0.003 |" in page and "| step | 6 |" in page
+    assert re.search(r"\| train loss \| \d+\.\d\d \|", page) and re.search(r"valid loss \| \d", page)
+    assert "rounded to 4 bits" in page and "`merged`" in page and not re.search(r"\{\w+\}", page)
+    assert texts_with_a_path_of_this_computer(tmp_path / "out") == []
+    state.client.files.delete(job.training_file)  # then the page says less
+    main(["export", job.fine_tuned_model, "--to", str(tmp_path / "again")])
+    page = (tmp_path / "again" / "adapter" / "README.md").read_text(encoding="utf-8")
+    assert "| step | 6 |" in page and "training file |" not in page
 
 
 def test_each_learned_answer_of_a_chat_becomes_a_row():
@@ -171,6 +213,10 @@ def test_trl_on_two_processes_gives_our_losses(start, state, tiny_weights, tmp_p
     assert theirs == pytest.approx(ours, rel=2e-3) and len(theirs) == 12
     config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == weights.PUBLIC_NAME
+    page = (folder / "adapter" / "README.md").read_text(encoding="utf-8")
+    assert "license: apache-2.0" in page and "Trained with TRL on 12 rows: 4 epochs" in page
+    assert re.search(r"The end: step 12, loss \d", page)
+    assert texts_with_a_path_of_this_computer(folder / "adapter") == []
     base = training.AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
     tuned = PeftModel.from_pretrained(base, folder / "adapter")
     asked = torch.arange(3, 40)[None]

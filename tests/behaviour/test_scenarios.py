@@ -7,6 +7,8 @@ import threading
 import openai
 import pytest
 
+from helpers.local_api import facts
+from helpers.local_api.errors import APIError
 from helpers.local_api.scenarios import SCENARIOS, SLOW_SECONDS, STAGE_DATE
 
 from .conftest import MODEL, rows
@@ -58,10 +60,29 @@ def test_closed_refuses_jobs_only_and_for_the_same_files(api, scene):
 
 
 @pytest.mark.parametrize("call", PAID)
-def test_broke_is_not_worth_a_retry(api, scene, call):
-    error = api.refusal(scene(".broke", max_retries=2)[call])
-    assert (error.status_code, error.code, error.type) == (429, "insufficient_quota", "insufficient_quota")
+@pytest.mark.parametrize(
+    ("day", "code"),
+    [
+        ("", "insufficient_quota"),
+        ("@2026-08-02", "insufficient_quota"),
+        ("@2026-08-03", "credit_balance_exhausted"),
+    ],
+)
+def test_broke_is_not_worth_a_retry(api, scene, call, day, code):
+    """The code is that of the day; the type stays."""
+    error = api.refusal(scene(f".broke{day}", max_retries=2)[call])
+    assert (error.status_code, error.code, error.type) == (429, code, "insufficient_quota")
     assert attempts(error.response) == 1
+
+
+def test_only_the_header_of_the_mock_stops_the_retries_of_the_client(api, scene, monkeypatch):
+    """What ``client_retries_no_credit`` of models.csv says, with the client that is installed."""
+    told = APIError(429, "No credit.", type="insufficient_quota", code="insufficient_quota")
+    told.headers = {"retry-after-ms": "1"}  # no time is lost
+    monkeypatch.setattr("helpers.local_api.scenarios._out_of_credit", lambda day: told)
+    error = api.refusal(scene(".broke", max_retries=2)["chat"])
+    assert attempts(error.response) == 3
+    assert facts.value("*", "client_retries_no_credit") == "yes"
 
 
 @pytest.mark.parametrize("call", PAID)
@@ -198,4 +219,4 @@ def test_a_scene_and_a_date_together(api):
     client = api.another_client(api.key + ".broke@2027-01-15")
     assert "gpt-4o" not in {model.id for model in client.models.list()}
     refused = api.refusal(client.embeddings.create, model="text-embedding-3-small", input="x")
-    assert refused.code == "insufficient_quota"
+    assert refused.code == "credit_balance_exhausted"

@@ -23,7 +23,7 @@ from openai import OpenAI
 
 from helpers.local_api.engines import trained
 from helpers.local_api.store import new_id
-from tests import by_hand, tiny_model
+from tests import by_hand, recount, tiny_model
 from tests.environment import ROOT
 
 from . import starting
@@ -33,6 +33,7 @@ from .starting import STARTER
 
 AIRPORT = ROOT / "data" / "airport" / "train.jsonl"
 QUESTION = "May I bring pork products into the country?"
+TEST = ("paraphrase", "new")
 LOST = ("POST", "/v1/fine_tuning/jobs")
 IN_THE_WAY = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "socks5://127.0.0.1:9")
 IN_THE_WAY |= {"NO_PROXY": "", "no_proxy": "", "SSL_CERT_FILE": "/nowhere/roots.pem"}
@@ -145,7 +146,7 @@ def holds_one_of_each(client: OpenAI) -> None:
 
 def test_it_is_short_and_imports_only_openai():
     text = STARTER.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 280
+    assert len(text.splitlines()) <= 340
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {getattr(node, "module", None) or node.names[0].name for node in nodes}
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"openai"}
@@ -158,9 +159,12 @@ def test_the_whole_workflow_and_once_more(desk, tmp_path):
             process = desk(url, **IN_THE_WAY)
             output, _ = process.communicate(timeout=120)
             assert process.returncode == 0, output
-            assert f"{QUESTION}: " in output and output.rstrip().endswith("Desk: Quarantine"), output
+            assert re.search(rf"^{re.escape(QUESTION)}: .*\nDesk: Quarantine\n", output, re.MULTILINE), output
             assert output.count("  base: ") == output.count("  tuned: ") == 5
+            assert "\nOf 10 questions         base  majority   nearest     tuned\n" in output
             holds_one_of_each(client)
+            (job,) = client.fine_tuning.jobs.list()
+            assert output.endswith(f"\nThe tuned model: {job.fine_tuned_model}\nThe job: {job.id}\n")
 
 
 TINY, REAL = 14, 20  # rows to train on, for either kind of weights
@@ -528,6 +532,86 @@ def test_a_file_with_that_status_for_ever(status, orders, program):
     assert (program.clock.now - began >= 300) == (status == "uploaded")
 
 
+def asked_and_answered(question: str, answer: str) -> dict:
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+
+
+THINGS = ("lounge", "chapel", "taxi", "wheelchair", "pharmacy", "post office")
+TRAINED = [asked_and_answered(f"Where is the {one}?", f"Gate {n}.") for n, one in enumerate(THINGS)] * 2
+TRAINED += [
+    asked_and_answered(f"{word} thanks!", f"Not for that, {word}.\nBye") for word in ("My", "Our", "So")
+]
+HELD_OUT = [asked_and_answered(f"A {one}, please?", f" Gate {n}. ") for n, one in enumerate(THINGS)]
+HELD_OUT += [asked_and_answered("Many thanks!", "With pleasure.\nBye"), asked_and_answered("Xyz", "None.")]
+
+
+def table(said: str) -> dict[str, list[str]]:
+    """The lines of the table of shares: first word -> the shares in its line, as printed."""
+    lines = said.partition(" questions    ")[2].splitlines()[1:]
+    return {line[:18].strip(): line[18:].split() for line in lines if line.endswith("%")}
+
+
+def test_all_answers_are_counted_beside_rivals_that_need_no_training(program):
+    """The tuned model knows the half of it, the base model nothing. Spaces at the ends do not count."""
+    program.write(TRAINED)
+    program.write(HELD_OUT, "held.jsonl")
+
+    def answer(request):
+        sent = json.loads(request.content)
+        place = [row["messages"][0] for row in HELD_OUT].index(sent["messages"][-1])
+        right = sent["model"] == "ft:small" and place % 2 == 0
+        return answer_of("m", HELD_OUT[place]["messages"][1]["content"].strip() if right else "No.\nBye")
+
+    program.service.wrong["POST /chat/completions"] = answer
+    ended, said = program.run("--held-out", "held.jsonl")
+    assert ended and "\nOf 8 questions          base  majority   nearest     tuned\n" in said
+    assert table(said) == {
+        "equal": ["0%", "0%", "75%", "50%"],
+        "same last line": ["12%", "12%", "88%", "50%"],
+    }
+    assert said.count("  tuned is not better than: nearest\n") == 2
+    assert "a share may be 35 points off" in said and said.count("  wanted: ") == 5
+    assert program.service.calls.count("POST /chat/completions") == 16
+    assert said.endswith("\nThe tuned model: ft:small\nThe job: ftjob-1\n")
+
+
+def test_at_most_forty_questions_are_asked(program):
+    program.write(TRAINED)
+    program.write(HELD_OUT * 6, "held.jsonl")
+    ended, said = program.run("--held-out", "held.jsonl")
+    assert ended and "\nOf 40 questions" in said
+    assert program.service.calls.count("POST /chat/completions") == 80
+    assert "  tuned is not better than: base, majority, nearest\n" in said
+
+
+def test_without_an_example_to_copy_there_are_no_rivals(program):
+    program.write([{"messages": [{"role": "user", "content": f"{n}?"}, CALL]} for n in range(12)])
+    program.write(HELD_OUT, "held.jsonl")
+    ended, said = program.run("--held-out", "held.jsonl")
+    assert ended and "\nOf 8 questions          base     tuned\n" in said
+
+
+def test_rivals_are_no_weak_ones():
+    """On the airport's questions for practice the starter's search finds more than one by words in common."""
+    starter = starting.load()
+    examples = [json.loads(line)["messages"] for line in AIRPORT.read_text(encoding="utf-8").splitlines()]
+    asked = [[{"content": row["question"]}, {}] for row in recount.ROWS.values() if row["kind"] in TEST]
+    wanted = [row for row in recount.ROWS.values() if row["kind"] in TEST]
+    found = starter.rivals(examples, asked)
+    right = {name: sum(map(recount.desk, answers, wanted)) for name, answers in found.items()}
+
+    def words_in_common(question: str) -> str:
+        words = set(recount.tokens(question))
+        alike = [len(words & set(recount.tokens(example[-2]["content"]))) for example in examples]
+        return examples[alike.index(max(alike))][-1]["content"]
+
+    by_words = sum(recount.desk(words_in_common(row["question"]), row) for row in wanted)
+    assert right["nearest"] > 1.3 * by_words > right["majority"] > 0
+    assert len(set(found["majority"])) == 1
+    both = zip([*asked, *asked][::-1], [*found["nearest"], *found["nearest"]][::-1], strict=True)
+    assert starter.rivals(examples, [one for one, _ in both])["nearest"] == [*found["nearest"] * 2][::-1]
+
+
 CALL = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]}
 QUESTION_OF = {
     "an answer only": [],
@@ -574,7 +658,7 @@ def test_what_the_terminal_cannot_show(program, monkeypatch):
     monkeypatch.setattr("sys.stdout", shown)
     assert program.run("--ask", "May I?")[0]
     shown.flush()
-    assert shown.buffer.getvalue().endswith("May I?: ? ? ?  [2J é\n".encode("cp1252"))
+    assert "\nMay I?: ? ? ?  [2J é\n".encode("cp1252") in shown.buffer.getvalue()
 
 
 @pytest.mark.parametrize(

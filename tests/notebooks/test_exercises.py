@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import string
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -94,6 +95,28 @@ def test_each_exercise_knows_three_mistakes(lesson):
     for name, task in read(EXERCISES[lesson]).items():
         assert len({hint["say"] for hint in task["hints"]}) == len(task["hints"]) >= MIN_MISTAKES, name
         assert len({hint["mistake"] for hint in task["hints"]}) == len(task["hints"]), name
+
+
+def texts(task: dict) -> dict[str, str]:
+    """All that a check can print of an exercise, by its place."""
+    found = {"right": task["right"]["say"], "otherwise": task["otherwise"]}
+    for number, hint in enumerate(task["hints"]):
+        found |= {f"hint {number} {kind}": hint[kind] for kind in ("say", "stopped") if kind in hint}
+    return found
+
+
+@pytest.mark.parametrize("lesson", EXERCISES)
+def test_no_text_can_show_a_raw_placeholder(lesson):
+    """Every text is filled in with the values (tests/unit/test_teach.py); here: all that they name is a value."""
+    for name, task in read(EXERCISES[lesson]).items():
+        assert ("when" in task["right"]) != ("parts" in task["right"]), name
+        known = {*task["values"], *(("wrong", "empty") if "parts" in task["right"] else ())}
+        for place, text in texts(task).items():
+            fields = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+            roots = {re.match(r"\w*", field)[0] for field in fields}
+            assert roots <= known, f"{name}, {place}: {text}"
+            if place == "otherwise":  # nothing is known of the values, so no part of one can be named
+                assert set(fields) <= known, f"{name}: {text}"
 
 
 # --- quizzes ---------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from data.airport.make_with_rules import NO_RULE, files, rule_of
-from helpers import dataset, tokens
+from data.recorded import make
+from helpers import dataset, evaluate, tokens
 from helpers.dataset.similar import share
 from helpers.local_api.engines.simulated.reading import read_prompt
 from helpers.local_api.vectors import embed
@@ -26,6 +27,7 @@ FILES = (
     "valid.jsonl",
     "practice.jsonl",
     "sealed.jsonl",
+    "valid_facts.csv",
     "with_rules_unanswered.csv",
     *MADE,
 )
@@ -104,6 +106,7 @@ SEALED_NEW = [row for row in SEALED if row["kind"] == "new"]
 TRAIN_WITH, VALID_WITH, PRACTICE_WITH = map(read_jsonl, MADE)
 with open(AIRPORT / "with_rules_unanswered.csv", encoding="utf-8", newline="") as stream:
     UNANSWERED = list(csv.DictReader(stream))
+VALID_FACTS = make.valid_facts()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -119,10 +122,18 @@ def test_file_is_utf8_without_bom_and_ends_with_one_newline(name):
 def test_row_counts():
     assert len(DESKS) == len(set(DESKS)) == 14
     assert len(RULES) == 136
+    assert evaluate.rules() == {rule_id: (text, desk) for rule_id, desk, text in RULES}
     assert len(TRAIN) == 112
     assert len(VALID) == 20
     assert (len(PARAPHRASES), len(NEW), len(PRACTICE)) == (60, 60, 120)
     assert (len(SEALED_PARAPHRASES), len(SEALED_NEW), len(SEALED)) == (60, 60, 120)
+
+
+def test_the_facts_of_the_validation_rows_stand_in_their_answers_and_their_rules():
+    assert list(VALID_FACTS) == [question(row) for row in VALID]
+    for row, facts in zip(VALID, VALID_FACTS.values(), strict=True):
+        assert facts and has_facts(answer(row), facts), row
+        assert has_facts(RULE_TEXT[rule_of(answer(row))], facts), row
 
 
 def test_row_counts_are_those_of_the_readme():
@@ -133,6 +144,7 @@ def test_row_counts_are_those_of_the_readme():
         "rules.md": RULES,
         "train.jsonl": TRAIN,
         "valid.jsonl": VALID,
+        "valid_facts.csv": VALID_FACTS,
         "practice.jsonl": PRACTICE,
         "sealed.jsonl": SEALED,
         "train_with_rules.jsonl": TRAIN_WITH,

@@ -5,8 +5,10 @@ import json
 import re
 import tomllib
 from math import sqrt
+from types import SimpleNamespace
 
 import numpy as np
+import openai
 import pandas as pd
 import pytest
 
@@ -235,7 +237,7 @@ def test_which_run_is_better():
         ]
         for check in CHECKS
     }
-    assert eval(task("which-run")["right"]["when"], {"better": truth})
+    assert task("which-run")["right"]["parts"] == truth
     assert all(
         share("tuned", "tuned-all-seed0", check) > share("tuned", "tuned-25-seed0", check) for check in CHECKS
     )
@@ -316,3 +318,53 @@ def has(answer: str, key: str, ticket: dict) -> bool:
     """Whether the answer is JSON that gives this key the value of the ticket."""
     wanted = json.dumps(ticket[key])
     return (value := teach.parsed(answer)) is not None and key in value and json.dumps(value[key]) == wanted
+
+
+# --- the check of the exercise with tickets ----------------------------------------------------------------
+
+TASK = "Ticket to JSON."
+KEYS = ("topic", "urgent", "order")
+
+
+def ticket_work(system=TASK, json_check=lambda answer, row: answer.startswith("{")):
+    """What a learner hands to the check: all right but for what is given here."""
+    train, test = (
+        [
+            json.loads(line)
+            for line in (teach.DATA / "tickets" / f"{name}.jsonl").read_text("utf-8").splitlines()
+        ]
+        for name in ("train", "test")
+    )
+    client = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="sk-none")
+
+    def messages(question, system):
+        return [{"role": "system", "content": system}, {"role": "user", "content": question}]
+
+    def ask(question):
+        reply = client.chat.completions.create(model="tuned", messages=messages(question, system))
+        return reply.choices[0].message.content
+
+    answers = [json.dumps({key: ticket[key] for key in KEYS}) for ticket in train]
+    rows = [
+        {"messages": [*messages(ticket["question"], TASK), {"role": "assistant", "content": answer}]}
+        for ticket, answer in zip(train, answers, strict=True)
+    ]
+    checks = dict.fromkeys(KEYS, lambda answer, row: len(answer) > 40) | {"json": json_check}
+    result = pd.DataFrame({key: True for key in checks}, index=[ticket["id"] for ticket in test])
+    return rows, SimpleNamespace(status="succeeded"), checks, ask, result, train, test
+
+
+def test_tickets_are_asked_with_the_system_message_of_the_training():
+    assert teach.answer("06-tickets", *ticket_work()).startswith("Right. ")
+    said = teach.answer("06-tickets", *ticket_work(system="You are the passenger assistant."))
+    assert said.startswith(
+        f'Not yet. ask_ticket does not send the system message that you trained with: "{TASK}".'
+    )
+
+
+def test_a_check_of_tickets_that_stops_is_told_with_its_error():
+    said = teach.answer("06-tickets", *ticket_work(json_check=lambda answer, row: bool(json.loads(answer))))
+    assert said.startswith(
+        "Not yet. A function of yours stopped with an error when this check called it. JSONDecodeError: "
+    )
+    assert "bool(json.loads(answer))" in said and 'It was given "I am sorry to hear that."' in said

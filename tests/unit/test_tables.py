@@ -28,7 +28,13 @@ KEYS = {
 }
 TARGETS = {"openai", "azure", "nebius", "crusoe"}  # what connect() knows by name
 MANY_OF_A_PROVIDER = {"job_status", "file_status", "deploy_status", "training_type"}
-DATES = {"available_from", "shutdown_date", "tuned_shutdown_date", "new_jobs_end"}
+DATES = {
+    "available_from",
+    "shutdown_date",
+    "tuned_shutdown_date",
+    "new_jobs_end",
+    "credit_balance_exhausted_from",
+}
 WHOLE_NUMBERS = {
     "created",
     "context",
@@ -48,7 +54,10 @@ NAMES = {
     "reasoning_tokens",
 }
 EFFORTS = ("none", "low", "medium", "high", "xhigh", "max")
-MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"}
+REFUSALS = {"refuses", "refuses_while_reasoning"}
+SETTINGS = {"temperature", "top_p", "max_tokens"}  # what a chat request may set, and some models refuse
+ONE_OF = {"client_retries_no_credit": {"yes", "no"}, "first_reasoning_effort": set(EFFORTS)}
+MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"} | REFUSALS
 METHODS = {"supervised", "dpo", "reinforcement", "vision", "legacy"}
 KINDS = {
     "base_input",
@@ -110,7 +119,7 @@ def test_no_row_twice(table):
 
 def test_models_hold_known_facts_that_can_be_read():
     for row in rows("models.csv"):
-        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | {MULTIPLIER}, row
+        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | REFUSALS | {MULTIPLIER, *ONE_OF}, row
         if row["fact"] in DATES:
             datetime.date.fromisoformat(row["value"])
         elif row["fact"] in WHOLE_NUMBERS:
@@ -124,6 +133,10 @@ def test_models_hold_known_facts_that_can_be_read():
         elif row["fact"] == "reasoning_effort":
             lowest, highest = row["value"].split(" to ")
             assert EFFORTS.index(lowest) < EFFORTS.index(highest), row
+        elif row["fact"] in REFUSALS:
+            assert row["value"] in SETTINGS, row
+        elif row["fact"] in ONE_OF:
+            assert row["value"] in ONE_OF[row["fact"]], row
         else:
             assert row["value"], row
 

@@ -3,6 +3,7 @@
 import html
 import re
 
+import openai
 import pytest
 from ipywidgets import HTML, Button, RadioButtons
 
@@ -20,6 +21,28 @@ say = "Replace None."
 [[add.hints]]
 when = "total > 4"
 say = "{total} is too much."
+
+[both]
+values = ["given", "other"]
+otherwise = "Not so: {wrong}. The other is {other}."
+right.parts = { a = "x", "b c" = "y" }
+right.say = "All of {given}."
+[[both.hints]]
+when = "not all(given.values())"
+say = "Empty: {empty}."
+
+[function]
+values = ["own"]
+otherwise = "It came out as {own}."
+right.when = "own('1') == 1"
+right.say = "It counts."
+[[function.hints]]
+when = "own('one') != 0"
+say = "one is no number: return 0."
+stopped = "It was given {{one}}."
+[[function.hints]]
+when = "own.name == 'x'"
+say = "No function has a name of this kind."
 
 [memo]
 values = ["memo"]
@@ -72,9 +95,104 @@ def test_check_prints_the_first_hint_that_holds(total, said, capsys):
 
 
 @pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"a": "x", "b c": ""}, "Not yet. Empty: b c."),
+        ({"a": "y", "b c": "x"}, "Not yet. Not so: a, b c. The other is {z}."),
+        ({"a": "x", "b c": "x"}, "Not yet. Not so: b c. The other is {z}."),
+        ({"a": "x"}, "Not yet. Not so: b c. The other is {z}."),
+        ({"a": "x", "b c": "y"}, "Right. All of {'a': 'x', 'b c': 'y'}."),
+        (["x", "y"], "Not yet. Not so: a, b c. The other is {z}."),
+        (None, "Not yet. Not so: a, b c. The other is {z}."),
+    ],
+)
+def test_the_parts_that_are_not_right_are_named(given, said):
+    """And what a learner wrote in braces stays as it is: only our texts are filled in."""
+    assert teach.answer("90-both", given, "{z}") == said
+
+
+def stopping(source: str):
+    """A function as a cell of a notebook makes it."""
+    namespace = {}
+    exec(source, namespace)
+    return namespace["own"]
+
+
+STOPS = "stopped with an error when this check called it. "
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (int, "Right. It counts."),  # the first rule raises, but in no code of the learner
+        (None, "Not yet. It came out as None."),
+        (3, "Not yet. It came out as 3."),
+        (lambda: 0, "Not yet. It came out as <function <lambda> at"),  # it is the call that fails
+    ],
+)
+def test_what_a_rule_cannot_read_is_no_crash(own, said):
+    assert teach.answer("90-function", own).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "error", "line"),
+    [
+        (
+            "import json\ndef own(text):\n    return json.loads(text)",
+            "Your function own",
+            "JSONDecodeError: ",
+            3,
+        ),
+        ("def own(text):\n    return int(text)", "Your function own", "ValueError: invalid literal", 2),
+        ("\nown = lambda text: 1 / 0", "A function of yours", "ZeroDivisionError: division by zero", 2),
+        (
+            "def own(text):\n    inner(text)\ndef inner(text):\n    raise OSError",
+            "Your function inner",
+            "OSError",
+            4,
+        ),
+        ("def own(text):\n    return 0 if text == 'one' else [][0]", "Your function own", "IndexError: ", 2),
+    ],
+)
+def test_a_function_of_the_learner_that_stops_is_told_with_its_error_and_line(source, name, error, line):
+    said = teach.answer("90-function", stopping(source))
+    assert said.startswith(f"Not yet. {name} {STOPS}{error}")
+    assert said.partition(" (line ")[2] in (f"{line}) It was given {{one}}.", f"{line})")
+
+
+def test_what_stops_our_own_rule_is_our_mistake_and_raises(monkeypatch):
+    def ours(text):
+        raise OSError("disk")
+
+    monkeypatch.setitem(teach.FOR_RULES, "parsed", ours)
+    monkeypatch.setattr(teach, "NOT_THE_LEARNERS", (*teach.NOT_THE_LEARNERS, __file__))
+    with pytest.raises(OSError):
+        teach._holds("parsed('x')", {})
+
+
+def test_what_a_function_would_send_is_seen_and_not_sent():
+    client = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="sk-none", max_retries=0)
+    asked = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Where?"}]
+
+    def ask(question):
+        reply = client.chat.completions.create(
+            model="m", messages=[asked[0], asked[1] | {"content": question}]
+        )
+        return reply.choices[0].message.content
+
+    assert teach.sent_by(ask, "Where?") == asked
+    assert teach.sent_by(len, "Where?") == []
+    with pytest.raises(openai.APIConnectionError):
+        ask("Where?")  # afterwards it is as before
+
+
+@pytest.mark.parametrize(
     ("call", "complaint"),
     [
-        (lambda: teach.check("90-sub", 1), "No exercise 'sub' in lesson 90. Known: add, memo."),
+        (
+            lambda: teach.check("90-sub", 1),
+            "No exercise 'sub' in lesson 90. Known: add, both, function, memo.",
+        ),
         (lambda: teach.check("89-add", 1), "No file '89' in data/exercises. Known: 90."),
         (lambda: teach.check("90-add"), "check('90-add', ...) takes these values: total."),
         (lambda: teach.quiz("92"), "No file '92' in data/quizzes. Known: 91."),

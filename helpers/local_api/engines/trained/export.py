@@ -2,9 +2,10 @@
 
 python -m helpers.local_api export MODEL --to DIR
 
-DIR/adapter     the trained matrices alone (PEFT): vllm serve BASE --enable-lora --lora-modules NAME=DIR/adapter
-DIR/merged      the whole model as safetensors, for transformers and most servers
+DIR/merged      the whole model as safetensors, for transformers and most servers: the safe choice
 DIR/model.gguf  the whole model in 8 bits, for llama.cpp and what builds on it
+DIR/adapter     the trained matrices alone (PEFT), with a page that says what they are. They were trained on a copy
+                of the base that was rounded to 4 bits, and a server puts them on the original weights: compare first
 """
 
 import json
@@ -14,8 +15,9 @@ import gguf
 import numpy
 import torch
 
-from ...store import Store
+from ...store import Row, Store
 from . import MODEL, owns, training, weights
+from .card import card
 from .weights import PUBLIC_NAME
 
 
@@ -25,12 +27,12 @@ class ExportError(Exception):
 
 def export(store: Store, name: str, target: Path) -> list[Path]:
     """Writes the tuned model ``name`` into the folder ``target``. Returns the three paths. Raises ExportError."""
-    adapter = _adapter(store, name)
+    row = _row(store, name)
+    adapter = store.data("model", name, row.owner)
     target.mkdir(parents=True, exist_ok=True)
     base = training.AutoModelForCausalLM.from_pretrained(weights.folder(), dtype=torch.float32)
     model = training.with_lora(base, adapter, seed=0)
-    model.peft_config["default"].base_model_name_or_path = PUBLIC_NAME  # not a folder of this computer
-    model.save_pretrained(target / "adapter", save_embedding_layers=False)  # else it asks the hub
+    save_adapter(model, target / "adapter", card(store, row))
     whole = model.merge_and_unload()
     tokenizer = training.load_tokenizer(weights.folder())
     write_gguf(whole, tokenizer, target / "model.gguf")
@@ -39,13 +41,20 @@ def export(store: Store, name: str, target: Path) -> list[Path]:
     return [target / "adapter", target / "merged", target / "model.gguf"]
 
 
-def _adapter(store: Store, name: str) -> bytes:
+def save_adapter(model, folder: Path, page: str) -> None:
+    """Writes the matrices of a PEFT model, and the page beside them. No path of this computer is in either."""
+    model.peft_config["default"].base_model_name_or_path = PUBLIC_NAME
+    model.save_pretrained(folder, save_embedding_layers=False)  # else it asks the hub
+    (folder / "README.md").write_text(page, encoding="utf-8")  # PEFT's own names the folder of the base
+
+
+def _row(store: Store, name: str) -> Row:
     rows = [row for row in store.every("model") if row.id == name]
     if not rows:
         raise ExportError(f"There is no model {name} in {store.folder}")
     if not owns(name):
         raise ExportError(f"{name} is simulated: there is nothing to export. Train one with model {MODEL}.")
-    return store.data("model", name, rows[0].owner)
+    return rows[0]
 
 
 def write_gguf(model, tokenizer, path: Path) -> None:

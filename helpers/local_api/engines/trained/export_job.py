@@ -15,7 +15,7 @@ from ... import history, jobs
 from ...store import Row, Store
 from ...training_files import Failure
 from . import MODEL, resolve, training, weights, worker
-from .export import ExportError
+from .export import ExportError, save_adapter
 
 SCRIPT = Path(__file__).with_name("train_trl.py")
 TESTED = ("torch==2.13.0", "transformers==5.24.0", "peft==0.21.2", "accelerate==1.15.0", "trl==1.16.0")
@@ -40,8 +40,18 @@ accelerate launch --multi_gpu --num_processes 2 train_trl.py
 ```
 
 A batch is shared out among the processes, so their number must divide {batch}. The base model comes from the
-Hugging Face hub; `--base FOLDER` takes it from a folder. The trained matrices are written to `adapter`, the loss
-of every step to `output/trainer_state.json`.
+Hugging Face hub; `--base FOLDER` takes the same model from a folder. The trained matrices are written to `adapter`
+with a page that says what they are, the loss of every step to `output/trainer_state.json`.
+
+## A larger base
+
+**Do not keep the learning rate.** {rate:g} fits a model of 135 million parameters with few rows. For LoRA TRL's
+documents recommend {usual:g}, ten times their rate without LoRA ({source}).
+Begin there, and compare it with a lower and a higher one on the validation rows. Change these in `settings.json`:
+
+- `base`: the name of the other model, and `base_license`: its licence;
+- `learning_rate`: {usual:g} to begin with;
+- `max_tokens` and `lora`, if your rows are longer or many.
 
 ## Serve it with vLLM
 
@@ -49,8 +59,9 @@ of every step to `output/trainer_state.json`.
 vllm serve {base} --enable-lora --lora-modules {name}=adapter
 ```
 
-The adapter's rank, {rank}, is below vLLM's default limit of 16. (From vLLM's documentation; this project's tests
-do not run vLLM.) Then ask it with the client that you know:
+With the base from the hub, the matrices were trained on the weights that they are served on. The adapter's rank,
+{rank}, is below vLLM's default limit of 16. (From vLLM's documentation; this project's tests do not run vLLM.)
+Then ask it with the client that you know:
 
 ```python
 client = OpenAI(base_url="http://localhost:8000/v1", api_key="none")
@@ -64,6 +75,16 @@ highest learning rate, its fall along a cosine. Not the same: the order of the r
 step later, at 0; and the course trains a copy of the base that was once rounded to 4 bits, the hub has the
 original. A chat with several answers is here one row for each answer that is learned.
 """
+
+
+START_PAGE = """# Where the job begins
+
+The matrices of an earlier job. `train_trl.py` trains them further; for anything else, export that model itself.
+"""
+
+# TRL's table for supervised fine-tuning with LoRA. Our own rate was measured on the small model only.
+USUAL_RATE = 2e-4
+RATE_SOURCE = "https://github.com/huggingface/trl/blob/main/docs/source/peft_integration.md"
 
 
 def export_job(store: Store, job_id: str, target: Path) -> Path:
@@ -112,10 +133,12 @@ def settings_of(job: dict, rows: int) -> dict:
     steps = math.ceil(rows / numbers["batch_size"]) * numbers["n_epochs"]
     return {
         "base": weights.PUBLIC_NAME,
+        "base_license": weights.LICENCE,
         "lora": {"r": training.RANK, "lora_alpha": training.ALPHA, "target_modules": "all-linear"},
         "n_epochs": numbers["n_epochs"],
         "batch_size": numbers["batch_size"],
         "learning_rate": training.LEARNING_RATE * numbers["learning_rate_multiplier"],
+        "learning_rate_note": f"for 135 million parameters; with a larger base begin at {USUAL_RATE:g}: README.md",
         "warmup_steps": max(1, round(training.WARM_UP * steps)),
         "max_grad_norm": training.LONGEST_NORM,
         "adam_betas": training.BETAS,
@@ -129,7 +152,7 @@ def _write_start(adapter: bytes | None, target: Path) -> None:
     """The matrices that the job trains further, if it does not begin with new ones."""
     if adapter:
         base = training.AutoModelForCausalLM.from_pretrained(weights.folder())
-        training.with_lora(base, adapter, seed=0).save_pretrained(target, save_embedding_layers=False)
+        save_adapter(training.with_lora(base, adapter, seed=0), target, START_PAGE)
 
 
 def _write_rows(rows: list[dict], path: Path) -> None:
@@ -147,6 +170,9 @@ def _readme(row: Row, settings: dict, rows: int) -> str:
         epochs=settings["n_epochs"],
         batch=settings["batch_size"],
         base=settings["base"],
+        rate=settings["learning_rate"],
+        usual=USUAL_RATE,
+        source=RATE_SOURCE,
         rank=settings["lora"]["r"],
         name=re.sub(r"[^A-Za-z0-9_-]", "-", row.body["user_provided_suffix"] or "tuned"),
     )

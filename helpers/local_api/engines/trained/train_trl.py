@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--base", help="a folder with the base model (default: the one in settings.json)")
+    parser.add_argument("--base", help="a folder with the base model that settings.json names")
     settings = json.loads((HERE / "settings.json").read_text(encoding="utf-8"))
     base = parser.parse_args().base or settings["base"]
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -34,11 +34,16 @@ def main() -> None:
         eval_dataset=valid,
         processing_class=tokenizer,
     )
+    if trainer.is_world_process_zero():
+        print(f"learning rate {settings['learning_rate']:g} ({settings['learning_rate_note']})")
     trainer.train()
     if trainer.is_world_process_zero():
         trainer.model.peft_config["default"].base_model_name_or_path = settings["base"]
     trainer.save_model(str(HERE / "adapter"))
     trainer.save_state()  # losses of every step, in output/trainer_state.json
+    if trainer.is_world_process_zero():
+        page = card(settings, len(train), trainer.state.log_history)
+        (HERE / "adapter" / "README.md").write_text(page, encoding="utf-8")  # PEFT's own names this folder
 
 
 def read(path: Path, tokenizer) -> Dataset | None:
@@ -63,6 +68,32 @@ def load(base: str, settings: dict):
         return PeftModel.from_pretrained(model, HERE / "start", is_trainable=True)
     torch.manual_seed(settings["seed"])
     return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings["lora"]))
+
+
+def card(settings: dict, rows: int, history: list[dict]) -> str:
+    """The page beside the trained matrices: their base, its licence, the data and the numbers of this run."""
+    last = {key: entry[key] for entry in history for key in ("step", "loss", "eval_loss") if key in entry}
+    result = ", ".join(f"{key} {value:.4g}" for key, value in last.items())
+    lora = settings["lora"]
+    return f"""---
+base_model: {settings["base"]}
+library_name: peft
+license: {settings["base_license"]}
+pipeline_tag: text-generation
+tags: [lora]
+---
+
+# Matrices (LoRA) for {settings["base"]}
+
+Trained with TRL on {rows} rows: {settings["n_epochs"]} epochs, batches of {settings["batch_size"]}, learning rate
+{settings["learning_rate"]:g}, rank {lora["r"]}, alpha {lora["lora_alpha"]}, seed {settings["seed"]}.
+The end: {result}.
+
+The licence above is that of the base. The matrices were made from the examples: pass them on only if you may pass on
+those.
+
+    vllm serve {settings["base"]} --enable-lora --lora-modules tuned=adapter
+"""
 
 
 def config(settings: dict, has_validation: bool) -> SFTConfig:

