@@ -17,17 +17,22 @@ def loss_curve(metrics: pandas.DataFrame, title: str, *, simulated: bool = False
 
     ``metrics`` has the columns step, train_loss and valid_loss, as ``jobs.metrics`` returns them; NaN is not
     drawn. The training loss is drawn raw (faint) and as a moving mean around each step; its label says of how
-    many steps (fewer at both ends).
+    many steps (fewer at both ends). The lowest validation loss is circled. With a column full_valid_loss, the loss
+    on *all* validation rows at the end of each epoch, that one is drawn and circled, and valid_loss, measured on
+    a few rows in between, is faint.
     ``simulated=True`` says so in the title. Raises ValueError if there is no training loss to draw.
     """
     lines = LossLines.of(metrics)
     title = f"{title} (simulated)" if simulated else title
     figure = new_figure()
     axes = axes_of(figure, title)
-    axes.set_ylim(0, 1.05 * max(lines.raw.max(), lines.validation.max() if len(lines.validation) else 0))
+    highest = [values.max() for values in (lines.raw, lines.validation, lines.few) if len(values)]
+    axes.set_ylim(0, 1.05 * max(highest))
     axes.plot(lines.raw.index, lines.raw, color=TRAINING, alpha=0.3, linewidth=1)
     few = len(lines.training) <= FEW_POINTS
     axes.plot(lines.training.index, lines.training, color=TRAINING, linewidth=2, marker="o" if few else None)
+    if len(lines.few):
+        axes.plot(lines.few.index, lines.few, color=VALIDATION, alpha=0.4, linewidth=1, linestyle="--")
     if len(lines.validation):
         axes.plot(
             lines.validation.index,
@@ -45,12 +50,16 @@ def loss_curve(metrics: pandas.DataFrame, title: str, *, simulated: bool = False
 
 @dataclass(frozen=True)
 class LossLines:
-    """The losses by step, without gaps: training as measured, its moving mean, and validation."""
+    """The losses by step, without gaps: training as measured, its moving mean, and validation.
+
+    Where the loss on all validation rows is known, ``validation`` is that, and ``few`` the one on a few rows.
+    """
 
     raw: pandas.Series
     training: pandas.Series
     validation: pandas.Series
     window: int
+    few: pandas.Series
 
     @classmethod
     def of(cls, metrics: pandas.DataFrame) -> "LossLines":
@@ -60,7 +69,9 @@ class LossLines:
             raise ValueError("There is no training loss to draw: the column 'train_loss' is empty.")
         window = len(raw) // 20 | 1  # odd, so that it has a middle
         smooth = raw.rolling(window, center=True, min_periods=1).mean()
-        return cls(raw, smooth, finite["valid_loss"].dropna(), window)
+        valid = finite["valid_loss"].dropna()
+        full = finite["full_valid_loss"].dropna() if "full_valid_loss" in finite else valid[:0]
+        return cls(raw, smooth, full, window, valid) if len(full) else cls(raw, smooth, valid, window, full)
 
     def ends(self) -> dict[str, float]:
         """The last loss of each line."""
@@ -71,6 +82,10 @@ class LossLines:
     def training_name(self) -> str:
         return "training loss" + (f" (mean of {self.window} steps)" if self.window > 1 else "")
 
+    @property
+    def validation_name(self) -> str:
+        return "validation loss" + (" on all rows" if len(self.few) else "")
+
     def sentence(self) -> str:
         """What the lines show, in words and numbers of two decimals."""
         text = f"{self.training_name.capitalize()} {_course(self.training)}"
@@ -80,7 +95,7 @@ class LossLines:
                 f"; at the last one, step {self.validation.index[-1]}, it is {self.validation.iloc[-1]:.2f}"
             )
             where = "" if step == self.validation.index[-1] else last
-            return f"{text}; validation loss is lowest, {low:.2f}, at step {step}{where}."
+            return f"{text}; {self.validation_name} is lowest, {low:.2f}, at step {step}{where}."
         return f"{text}; no validation loss was measured."
 
 
@@ -174,7 +189,7 @@ def _label_ends(axes, lines: LossLines) -> None:
     labels = {"training": lines.training_name.replace(" (", "\n(")}
     if len(lines.validation):
         step, low = lines.validation.idxmin(), lines.validation.min()
-        labels["validation"] = f"validation loss\n(circled: lowest,\n{low:.2f} at step {step})"
+        labels["validation"] = f"{lines.validation_name}\n(circled: lowest,\n{low:.2f} at step {step})"
     bottom, top = axes.get_ylim()
     for name, y in _apart(lines.ends(), gap=0.18 * (top - bottom)).items():
         axes.annotate(

@@ -88,6 +88,28 @@ def test_figure_names_and_draws_what_it_should():
     assert chart.data is OVERFIT
 
 
+def test_the_lowest_loss_on_all_validation_rows_is_circled_and_no_other():
+    """A few rows, measured in between, may be lower by chance: they are neither circled nor named."""
+    table = metrics([4.0, 3.0, 2.0, 1.0], [2.5, 1.9, 1.1, 1.95])
+    table["full_valid_loss"] = [math.nan, 1.9, math.nan, 1.95]
+    chart = charts.loss_curve(table, "T")
+    assert "validation loss on all rows is lowest, 1.90, at step 2; at the last one, step 4, it is 1.95." in (
+        chart.alt
+    )
+    few, full, circle = chart.figure.axes[0].lines[2:]
+    assert (list(full.get_xdata()), list(full.get_ydata())) == ([2, 4], [1.9, 1.95])
+    assert few.get_ydata().tolist() == [2.5, 1.9, 1.1, 1.95] and few.get_alpha() < 0.5
+    assert (list(circle.get_xdata()), list(circle.get_ydata())) == ([2], [1.9])
+    assert "validation loss on all rows\n(circled: lowest,\n1.90 at step 2)" in [
+        text.get_text() for text in chart.figure.axes[0].texts
+    ]
+
+
+def test_without_a_measurement_on_all_rows_the_chart_is_as_before():
+    table = OVERFIT.assign(full_valid_loss=math.nan)
+    assert charts.loss_curve(table, "T").png() == charts.loss_curve(OVERFIT, "T").png()
+
+
 def test_lines_differ_by_more_than_colour():
     _, train, valid, _ = charts.loss_curve(OVERFIT, "T").figure.axes[0].lines
     assert train.get_linestyle() != valid.get_linestyle()
