@@ -112,6 +112,11 @@ def the_short_question_alone():
     assert share("tuned", "fact", "new") == 0
 
 
+@claim(23, "a search without a model, which stated most facts in the recorded run")
+def no_way_stated_more_facts_than_the_search():
+    assert share("nearest_rule", "fact", *TEST) > max(share(way, "fact", *TEST) for way in RECORDED)
+
+
 @claim(
     24,
     "tuning brought the form and a search the facts, and the search alone stated more facts than both together",
