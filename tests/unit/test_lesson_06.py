@@ -1,9 +1,11 @@
-"""Lesson 06: its figures, counted again from the recorded answers without helpers.evaluate; the test is opened once."""
+"""Lesson 06: its figures and verdicts, counted again by tests.recount, which shares no code with the lesson."""
 
 import csv
 import json
 import re
 import tomllib
+from collections import Counter
+from html.parser import HTMLParser
 from math import sqrt
 from types import SimpleNamespace
 
@@ -14,21 +16,22 @@ import pytest
 
 from data.tickets import record
 from helpers import evaluate, teach
+from helpers.local_api.vectors import embed
+from tests import recount
 from tests.notebooks import refresh
+from tests.recount import DATA, RECORDED, ROWS, jsonl
 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "06_find_out.ipynb")
 CELLS = refresh.code_cells(NOTEBOOK)
-DESKS = (evaluate.DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
-ENDS = {f"Desk: {desk}" for desk in DESKS}
+PRACTICE = ("paraphrase", "new")
+SEALED = ("sealed_paraphrase", "sealed_new")
+RUNS = [f"tuned-all-seed{seed}" for seed in range(3)]
+PROMPTS = ("few_shot", "few_shot_nearest")
+TRICKS = ("majority", "nearest_example", "nearest_rule")
+COUNTED = ("form", "desk", "fact_taught")
 
 
-def read(name: str) -> list[dict]:
-    with open(evaluate.DATA / name, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
-QUESTIONS = {row["id"]: row for row in read("recorded/questions.jsonl")}
-ANSWERS = read("recorded/answers.jsonl")
+# --- what the lesson shows ---------------------------------------------------------------------------------
 
 
 def said(beginning: str) -> str:
@@ -36,190 +39,405 @@ def said(beginning: str) -> str:
     return refresh.said(NOTEBOOK, beginning)
 
 
-def rows_of(table: str) -> dict[str, list[float]]:
-    """A printed table as {first word of a line: its numbers}."""
-    lines = (line.split() for line in table.splitlines())
-    return {words[0]: [float(word) for word in words[1:]] for words in lines if words and is_row(words)}
+def text_of(cell_words: str) -> str:
+    """The Markdown cell that holds these words, on one line."""
+    (cell,) = [c for c in NOTEBOOK.cells if c.cell_type == "markdown" and cell_words in c.source]
+    return " ".join(cell.source.split())
 
 
-def is_row(words: list[str]) -> bool:
-    return len(words) > 1 and all(re.fullmatch(r"-?\d+(\.\d+)?", word) for word in words[1:])
+class Cells(HTMLParser):
+    """The cells of an HTML table, row by row; those of the head are its first row."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.cell = [], None
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.cell = ""
+
+    def handle_data(self, data):
+        if self.cell is not None:
+            self.cell += data
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.rows[-1].append(self.cell.strip())
+            self.cell = None
 
 
-# --- the three checks, written anew ------------------------------------------------------------------------
+def table(beginning: str) -> list[dict[str, str]]:
+    """The table that a cell shows, a dict a row; "" is the key of the index."""
+    (cell,) = [cell for cell in CELLS if beginning in cell.source]
+    (source,) = [out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {})]
+    parser = Cells()
+    parser.feed(source)
+    head, *rows = parser.rows
+    if len(rows[0]) > 1 and not any(rows[0][1:]):
+        rows = rows[1:]  # the name of the index stands in a row of its own
+    return [{"": row[0]} | dict(zip(head[1:], row[1:], strict=True)) for row in rows]
 
 
-def form(answer: str, row: dict) -> bool:
-    text, _, end = answer.strip().rpartition("\n")
-    return end in ENDS and 1 <= len(text.split()) <= 30
+def shown_shares(beginning: str) -> dict[str, dict[str, float]]:
+    return {row[""]: {name: float(value) for name, value in row.items() if name} for row in table(beginning)}
 
 
-def desk(answer: str, row: dict) -> bool:
-    """The names of the desks in the lines that begin with "Desk:", or in the whole answer if there are none."""
-    tail = "\n".join(part.partition("\n")[0] for part in answer.split("Desk:")[1:]) or answer
-    padded = " " + re.sub(r"\W+", " ", tail.lower()) + " "
-    return {name for name in DESKS if " " + re.sub(r"\W+", " ", name.lower()) + " " in padded} == {
-        row["desk"]
+# --- what was recorded -------------------------------------------------------------------------------------
+
+CHECKS = recount.CHECKS | {
+    "fact_taught": recount.fact,
+    "fact_new": recount.fact,
+    "right": lambda answer, row: any(recount.names(answer, one) for one in row["right"]),
+    "no_desk_line": lambda answer, row: "Desk:" not in answer,
+}
+
+
+def asked(check: str, *kinds: str) -> list[str]:
+    """The ids of the questions of these kinds in which a check has something to look for."""
+    only = {
+        "fact_taught": lambda kind: not kind.endswith("new"),
+        "fact_new": lambda kind: kind.endswith("new"),
     }
+    return [id for id in recount.ids(*kinds) if only.get(check, bool)(ROWS[id]["kind"])]
 
 
-def fact(answer: str, row: dict) -> bool:
-    def at(one: str) -> bool:
-        place = answer.lower().find(one.lower())
-        while place >= 0:
-            around = answer[max(0, place - 1) : place] + answer[place + len(one) : place + len(one) + 1]
-            if not any(letter.isalnum() or letter == "_" for letter in around):
-                return True
-            place = answer.lower().find(one.lower(), place + 1)
-        return False
-
-    return all(map(at, row["facts"]))
+def majority(question: str) -> str:
+    """The first training answer with the commonest last line."""
+    answers = [chat["messages"][-1]["content"] for chat in jsonl("airport/train.jsonl")]
+    counts = Counter(answer.split("\n")[-1] for answer in answers)
+    return next(answer for answer in answers if counts[answer.split("\n")[-1]] == max(counts.values()))
 
 
-CHECKS = {"form": form, "desk": desk, "fact": fact}
+RIVALS = recount.RIVALS | {"majority": majority}
 
 
-def passed(way: str, run: str, check: str, kinds: tuple[str, ...] = ("paraphrase", "new")) -> dict[str, bool]:
-    """Whether each recorded answer of these kinds passes, by the question's id."""
-    return {
-        one["id"]: CHECKS[check](one["answer"], QUESTIONS[one["id"]])
-        for one in ANSWERS
-        if (one["way"], one["run"]) == (way, run) and QUESTIONS[one["id"]]["kind"] in kinds
-    }
+def results(way: str, check: str, *kinds: str, runs: list[str] | None = None) -> np.ndarray:
+    """0 and 1 for each question (rows) and each training run (columns) of a way or a trick."""
+    ids = asked(check, *kinds)
+    if way in RIVALS:
+        answers = [{id: RIVALS[way](ROWS[id]["question"]) for id in ids}]
+    else:
+        answers = [RECORDED[way][run] for run in runs or (RUNS if way == "tuned" else ["base"])]
+    return np.array([[float(CHECKS[check](one[id], ROWS[id])) for one in answers] for id in ids])
 
 
-def share(*arguments) -> float:
-    found = passed(*arguments)
-    return sum(found.values()) / len(found)
+def share(way: str, check: str, *kinds: str, runs: list[str] | None = None) -> float:
+    return float(results(way, check, *(kinds or PRACTICE), runs=runs).mean())
 
 
-def direction(before: dict[str, bool], after: dict[str, bool]) -> int:
-    """1 if after is better, -1 if worse, 0 if no difference is seen: the interval of Bonett and Price again."""
+# --- comparisons, counted anew -----------------------------------------------------------------------------
+
+
+def wald(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """The interval of Bonett and Price."""
     n = len(before) + 2
-    gains = (sum(after[id] and not before[id] for id in before) + 1) / n
-    losses = (sum(before[id] and not after[id] for id in before) + 1) / n
+    gains, losses = ((after > before).sum() + 1) / n, ((before > after).sum() + 1) / n
     spread = 1.959964 * sqrt((gains + losses - (gains - losses) ** 2) / n)
-    return (gains - losses > spread) - (losses - gains > spread)
+    return max(-1, gains - losses - spread), min(1, gains - losses + spread)
 
 
-# --- the figures -----------------------------------------------------------------------------------------
+def signs(gains: np.ndarray) -> float:
+    """How often gains of these sizes are as far from 0 if a coin gives each its sign: 20,000 times."""
+    coins = np.random.default_rng(6).integers(2, size=(20_000, len(gains))) * 2 - 1
+    return float((np.abs(coins @ gains) > abs(gains.sum()) - 1e-9).mean())
+
+
+def compared(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float, float]:
+    """Difference, ends of its interval, p."""
+    difference = float(after.mean() - before.mean())
+    ahead, behind = int((after > before).sum()), int((before > after).sum())
+    if before.shape[1] == after.shape[1] == 1:
+        return difference, *wald(before, after), recount.p_of_coin(ahead, ahead + behind)
+    return difference, *recount.bootstrap(before, after), signs(after.mean(axis=1) - before.mean(axis=1))
+
+
+def corrected(ps: list[float]) -> list[float]:
+    """Holm: the smallest p times the number of tests, the next times one less, and never smaller than before."""
+    order = np.argsort(ps, kind="stable")
+    steps = np.maximum.accumulate([(len(ps) - rank) * ps[place] for rank, place in enumerate(order)])
+    return [float(min(1, steps[list(order).index(place)])) for place in range(len(ps))]
+
+
+def possible(
+    names: tuple[str, str], before: np.ndarray, after: np.ndarray, p: float | None = None
+) -> set[str]:
+    """The verdicts that a count may bring; ``p`` corrected, if there were many looks.
+
+    It is one, unless several runs are drawn by chance and the interval or p end at the edge.
+    """
+    difference, low, high, p_alone = compared(before, after)
+    p, end = p_alone if p is None else p, low if difference > 0 else -high
+    drawn = before.shape[1] + after.shape[1] > 2 and abs(end) > 1e-9
+    without_0 = {True, False} if drawn and abs(end) < 0.008 else {end > 1e-9}
+    small = {True, False} if drawn and abs(p - 0.05) < 0.012 else {p < 0.05}
+    found = set()
+    for one in without_0:
+        for other in small:
+            better = f"{names[difference > 0]} is better"
+            found.add("not settled" if one != other else better if one else "no difference seen")
+    return found
+
+
+def assert_compared(beginning: str, sides) -> list[dict[str, str]]:
+    """Each row of a table of comparisons holds what we count; ``sides(check, name)`` gives the results of a way.
+
+    At most one row, or one in four, may end at the edge, where either verdict would do. Returns the rows.
+    """
+    rows = table(beginning)
+    found = []
+    for row in rows:
+        names = tuple(row[side].rpartition(" ")[0] for side in ("before", "after"))
+        before, after = (sides(row["check"], name) for name in names)
+        for side, shown in zip((before, after), (row["before"], row["after"]), strict=True):
+            assert float(shown.split()[-1].rstrip("%")) == pytest.approx(100 * side.mean(), abs=0.51), row
+        found.append((names, before, after, *compared(before, after)))
+    looks = [place for place, row in enumerate(rows) if row["kind"] == "look"]
+    ps = [one[-1] for one in found]
+    for place, p in zip(looks, corrected([ps[place] for place in looks]), strict=True):
+        ps[place] = p
+    edges = 0
+    for row, (names, before, after, difference, low, high, _), p in zip(rows, found, ps, strict=True):
+        assert float(row["points"]) == pytest.approx(100 * difference, abs=0.51), row
+        ends = [float(end) for end in row["95 % interval"].split(" to ")]
+        assert ends == pytest.approx([100 * low, 100 * high], abs=2.1), row
+        verdicts = possible(names, before, after, p)
+        assert row["verdict"] in verdicts, (row, verdicts)
+        edges += len(verdicts) > 1
+    assert edges <= max(1, len(rows) / 4)
+    return rows
+
+
+def of_kinds(*kinds: str):
+    return lambda check, way: results(way, check, *kinds)
+
+
+# --- shares ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "beginning, kinds",
-    [("\nshares(valid)", ("valid",)), ("shares({way: tested[way] for way in ways})", ("paraphrase", "new"))],
+    ("beginning", "kind"),
+    [("evaluate.summary(tuned)", "paraphrase"), ("evaluate.summary(seen)", "trained")],
+)
+def test_the_first_tables(beginning, kind):
+    for row in table(beginning):
+        found = results("tuned", row[""], kind, runs=RUNS[:1])
+        assert (int(float(row["passed"])), int(float(row["asked"]))) == (found.sum(), len(found))
+
+
+def test_trained_questions_are_answered_better():
+    """The wrong way: what is counted on the training file is memory."""
+    for check in ("desk", "fact"):
+        trained, others = (share("tuned", check, kind, runs=RUNS[:1]) for kind in ("trained", "paraphrase"))
+        assert trained > others + 0.3
+
+
+@pytest.mark.parametrize(
+    ("beginning", "kinds"), [("\nshares(practice)", PRACTICE), ("shares(final |", SEALED)]
 )
 def test_tables_of_shares(beginning, kinds):
-    table = rows_of(said(beginning))
-    for way, run in (("base", "base"), ("few_shot", "base"), ("tuned", "tuned-all-seed0")):
-        for place, check in enumerate(CHECKS):
-            found = passed(way, run, check, kinds)
-            if check == "fact":
-                found = {id: value for id, value in found.items() if QUESTIONS[id]["facts"]}
-            assert table[way][place] == pytest.approx(sum(found.values()) / len(found), abs=0.0051), (
-                way,
-                check,
-            )
-    assert set(table) == {"base", "few_shot", "tuned", "majority", "copy"}
+    shown = shown_shares(beginning)
+    assert list(shown)[:7] == ["base", *PROMPTS, *TRICKS, "tuned"]
+    for way, shares in list(shown.items())[:7]:
+        assert shares == pytest.approx(
+            {check: share(way, check, *kinds) for check in (*COUNTED, "fact_new")}, abs=0.0051
+        )
 
 
-def test_baselines_need_no_model():
-    """majority: every desk counted; copy: each answer is one of the training file."""
-    table = rows_of(said("shares({way: tested[way] for way in ways})"))
-    answers = [chat["messages"][-1]["content"] for chat in read("airport/train.jsonl")]
-    test = [row for row in QUESTIONS.values() if row["kind"] in ("paraphrase", "new")]
-    for way in ("majority", "copy"):
-        assert table[way][0] == 1.0  # each training answer keeps the form
-    constant = evaluate.majority(read("airport/train.jsonl"))("?")
-    assert constant in answers
-    assert table["majority"][1] == pytest.approx(
-        sum(row["desk"] == constant.splitlines()[-1].removeprefix("Desk: ") for row in test) / len(test),
-        abs=0.0051,
-    )
-    copied = evaluate.copy(read("airport/train.jsonl"))
-    assert all(copied(row["question"]) in answers for row in test)
+def test_what_the_text_says_of_the_practice_rows():
+    assert "names as many right desks as the tuned model, the nearest rule more" in text_of("Go down")
+    assert share("majority", "form") == 1
+    assert abs(share("nearest_example", "desk") - share("tuned", "desk")) < 0.01
+    assert share("nearest_rule", "desk") > share("tuned", "desk") + 0.1
+    for trick in ("nearest_example", "nearest_rule"):
+        assert share(trick, "fact_taught") > share("tuned", "fact_taught") + 0.2
 
 
-def test_the_three_seeds():
-    table = rows_of(said("shares({run: tested[run] for run in seeds})"))
-    for run in ("tuned-all-seed0", "tuned-all-seed1", "tuned-all-seed2"):
-        assert table[run][:3] == pytest.approx([share("tuned", run, check) for check in CHECKS], abs=0.0051)
+def test_a_check_that_fails_a_right_answer():
+    written = [chat["messages"][-1]["content"] for chat in jsonl("airport/valid.jsonl")]
+    without = [answer for answer in written if not any(letter.isdigit() for letter in answer)]
+    assert len(without) == 1 and without[0] in said("without a number:")
 
 
-def test_the_sentence_on_each_check_names_the_best_rival():
-    lines = said('best = max(["few_shot", "majority", "copy"]').strip().splitlines()
-    assert [line.split(":")[0] for line in lines] == ["form", "desk", "fact"]
-    tuned, rival = (
-        passed("tuned", "tuned-all-seed0", "desk"),
-        passed("few_shot", "base", "desk"),
-    )
-    only_tuned, only_rival = (
-        sum(one[id] and not other[id] for id in tuned) for one, other in ((tuned, rival), (rival, tuned))
-    )
-    assert f"only tuned passed {only_tuned}, only few_shot {only_rival} of 120 questions" in lines[1]
-    assert lines[1].startswith("desk: tuned is better than few_shot") and direction(rival, tuned) == 1
+# --- pairs and seeds ---------------------------------------------------------------------------------------
 
 
-def test_style_leaks_elsewhere():
-    text = said('for way in ["tuned", "tuned_no_system"]')
-    for way in ("tuned", "tuned_no_system"):
-        kept = {
-            one["id"]: "Desk:" in one["answer"]
-            for one in ANSWERS
-            if (one["way"], one["run"]) == (way, "tuned-all-seed0")
-            and QUESTIONS[one["id"]]["kind"] == "elsewhere"
-        }
-        assert f"only base {sum(kept.values())} of {len(kept)} questions" in text
+@pytest.mark.parametrize(
+    ("beginning", "rival", "kinds", "verdict"),
+    [
+        ('practice["tuned"][0], "desk"', "nearest_rule", PRACTICE, "nearest_rule is better"),
+        ('valid["tuned"][0], "desk"', "majority", ("valid",), "not settled"),
+    ],
+)
+def test_sentences_on_one_run(beginning, rival, kinds, verdict):
+    before, after = results(rival, "desk", *kinds), results("tuned", "desk", *kinds, runs=RUNS[:1])
+    text = said(beginning)
+    assert text.startswith(f"desk: {verdict}.")
+    assert possible((rival, "tuned"), before, after) == {verdict}
+    ahead = (int((after > before).sum()), int((before > after).sum()))
+    assert f"tuned ahead on {ahead[0]}, {rival} on {ahead[1]}." in text
 
 
-def test_loss_beside_what_the_checkpoints_answered():
-    table = rows_of(said("by_epoch = shares("))
-    losses = {
-        row["step"]: row["full_valid_loss"]
-        for row in read("recorded/losses.jsonl")
-        if row["run"] == "tuned-all-seed0" and row.get("full_valid_loss") is not None
-    }
-    assert [table[str(number)][-1] for number in (1, 2, 3, 4)] == [
-        round(losses[step], 2) for step in sorted(losses)
+def test_seeds_agree_in_number_and_differ_in_answers():
+    shown = shown_shares('shares(dict(zip(evaluate.runs("tuned")')
+    assert list(shown) == RUNS
+    passed = results("tuned", "desk", *PRACTICE)
+    assert len(set(passed.sum(axis=0))) == 1  # "Their share of right desks is the same."
+    assert {shown[run]["desk"] for run in RUNS} == {round(passed.mean(), 2)}
+    for row in table("evaluate.same_answers("):
+        one, other = (int(number) for number in row[""].split(" and "))
+        a, b = passed[:, one], passed[:, other]
+        texts = [RECORDED["tuned"][RUNS[number]] for number in (one, other)]
+        same = sum(texts[0][id] == texts[1][id] for id in asked("desk", *PRACTICE))
+        counts = [int((a * b).sum()), int((a != b).sum()), int((1 - np.maximum(a, b)).sum()), same]
+        assert [
+            int(row[name]) for name in ("both pass", "only one passes", "none passes", "same words")
+        ] == counts
+        assert 0.18 < counts[1] / len(a) < 0.25 and same <= 3  # "about a fifth", "hardly two"
+
+
+def test_that_the_seeds_agree_was_chance():
+    """On the sealed test they do not, as the lesson says; it shows them below the ways."""
+    shown = shown_shares("shares(final |")
+    desks = results("tuned", "desk", *SEALED).mean(axis=0)
+    assert [shown[run]["desk"] for run in RUNS] == [round(share, 2) for share in desks]
+    assert max(desks) - min(desks) > 0.05
+
+
+def strongest(kinds: tuple[str, ...]) -> list[tuple[str, str]]:
+    """In each check the strongest prompt and the strongest trick; of equal ones the first."""
+    return [
+        (max(group, key=lambda way: round(share(way, check, *kinds), 2)), check)
+        for check in COUNTED
+        for group in (PROMPTS, TRICKS)
     ]
-    runs = [f"tuned-all-seed0{end}" for end in ("-epoch1", "-epoch2", "-epoch3", "")]
-    desks = [share("tuned", run, "desk") for run in runs]
-    assert [table[str(number)][1] for number in (1, 2, 3, 4)] == pytest.approx(desks, abs=0.0051)
-    lowest, most = min(losses, key=losses.get), max(range(4), key=desks.__getitem__)
-    assert (
-        f"lowest validation loss: epoch {sorted(losses).index(lowest) + 1}; most right desks: epoch {most + 1}"
-        in said("lowest, most =")
-    )
+
+
+def test_looks_on_the_practice_rows():
+    rows = assert_compared("against_tuned(strongest, practice))", of_kinds(*PRACTICE))
+    assert [(row["before"].split()[0], row["check"]) for row in rows] == strongest(PRACTICE)
+    assert {row["kind"] for row in rows} == {"look"}
+
+
+def test_one_of_twenty_comparisons_without_a_difference_says_better():
+    """As the lesson says of looks: two ways that are alike, 100 questions, 4,000 times."""
+    random = np.random.default_rng(6)
+    ahead, behind, _ = random.multinomial(100, [0.15, 0.15, 0.7], 4000).T
+    seen = np.abs(ahead - behind) > 1.959964 * np.sqrt(ahead + behind)
+    assert seen.mean() == pytest.approx(0.05, abs=0.012)
+
+
+# --- the loop ----------------------------------------------------------------------------------------------
 
 
 def test_the_curve_of_sizes():
-    table = rows_of(said('points.groupby("rows")'))
-    for size, name in ((10, "10"), (25, "25"), (50, "50"), (112, "all")):
-        for place, check in enumerate(CHECKS):
-            mean = np.mean([share("tuned", f"tuned-{name}-seed{seed}", check) for seed in range(3)])
-            assert table[str(size)][place] == pytest.approx(100 * mean, abs=1), (size, check)
-    for check in CHECKS:
-        better = [
-            direction(
-                passed("tuned", f"tuned-50-seed{seed}", check),
-                passed("tuned", f"tuned-all-seed{seed}", check),
-            )
-            for seed in range(3)
-        ]
-        assert f"{check}: more rows are better in {better.count(1)} of 3" in said("for fewer, more in pairs")
+    sizes = {size: [f"tuned-{size}-seed{seed}" for seed in range(3)] for size in (10, 25, 50)} | {112: RUNS}
+    for row in table('points.groupby("rows")'):
+        for check in (*COUNTED, "fact_new"):
+            mean = share("tuned", check, runs=sizes[int(row[""])])
+            assert int(row[check]) == pytest.approx(100 * mean, abs=0.51), (row[""], check)
+    rows = assert_compared(
+        "evaluate.comparisons([], pairs)",
+        lambda check, name: results("tuned", check, *PRACTICE, runs=sizes[int(name.split()[0])]),
+    )
+    assert [row["check"] for row in rows] == list(COUNTED)
+    assert max(share("tuned", "fact_new", runs=runs) for runs in sizes.values()) < 0.02  # nothing is taught
 
 
-# --- the test is opened once -----------------------------------------------------------------------------
+def test_what_got_worse():
+    rows = assert_compared("for name in elsewhere]", of_kinds("general"))
+    assert [(row["check"], row["verdict"]) for row in rows] == [
+        ("right", "no difference seen"),
+        ("no_desk_line", "base is better"),
+    ]
+    assert float(rows[0]["points"]) < 0  # "a smaller one may hide in the interval"
+    shown = said("general = evaluate.questions(")
+    for id in re.findall(r'"(g\d\d)"', next(c.source for c in CELLS if "general =" in c.source)):
+        answers = [RECORDED["base"]["base"][id], *(RECORDED["tuned"][run][id] for run in RUNS)]
+        assert "\n- ".join([ROWS[id]["question"], *answers]) in shown
+        found = [CHECKS["right"](answer, ROWS[id]) for answer in answers]
+        assert found[0] and not all(found)
 
 
-def test_the_test_rows_are_opened_once():
-    opening = [number for number, cell in enumerate(CELLS) if "= open_test(" in cell.source]
-    assert len(opening) == 1 and "Test rows opened: 1 time(s)" in said("= open_test(")
-    before = "\n".join(cell.source for cell in CELLS[: opening[0]])
-    kinds = re.findall(r"evaluate\.questions\(([^)]*)\)", before)
-    assert kinds.count('"paraphrase", "new"') == 1  # inside open_test, which is not called yet
-    assert '"paraphrase"' not in before.replace('evaluate.questions("paraphrase", "new")', "")
-    assert "" not in kinds and "practice.jsonl" not in before
+# --- people ------------------------------------------------------------------------------------------------
+
+
+def test_kappa_of_the_invented_raters():
+    source = next(cell.source for cell in CELLS if "evaluate.agreement(" in cell.source)
+    anna, ben = (words.split() for words in re.findall(r'"([yesno ]+)"\.split', source))
+    same = sum(one == other for one, other in zip(anna, ben, strict=True)) / 12
+    chance = sum(anna.count(word) * ben.count(word) for word in ("yes", "no")) / 144
+    assert f"on {round(12 * same)} of 12" in said("evaluate.agreement(")
+    assert f"kappa {(same - chance) / (1 - chance):.2f}." in said("evaluate.agreement(")
+
+
+def test_a_sheet_that_somebody_has_filled_in_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    (cell,) = [cell for cell in CELLS if "sheet.csv" in cell.source]
+    tuned = evaluate.evaluate(evaluate.recorded("tuned"), evaluate.questions("paraphrase"), {})
+    exec(cell.source, {"tuned": tuned, "evaluate": evaluate})
+    path = tmp_path / "my" / "sheet.csv"
+    empty = pd.read_csv(path, index_col="id")
+    assert list(empty["answer"]) == list(tuned["answer"][:12]) and empty["right"].isna().all()
+    path.write_text("mine")
+    exec(cell.source, {"tuned": tuned, "evaluate": evaluate})
+    assert path.read_text() == "mine" and (tmp_path / "my" / "sheet.html").exists()
+
+
+# --- the sealed test ---------------------------------------------------------------------------------------
+
+
+def test_comparisons_are_planned_before_the_sealed_test_is_opened():
+    sources = [cell.source for cell in CELLS]
+    opened = [place for place, source in enumerate(sources) if "evaluate.sealed()" in source]
+    written = [place for place, source in enumerate(sources) if re.search(r"^planned = ", source, re.M)]
+    assert len(opened) == len(written) == 1 and opened[0] == written[0] + 1
+    lines = said("planned = strongest").splitlines()[1:]
+    assert lines == [f"{check}, tuned against {way}" for way, check in strongest(PRACTICE)]
+
+
+def test_comparisons_on_the_sealed_test():
+    rows = assert_compared("evaluate.comparisons(against_tuned(planned, final)", of_kinds(*SEALED))
+    met = [(row["before"].split()[0], row["check"]) for row in rows]
+    planned = strongest(PRACTICE)
+    assert met[: len(planned)] == planned and {row["kind"] for row in rows[: len(planned)]} == {"planned"}
+    assert {row["kind"] for row in rows[len(planned) :]} == {"look"}
+    assert sorted(met) == sorted((way, check) for way in (*PROMPTS, *TRICKS) for check in COUNTED)
+    verdicts = dict(zip(met, (row["verdict"] for row in rows), strict=True))
+    assert {verdicts[prompt, check] for prompt in PROMPTS for check in ("form", "desk")} == {
+        "tuned is better"
+    }
+    for check in COUNTED:  # "in no check does it beat every rival"
+        assert {verdicts[way, check] for way in (*PROMPTS, *TRICKS)} != {"tuned is better"}
+    assert verdicts["nearest_rule", "desk"] == "no difference seen"
+    assert verdicts["nearest_rule", "fact_taught"] == "nearest_rule is better"
+    assert share("nearest_rule", "fact_new", *SEALED) > share("tuned", "fact_new", *SEALED) + 0.4
+    practice = {row["check"]: row["verdict"] for row in table("against_tuned(strongest, practice))")[3:4]}
+    assert practice == {"desk": "nearest_rule is better"}  # and "the sealed test does not confirm it"
+    for line in said("unbeaten = ").splitlines():
+        check, _, names = line.partition(": ")
+        assert names == ", ".join(
+            row["before"] for row in rows if row["check"] == check and row["verdict"] != "tuned is better"
+        )
+
+
+def test_the_quiz_on_rivals():
+    """Right is "In none of them"; why the others are wrong is said of the sealed test and holds on it."""
+    quiz = tomllib.loads((DATA / "quizzes" / "06.toml").read_text(encoding="utf-8"))["question"][0]
+    assert [option["text"] for option in quiz["options"] if option.get("right")] == ["In none of them."]
+    why = [option["why"] for option in quiz["options"]]
+    verdicts = {
+        (row["before"].split()[0], row["check"]): row["verdict"] for row in table("compared = evaluate")
+    }
+    assert "No difference to the tricks was seen" in why[0]
+    assert {verdicts[trick, "form"] for trick in TRICKS} == {"no difference seen"}
+    assert "no difference to the nearest example and the nearest rule was seen" in why[1]
+    assert {verdicts[trick, "desk"] for trick in TRICKS[1:]} == {"no difference seen"}
+    assert "so does a prompt with the examples that a search chooses" in why[2]
+    for way in ("few_shot_nearest", *TRICKS[1:]):
+        assert verdicts[way, "fact_taught"] == f"{way} is better"
 
 
 # --- exercises and claims ----------------------------------------------------------------------------------
@@ -230,17 +448,16 @@ def task(name: str) -> dict:
 
 
 def test_which_run_is_better():
-    words = {1: "B", 0: "no difference seen", -1: "A"}
-    truth = {
-        check: words[
-            direction(passed("tuned", "tuned-25-seed0", check), passed("tuned", "tuned-all-seed0", check))
-        ]
-        for check in CHECKS
-    }
+    """One run of each size, as in the exercise; and what it says of all three."""
+    every = [f"tuned-25-seed{seed}" for seed in range(3)]
+    truth = {}
+    for check in COUNTED:
+        sides = [results("tuned", check, *PRACTICE, runs=runs) for runs in (every, RUNS)]
+        assert possible(("A", "B"), *sides) == {"B is better"}  # "all seeds together see more"
+        (verdict,) = possible(("A", "B"), *(side[:, :1] for side in sides))
+        truth[check] = verdict.removesuffix(" is better")
+        assert sides[1][:, 0].sum() > sides[0][:, 0].sum()
     assert task("which-run")["right"]["parts"] == truth
-    assert all(
-        share("tuned", "tuned-all-seed0", check) > share("tuned", "tuned-25-seed0", check) for check in CHECKS
-    )
 
 
 def test_so_many_rows_show_the_difference_in_four_of_five_trials():
@@ -253,7 +470,7 @@ def test_so_many_rows_show_the_difference_in_four_of_five_trials():
 
 def test_cases_of_both_kinds_are_published():
     """Claim 22: at least one case in which the tuned model was better, and one in which it was worse."""
-    with open(evaluate.DATA / "cases.csv", encoding="utf-8", newline="") as file:
+    with open(DATA / "cases.csv", encoding="utf-8", newline="") as file:
         cases = [row for row in csv.DictReader(file) if row["base_value"] and row["better_is"] != "neither"]
     gains = [
         (float(row["tuned_value"]) > float(row["base_value"])) == (row["better_is"] == "higher")
@@ -264,7 +481,7 @@ def test_cases_of_both_kinds_are_published():
 
 def test_the_cookbooks_table_as_it_is():
     """Each column is of the same 100 questions, 53 with the answer in the text; the sums and sentences follow."""
-    with open(evaluate.DATA / "cases.csv", encoding="utf-8", newline="") as file:
+    with open(DATA / "cases.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["case"].startswith("OpenAI's cookbook")]
     columns = ("base_value", "tuned_value", "few_shot_value")
     correct, skipped, wrong, made_up, unknown, right = (
@@ -278,46 +495,95 @@ def test_the_cookbooks_table_as_it_is():
         assert right[column] == correct[column] + unknown[column]
     assert [row["better_is"] for row in rows] == ["higher", "lower", "lower", "lower", "higher", "higher"]
     assert [row["grade"] for row in rows] == ["O"] * 5 + ["I"]
-    with open(evaluate.DATA / "claims.csv", encoding="utf-8", newline="") as file:
+    with open(DATA / "claims.csv", encoding="utf-8", newline="") as file:
         verdict = next(row["verdict"] for row in csv.DictReader(file) if row["number"] == "22")
     assert f"({right[1]} against {right[0]} of 100)" in verdict
     assert f"({correct[1]} against {correct[0]} of 53)" in verdict
 
 
-def test_a_sheet_that_somebody_has_filled_in_is_kept(tmp_path, monkeypatch):
-    (tmp_path / "notebooks").mkdir()
-    monkeypatch.chdir(tmp_path / "notebooks")
-    (cell,) = [cell for cell in CELLS if "sheet.csv" in cell.source]
-    tuned = evaluate.evaluate(evaluate.recorded("tuned"), evaluate.questions("valid"), {})
-    exec(cell.source, {"tuned": tuned, "evaluate": evaluate})
-    path = tmp_path / "my" / "sheet.csv"
-    empty = pd.read_csv(path, index_col="id")
-    assert list(empty["answer"]) == list(tuned["answer"][:12]) and empty["right"].isna().all()
-    path.write_text("mine")
-    exec(cell.source, {"tuned": tuned, "evaluate": evaluate})
-    assert path.read_text() == "mine" and (tmp_path / "my" / "sheet.html").exists()
+def test_the_studies_of_this_lesson_are_quoted_with_their_sources():
+    with open(DATA / "studies.csv", encoding="utf-8", newline="") as file:
+        studies = [row for row in csv.DictReader(file) if "06" in row["lesson"].split()]
+    shown = table('studies[["study", "finding"]]')
+    assert [row["study"] for row in shown] == [row["study"] for row in studies] and len(studies) >= 5
+    assert [row["finding"] for row in shown] == [row["finding"] for row in studies]
+    assert all(f"{row['citation']} {row['url']}" in said("studies = pd") for row in studies)
+    assert {row["grade"] for row in studies} == {"O"}  # one of grade T would have to be called so
 
 
-def test_the_recorded_tickets():
-    """Each way was asked all test tickets; what the lesson prints is counted again."""
-    train, test = read("tickets/train.jsonl"), {row["id"]: row for row in read("tickets/test.jsonl")}
-    answers = read("tickets/answers.jsonl")
-    assert [(one["way"], one["id"]) for one in answers] == [
-        (way, id) for way in ("base", "few_shot", "tuned") for id in test
-    ]
-    assert not {row["question"] for row in train} & {row["question"] for row in test.values()}
-    assert {row["topic"] for row in train if row["id"] in record.WORKED} == {row["topic"] for row in train}
-    table = rows_of(said("\nshares(told)"))
-    for way in ("base", "few_shot", "tuned"):
-        for place, key in enumerate(record.KEYS):
-            found = [one for one in answers if one["way"] == way and has(one["answer"], key, test[one["id"]])]
-            assert table[way][place] == pytest.approx(len(found) / len(test), abs=0.0051), (way, key)
+# --- tickets -----------------------------------------------------------------------------------------------
+
+TICKETS = jsonl("tickets/test.jsonl")
+URGENT = "today tonight tomorrow now immediately hurry".split()
+
+
+def plain_code(ticket: dict) -> dict:
+    """The ticket by the words in it, without the lesson's patterns."""
+    question = ticket["question"]
+    words = re.findall(r"\w+", question)
+    numbers = [word for word in words if len(word) == 5 and word[0] in "ABCD" and word[1:].isdigit()]
+    lowered = " ".join(words).lower()
+    urgent = any(word in lowered.split() for word in URGENT) or any(
+        f" {part} " in f" {lowered} " for part in ("at once", "within the hour")
+    )
+    train = jsonl("tickets/train.jsonl")
+    place = int((embed([one["question"] for one in train]) @ embed([question])[0]).argmax())
+    return {"topic": train[place]["topic"], "urgent": urgent, "order": numbers[0] if numbers else None}
+
+
+def ticket_results(key: str, way: str) -> np.ndarray:
+    if way in ("always", "plain_code"):
+        constant = {"topic": "delivery", "urgent": False, "order": None}
+        given = [constant if way == "always" else plain_code(ticket) for ticket in TICKETS]
+        return np.array(
+            [[one[key] == ticket[key]] for one, ticket in zip(given, TICKETS, strict=True)], float
+        )
+    answers = {one["id"]: one["answer"] for one in jsonl("tickets/answers.jsonl") if one["way"] == way}
+    return np.array([[has(answers[ticket["id"]], key, ticket)] for ticket in TICKETS], float)
 
 
 def has(answer: str, key: str, ticket: dict) -> bool:
     """Whether the answer is JSON that gives this key the value of the ticket."""
     wanted = json.dumps(ticket[key])
     return (value := teach.parsed(answer)) is not None and key in value and json.dumps(value[key]) == wanted
+
+
+def test_the_recorded_tickets():
+    """Each way was asked all test tickets; the shares that the lesson shows are counted again."""
+    train, test = jsonl("tickets/train.jsonl"), {row["id"]: row for row in TICKETS}
+    answers = jsonl("tickets/answers.jsonl")
+    assert [(one["way"], one["id"]) for one in answers] == [
+        (way, id) for way in ("base", "few_shot", "tuned") for id in test
+    ]
+    assert not {row["question"] for row in train} & {row["question"] for row in test.values()}
+    assert {row["topic"] for row in train if row["id"] in record.WORKED} == {row["topic"] for row in train}
+    shown = shown_shares("\nshares(told)")
+    assert set(shown) == {"base", "few_shot", "tuned", "always", "plain_code"}
+    for way, shares in shown.items():
+        again = {key: ticket_results(key, way).mean() for key in record.KEYS}
+        assert shares == pytest.approx(again, abs=0.0051), way
+
+
+def test_plain_code_is_not_beaten():
+    rows = assert_compared("evaluate.comparisons([], against_tuned(rivals, told))", ticket_results)
+    met = {(row["before"].split()[0], row["check"]): row["verdict"] for row in rows}
+    assert set(met) == {
+        (way, key) for way in ("few_shot", "always", "plain_code") for key in ("topic", "urgent", "order")
+    }
+    assert {met["plain_code", key] for key in record.KEYS} == {"no difference seen"}
+    won = {
+        key: met["few_shot", key] for key in record.KEYS
+    }  # "beats the prompt in the topic", "the rest is open"
+    assert won == {"topic": "tuned is better", "urgent": "not settled", "order": "not settled"}
+    assert [int(ticket_results(key, "plain_code").sum()) for key in record.KEYS] == [17, 20, 20]
+
+
+def test_the_patterns_of_plain_code_fit_the_training_tickets():
+    """They were written for these, so they fit all of them; the test tickets were not looked at."""
+    assert all(
+        (found := plain_code(ticket))["order"] == ticket["order"] and found["urgent"] == ticket["urgent"]
+        for ticket in jsonl("tickets/train.jsonl")
+    )
 
 
 # --- the check of the exercise with tickets ----------------------------------------------------------------
