@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from math import comb, erf, sqrt
+from math import comb
 
 import numpy as np
 
@@ -135,12 +135,14 @@ def bootstrap(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 def p_of_signs(gains: np.ndarray) -> float:
     """How often gains of these sizes are as far from 0 if a coin gives each its sign.
 
-    If all are of one size it is counted exactly, else by the normal distribution.
+    If all are of one size it is counted exactly, else by tossing.
     """
     gains = gains[gains != 0]
     if len(set(np.abs(gains))) <= 1:
         return p_of_coin(int((gains > 0).sum()), len(gains))
-    return 1 - erf(abs(gains.sum()) / sqrt((gains**2).sum()) / sqrt(2))
+    draw = np.random.default_rng(2)
+    tossed = np.where(draw.random((20_000, len(gains))) < 0.5, gains, -gains).sum(axis=1)
+    return float((np.abs(tossed) > abs(gains.sum()) - 1e-9).mean())
 
 
 def p_of_coin(heads: int, tossed: int) -> float:

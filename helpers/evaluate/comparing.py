@@ -84,7 +84,9 @@ def compare(
     means = pandas.concat([by_question(side, check) for side in sides], axis=1, join="inner")
     ahead = means[1] - means[0]
     ahead_before, ahead_after = int((ahead < 0).sum()), int((ahead > 0).sum())
-    if len(sides[0]) == len(sides[1]) == 1:
+    if not len(means):
+        low, high, p = -1.0, 1.0, 1.0
+    elif len(sides[0]) == len(sides[1]) == 1:
         low, high = _bonett_price(ahead_before, ahead_after, len(ahead))
         p = _mcnemar(ahead_before, ahead_after)
     else:

@@ -161,6 +161,13 @@ def test_pairs_without_a_result_are_left_out_and_others_refused():
         evaluate.compare(results([True]), [results([True]), results([True, False])], "form")
 
 
+def test_where_nothing_was_asked_nothing_is_seen():
+    nothing = results([None, None])
+    for side in (nothing, [nothing, nothing]):
+        found = evaluate.compare(side, side, "form")
+        assert (found.asked, found.low, found.high, found.verdict()) == (0, -1, 1, "no difference seen")
+
+
 def test_a_summary_of_several_runs_is_their_mean_with_the_uncertainty_of_the_questions():
     runs = [results([True] * n + [False] * (20 - n)) for n in (4, 6)]
     found = evaluate.summary(runs).loc["form"]
