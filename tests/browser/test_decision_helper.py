@@ -7,9 +7,12 @@ from helpers import decide as room
 from tests.browser.conftest import THEMES, change_theme
 from tests.browser.contrast import contrast
 from tests.browser.test_token_explorer import tab_to
-from tests.unit.test_decide import AIRPORT
+from tests.unit.test_decide import AIRPORT, CASES
 
 SOURCE = "from helpers import widgets\n\nwidgets.decision_helper({})"
+LINKED = next(
+    case["answers"] for case in CASES if case["name"] == "House rules of a hostel"
+)  # by its sources
 LABELS = {name: question.text for name, question in room.questions().items()}
 
 
@@ -72,7 +75,7 @@ def test_the_questions_can_be_read_whole(open_helper):
 @pytest.mark.slow
 def test_legible_in_both_themes(open_helper):
     """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more."""
-    page = open_helper(f"**{AIRPORT}")
+    page = open_helper(f"**{LINKED}")
     expect(page.locator(".decision-helper caption")).to_be_visible()
     for theme in THEMES:
         change_theme(page, theme)
