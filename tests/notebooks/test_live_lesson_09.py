@@ -16,7 +16,7 @@ CHANGES = {
     ', read_jsonl("valid.jsonl")': ', read_jsonl("valid.jsonl")[:4]',
     "rows[::3]": "rows[::40]",
     'evaluate.questions("trained")\n': 'evaluate.questions("trained")[:2]\n',
-    'evaluate.questions("elsewhere")\n': 'evaluate.questions("elsewhere")[:2]\n',
+    'evaluate.questions("valid")\n': 'evaluate.questions("valid")[:2]\n',
     "max_tokens=60": "max_tokens=20",
 }
 CELL_SECONDS = 300
@@ -47,4 +47,7 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     )
     losses = refresh.said(notebook, "validation loss after each epoch").splitlines()[0].split(": ")[1].split()
     assert len(losses) == trained.AUTO["n_epochs"]
-    assert "half of the data" in refresh.said(notebook, "half = train(")
+    assert "desks, seed 0" in refresh.said(notebook, "curves = losses.pivot")
+    assert "loss, seed 0" not in refresh.said(notebook, "curves = losses.pivot")
+    looks = refresh.shown(notebook, "evaluate.comparisons([], [late, *looks])")
+    assert looks.count(">look</td>") == 12

@@ -1,189 +1,500 @@
-"""Lesson 09: its figures, counted again from the recorded answers without helpers.evaluate."""
+"""Lesson 09: its figures and verdicts, counted again from the recorded answers without helpers.evaluate."""
 
+import ast
+import html
 import re
-from math import exp, sqrt
+from math import comb, exp, sqrt
 from statistics import mean
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from data.airport.make_with_rules import RULES
 from data.recorded import make
-from helpers import evaluate, teach
+from helpers import teach
 from tests.notebooks import refresh
-from tests.unit.test_lesson_06 import ANSWERS, QUESTIONS, direction, passed, read
+from tests.recount import RECORDED, RIVALS, ROWS, jsonl
 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "09_train_a_real_model.ipynb")
 CELLS = refresh.code_cells(NOTEBOOK)
 RUNS = [f"tuned-all-seed{seed}" for seed in range(3)]
-CHECKS = ("form", "desk", "fact")
-LINE = re.compile(
-    r"^(form|desk|fact): (?:(no difference seen) between (.+) and (.+)|(.+) is better than (.+)) \(", re.M
-)
+PRACTICE = ("paraphrase", "new")
+SEALED = ("sealed_paraphrase", "sealed_new")
+NO_MODEL = ["majority", "nearest_example", "nearest_rule"]
+PROMPTS = ["base", "few_shot", "few_shot_nearest", "retrieval", "few_shot_retrieval", "book"]
+FOUND = ["tuned_retrieval", "rules_tuned_retrieval"]
+GIVEN = ["the rule, printed", "rule", "rules_tuned_given", "tuned_rule"]
+BESIDE = ["nearest_rule", "retrieval", "few_shot_retrieval"]  # of the ways that find rules
+ALL = [*NO_MODEL, *PROMPTS, "tuned", *FOUND]
+COLUMNS = ("form", "desk", "fact, trained", "fact, new")
+Z = 1.959964
 
 
-def said(beginning: str) -> str:
-    """What the one code cell prints and shows whose source holds this text."""
-    return refresh.said(NOTEBOOK, beginning)
+# --- what the notebook shows -------------------------------------------------------------------------------
 
 
-def percent(passes: dict[str, bool]) -> str:
-    return f"{100 * sum(passes.values()) / len(passes):.0f}%"
+def said(words: str) -> str:
+    """What the one code cell prints and shows whose source holds these words."""
+    return refresh.said(NOTEBOOK, words)
 
 
-def verdicts(text: str) -> list[tuple[str, str, str, int]]:
-    """The printed comparisons: check, the two ways, and 1 if the second is better, -1 if worse, 0 if unseen."""
-    found = []
-    for check, unseen, before, after, better, worse in LINE.findall(text):
-        found.append((check, before, after, 0) if unseen else (check, worse, better, 1))
-    return found
+def table(words: str) -> list[list[str]]:
+    """The rows of the table that the code cell with these words shows, as texts, names first."""
+    body = refresh.shown(NOTEBOOK, words).partition("<tbody>")[2]
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    return [[html.unescape(one) for one in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
 
 
-def of(name: str, check: str) -> dict[str, bool]:
-    """Whether the answers of a way pass, by question; the way by the name that the lesson gives it."""
-    names = {
-        "no system prompt": ("tuned_no_system", RUNS[0]),
-        "half of the data": ("tuned", "tuned-50-seed0"),
-        "all": ("tuned", RUNS[0]),
-        "epoch of lowest loss": ("tuned", f"{RUNS[0]}-epoch2"),
-        "last epoch": ("tuned", RUNS[0]),
-        "found": ("rules_tuned_retrieval", "rules_tuned-all-seed0"),
-        "given": ("rules_tuned_given", "rules_tuned-all-seed0"),
-    }
-    if name in ("majority", "copy"):
-        examples = read("airport/train.jsonl")
-        answer = getattr(evaluate, name)(examples)
-        check_of = evaluate.CHECKS[check]
-        test = [row for row in QUESTIONS.values() if row["kind"] in ("paraphrase", "new")]
-        return {row["id"]: check_of(answer(row["question"]), row) for row in test}
-    model = "rules_tuned-all-seed0" if name.startswith("rules_") else RUNS[0]
-    way, run = names.get(name, (name, model if "tuned" in name else "base"))
-    return passed(way, run, check)
+# --- counted again -----------------------------------------------------------------------------------------
+
+
+DESKS = (teach.DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
+
+
+def form(answer: str, row: dict) -> bool:
+    text, _, end = answer.strip().rpartition("\n")
+    return end in {f"Desk: {name}" for name in DESKS} and 1 <= len(text.split()) <= 30
+
+
+def desk(answer: str, row: dict) -> bool:
+    """The names after "Desk:", or in the whole answer if that stands nowhere."""
+    told = "\n".join(re.findall("Desk:(.*)", answer)) if "Desk:" in answer else answer
+    return [name for name in DESKS if re.search(rf"\b{name}\b", told, re.IGNORECASE)] == [row["desk"]]
+
+
+def fact(answer: str, row: dict) -> bool:
+    return all(re.search(rf"\b{re.escape(one)}\b", answer, re.IGNORECASE) for one in row["facts"])
+
+
+CHECKS = {"form": form, "desk": desk, "fact": fact}
+
+
+def passed(way: str, run: str, check: str, kinds: tuple[str, ...]) -> dict[str, bool]:
+    """Whether each recorded answer of these kinds passes, by the question's id."""
+    given = RECORDED[way][run]
+    return {id: CHECKS[check](given[id], row) for id, row in ROWS.items() if row["kind"] in kinds}
+
+
+TRAINED = [row["messages"][-1]["content"] for row in jsonl("airport/train.jsonl")]
+
+
+def no_model(way: str, question: str) -> str:
+    if way == "majority":
+        desks = [answer.rpartition("Desk: ")[2] for answer in TRAINED]
+        return TRAINED[desks.index(max(dict.fromkeys(desks), key=desks.count))]
+    return RIVALS[way](question)
+
+
+def runs_of(way: str) -> list[str]:
+    return sorted(run for run in RECORDED[way] if re.search("base|all-seed.$", run))
+
+
+def results(way: str, column: str, kinds: tuple[str, ...]) -> np.ndarray:
+    """1 or 0 for each question of the column (in the order of the file) and each run."""
+    check, _, part = column.partition(", ")
+    if part:
+        kinds = tuple(kind for kind in kinds if kind.endswith({"trained": "paraphrase"}.get(part, "new")))
+    asked = [row for row in ROWS.values() if row["kind"] in kinds]
+    if way == "the rule, printed" or way in NO_MODEL:
+        given = [
+            "{}\nDesk: {}".format(*RULES[row["rule"]]) if "printed" in way else no_model(way, row["question"])
+            for row in asked
+        ]
+        return np.array(
+            [[CHECKS[check](answer, row)] for answer, row in zip(given, asked, strict=True)], float
+        )
+    by_run = [passed(way, run, check, kinds) for run in runs_of(way)]
+    return np.array([[one[row["id"]] for one in by_run] for row in asked], float)
+
+
+def share(way: str, column: str, kinds: tuple[str, ...]) -> float:
+    return float(results(way, column, kinds).mean())
+
+
+def compared(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float, float]:
+    """Difference, ends of its interval, p: over questions and runs; for a run each Bonett and Price, McNemar."""
+    each = after.mean(1) - before.mean(1)
+    if before.shape[1] == after.shape[1] == 1:
+        n, more, fewer = len(each), int((each > 0).sum()), int((each < 0).sum())
+        one, other = (more + 1) / (n + 2), (fewer + 1) / (n + 2)
+        spread = Z * sqrt((one + other - (one - other) ** 2) / (n + 2))
+        tail = sum(comb(more + fewer, k) for k in range(min(more, fewer) + 1)) / 2 ** (more + fewer)
+        return float(each.mean()), one - other - spread, one - other + spread, min(1.0, 2 * tail)
+    random, draws = np.random.default_rng(1), np.arange(8000)
+    asked = random.integers(len(each), size=(len(draws), len(each)))
+    drawn = 0.0
+    for sign, side in ((-1, before), (1, after)):
+        shares, runs = side[asked].mean(1), random.integers(side.shape[1], size=(side.shape[1], len(draws)))
+        drawn = drawn + sign * shares[draws, runs].mean(0)
+    flipped = (random.integers(0, 2, (20_000, len(each))) * 2 - 1) @ each
+    p = float(np.mean(np.abs(flipped) >= abs(each.sum()) - 1e-9)) if each.any() else 1.0
+    return float(each.mean()), *(float(end) for end in np.quantile(drawn, [0.025, 0.975])), p
+
+
+def verdict(names: tuple[str, str], difference: float, low: float, high: float, p: float) -> str:
+    if (low <= 0 <= high) != (p >= 0.05):
+        return "not settled"
+    if low <= 0 <= high:
+        return "no difference seen"
+    return f"{names[difference > 0]} is better"
+
+
+def corrected(ps: list[float]) -> list[float]:
+    """Holm: the smallest p times their number, the next times one less, and none below the one before."""
+    found = {}
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        found[place] = min(1.0, max([ps[place] * (len(ps) - rank), *found.values()]))
+    return [found[place] for place in range(len(ps))]
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """The roots of (p - x)^2 = z^2 x (1 - x) / n."""
+    part = Z**2 / n
+    low, high = sorted(np.roots([1 + part, -(2 * share + part), share**2]).real)
+    return max(0.0, low), min(1.0, high)
+
+
+def newcombe(one: tuple[float, int], other: tuple[float, int]) -> str:
+    (p, (low_p, high_p)), (q, (low_q, high_q)) = ((share, wilson(share, n)) for share, n in (one, other))
+    low, high = (
+        p - q - sqrt((p - low_p) ** 2 + (high_q - q) ** 2),
+        p - q + sqrt((high_p - p) ** 2 + (q - low_q) ** 2),
+    )
+    seen = "no difference seen" if low <= 0 <= high else "a difference"
+    return f"{seen}, {100 * (p - q):+.0f} points (95 % interval {100 * low:+.0f} to {100 * high:+.0f})"
+
+
+# --- tables of shares --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "beginning, comparisons",
+    "words, ways, kinds, columns",
     [
-        ("for column in evaluate.CHECKS:", 9),
-        ("best_prompt =", 3),
-        ('results["no system prompt"] =', 3),
-        ("number = int(lowest) - 1", 3),
-        ("half = train(", 3),
-        ('results["tuned_rule"] =', 6),
-        ('("found", "given")', 4),
-        ("nlargest(2)", 3),
+        ("def board(tables)", [*NO_MODEL, *PROMPTS, "tuned"], PRACTICE, COLUMNS),
+        ("board(given)", GIVEN, PRACTICE, COLUMNS),
+        ('"few_shot_retrieval", *ways]', [*BESIDE, *FOUND], PRACTICE, COLUMNS),
+        ("valid_board = board(tried)", ALL, ("valid",), ("form", "desk", "fact")),
+        ("board(opened)", ALL, SEALED, COLUMNS),
     ],
+    ids=["practice", "given", "found", "valid", "sealed"],
 )
-def test_sentences_that_compare(beginning, comparisons):
-    """Every printed verdict follows from the pairs."""
-    found = verdicts(said(beginning))
-    assert len(found) == comparisons
-    for check, before, after, seen in found:
-        assert direction(of(before, check), of(after, check)) == seen, (check, before, after)
+def test_boards(words, ways, kinds, columns):
+    rows = {row[0]: row[1:] for row in table(words)}
+    assert list(rows) == ways
+    for way, shown in rows.items():
+        for column, value in zip(columns, shown, strict=False):
+            assert float(value) == pytest.approx(share(way, column, kinds), abs=0.0051), (way, column)
 
 
-def test_mean_and_range_of_the_seeds():
-    lines = said("the mean of {len(shares)} runs").splitlines()
-    for check, line in zip(CHECKS, lines, strict=True):
-        shares = [mean(passed("tuned", run, check).values()) for run in RUNS]
-        average, low, high = (f"{100 * value:.0f}%" for value in (mean(shares), min(shares), max(shares)))
-        assert line == f"{check}: {average}, the mean of 3 runs ({low} to {high})"
+def test_ways_that_read_rules_when_they_answer():
+    reads = {row[0] for row in table("valid_board = board(tried)") if row[-1] == "rules"}
+    row = next(row for row in ROWS.values() if row["kind"] == "valid")
+    text = RULES[make.found(row["question"])[0]][0]
+    shown = {way for way in ALL if way in make.WAYS and text in make.WAYS[way][1](row)[-1]["content"]}
+    book = {way for way in ALL if way in make.WAYS and make.BOOK in make.WAYS[way][1](row)[0]["content"]}
+    assert reads == shown | book | {"nearest_rule"}
 
 
-def test_each_seed_beside_the_best_that_needs_no_training():
-    lines = said("rival =").splitlines()
-    for check, line in zip(CHECKS, lines, strict=True):
-        rival = re.search(r"(?:than|beside) (\w+)", line)[1]
-        counts = {name: sum(of(name, check).values()) for name in ("base", "majority", "copy")}
-        assert counts[rival] == max(counts.values())
-        ways = [direction(of(rival, check), passed("tuned", run, check)) for run in RUNS]
-        numbers = [int(number) for number in re.findall(r"\d+", line)]
-        assert numbers == [ways.count(1), ways.count(-1), ways.count(0)]
+# --- comparisons -------------------------------------------------------------------------------------------
 
 
-def test_facts_by_kind_of_question():
-    for kind, label in (("trained", "asked in training"), ("paraphrase", "paraphrase"), ("new", "new")):
-        passes = passed("tuned", RUNS[0], "fact", (kind,))
-        assert re.search(rf"^{label} +{sum(passes.values())} +{len(passes)} ", said("by_kind |="), re.M)
+def recount(row: list[str], kinds: tuple[str, ...]) -> tuple:
+    """Names, difference, interval and p of a printed comparison."""
+    _, _, column, before, after, *_ = row
+    names = before.rpartition(" ")[0], after.rpartition(" ")[0]
+    if names[1] == "last epoch":
+        sides = [np.array(by_epoch(number)).T for number in (int(names[0][-1]), 4)]
+    else:
+        sides = [results(name, column, kinds) for name in names]
+    return names, *compared(*sides)
 
 
-def wilson(passes: dict[str, bool]) -> tuple[float, float, float]:
-    """Share and the ends of its interval: the roots of (p - x)^2 = z^2 x (1 - x) / n."""
-    n, share = len(passes), mean(passes.values())
-    part = 1.959964**2 / n
-    low, high = sorted(np.roots([1 + part, -(2 * share + part), share**2]).real)
-    return share, max(0.0, low), high
+def holds(row: list[str], found: tuple, p: float) -> None:
+    names, difference, low, high, _ = found
+    _, _, column, *_, points, interval, _, said = row
+    assert float(points) == pytest.approx(100 * difference, abs=0.51), row
+    ends = [float(end) for end in interval.split(" to ")]
+    assert ends == pytest.approx([100 * low, 100 * high], abs=2), row
+    assert said == verdict(names, difference, low, high, p), (column, *found)
 
 
-def test_difference_between_kinds_is_the_score_interval_of_newcombe():
-    shares = [wilson(passed("tuned", RUNS[0], "fact", (kind,))) for kind in ("trained", "paraphrase", "new")]
-    for (p, low_p, high_p), (q, low_q, high_q), line in zip(
-        shares, shares[1:], said("hypot").splitlines(), strict=False
-    ):
-        low = p - q - sqrt((p - low_p) ** 2 + (high_q - q) ** 2)
-        high = p - q + sqrt((high_p - p) ** 2 + (q - low_q) ** 2)
-        seen = "no difference seen" if low <= 0 <= high else "a difference"
-        assert f": {seen}, {100 * (p - q):+.0f} points" in line
-        assert f"(95 % interval {100 * low:+.0f} to {100 * high:+.0f})" in line
+def test_looks_are_marked_and_corrected_for_their_number():
+    rows = table("evaluate.comparisons([], [late, *looks])")
+    found = [recount(row, PRACTICE) for row in rows]
+    assert {row[1] for row in rows} == {"look"} and len(rows) == 12
+    for row, one, p in zip(rows, found, corrected([one[-1] for one in found]), strict=True):
+        holds(row, one, p)
+
+
+def planned() -> list[tuple[str, str, str]]:
+    (cell,) = [cell for cell in CELLS if cell.source.startswith("planned =")]
+    return ast.literal_eval(cell.source.partition(" = ")[2])
+
+
+def test_the_sealed_test_is_opened_for_the_comparisons_that_were_planned():
+    rows = table("evaluate.sealed()")
+    assert [(row[3].rpartition(" ")[0], row[4].rpartition(" ")[0], row[2]) for row in rows] == planned()
+    assert {row[1] for row in rows} == {"planned"}
+    for row in rows:
+        found = recount(row, SEALED)
+        holds(row, found, found[-1])
+    places = [
+        next(i for i, cell in enumerate(CELLS) if words in cell.source) for words in ("planned =", "sealed()")
+    ]
+    assert places == sorted(places)
+
+
+def better(before: str, after: str, column: str, kinds: tuple[str, ...]) -> bool:
+    names = before, after
+    return (
+        verdict(names, *compared(*(results(name, column, kinds) for name in names))) == f"{after} is better"
+    )
+
+
+@pytest.mark.parametrize("kinds", [PRACTICE, SEALED], ids=["practice", "sealed"])
+def test_what_the_lesson_says_came_out(kinds):
+    """Training beats every prompt of this model in form and desk; in facts a search beats it, and a prompt."""
+    for prompt in PROMPTS:
+        assert better(prompt, "tuned", "form", kinds), prompt
+        assert better(prompt, "tuned", "desk", kinds), prompt
+    assert better("tuned", "nearest_rule", "fact, trained", kinds)
+    assert better("tuned", "nearest_rule", "fact, new", kinds)
+    assert better("tuned", "nearest_example", "fact, trained", kinds)
+    assert better("tuned", "few_shot_nearest", "fact, trained", kinds)
+    assert share("book", "fact", kinds) < 0.05  # "lost"
+
+
+def test_verdicts_that_the_text_takes_from_the_looks():
+    said = {
+        (row[3].rpartition(" ")[0], row[4].rpartition(" ")[0], row[2]): row[-1]
+        for row in table("[late, *looks]")
+    }
+    tuned, rules = ("few_shot_nearest", "tuned"), "rules_tuned_retrieval"
+    assert said[*tuned, "form"] == "tuned is better" and said[*tuned, "desk"] == "not settled"
+    assert said["nearest_example", "tuned", "fact, trained"] == "nearest_example is better"
+    assert said["nearest_rule", "tuned", "fact, trained"] == "nearest_rule is better"
+    assert said["nearest_rule", rules, "fact, new"] == "nearest_rule is better"
+    assert said["few_shot_retrieval", rules, "desk"] == f"{rules} is better"
+    assert said["retrieval", rules, "fact, new"] == "no difference seen"
+    assert said["epoch 2", "last epoch", "desk"] == "no difference seen"
+    assert said["nearest_rule", "tuned", "desk"] == "nearest_rule is better"  # "on the practice rows"
+
+
+def test_verdicts_that_the_text_takes_from_the_sealed_test():
+    rows = table("evaluate.sealed()")
+    said = dict(zip(planned(), [row[-1] for row in rows], strict=True))
+    assert said == {
+        ("few_shot_nearest", "tuned", "form"): "tuned is better",
+        ("few_shot_nearest", "tuned", "desk"): "tuned is better",
+        ("few_shot_nearest", "tuned", "fact, trained"): "few_shot_nearest is better",
+        ("nearest_rule", "tuned", "desk"): "no difference seen",
+        ("nearest_rule", "tuned", "fact, trained"): "nearest_rule is better",
+        ("retrieval", "rules_tuned_retrieval", "fact, new"): "no difference seen",
+        ("nearest_rule", "rules_tuned_retrieval", "fact, new"): "nearest_rule is better",
+    }
+    assert share("nearest_rule", "form", SEALED) >= share("tuned", "form", SEALED)  # "it wins nothing"
+
+
+def test_numbers_of_the_memo_in_the_solution():
+    (cell,) = [cell for cell in NOTEBOOK.cells if "no single right memo" in cell.source]
+    wanted = [
+        share("few_shot_nearest", "desk", SEALED),
+        share("tuned", "desk", SEALED),
+        share("nearest_rule", "fact, trained", SEALED),
+        share("tuned", "fact, trained", SEALED),
+        share("nearest_rule", "fact, new", SEALED),
+        share("tuned", "fact, new", SEALED),
+    ]
+    assert re.findall(r"(\d+) %", cell.source) == [f"{100 * one:.0f}" for one in wanted]
+
+
+def test_the_rule_in_the_prompt_brings_desks_and_costs_facts():
+    assert better("rule", "tuned_rule", "desk", PRACTICE) and better("tuned_rule", "rule", "fact", PRACTICE)
+    assert all(share("the rule, printed", column, PRACTICE) == 1 for column in COLUMNS)
+
+
+# --- seeds -------------------------------------------------------------------------------------------------
+
+
+def test_shares_of_each_seed():
+    rows = {row[0]: row[1:] for row in table("set_axis(evaluate.runs(")}
+    assert list(rows) == RUNS
+    for place, run in enumerate(RUNS):
+        for column, value in zip(COLUMNS, rows[run], strict=True):
+            assert float(value) == pytest.approx(
+                results("tuned", column, PRACTICE)[:, place].mean(), abs=0.0051
+            )
+
+
+def test_the_same_share_of_desks_hides_different_answers():
+    right = results("tuned", "desk", PRACTICE)
+    practice = [id for id, row in ROWS.items() if row["kind"] in PRACTICE]
+    texts = [[RECORDED["tuned"][run][id] for id in practice] for run in RUNS]
+    assert len(set(right.sum(0))) == 1  # "the same share of right desks each time"
+    rows = {row[0]: [int(value) for value in row[1:]] for row in table("evaluate.same_answers")}
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        a, b = right[:, one], right[:, other]
+        same = sum(x == y for x, y in zip(texts[one], texts[other], strict=True))
+        assert rows[f"{one} and {other}"] == [(a * b).sum(), (a != b).sum(), ((1 - a) * (1 - b)).sum(), same]
+        assert (a != b).sum() > 0.15 * len(a) and same < 0.1 * len(a)  # "the answers are not" steady
+
+
+# --- facts -------------------------------------------------------------------------------------------------
+
+
+def test_facts_from_what_was_asked_in_training_to_what_was_never_trained():
+    groups = {
+        "asked in training": share("tuned", "fact", ("trained",)),
+        "fact, trained": share("tuned", "fact, trained", PRACTICE),
+        "fact, new": share("tuned", "fact, new", PRACTICE),
+    }
+    sizes = dict(zip(groups, (20, 60, 60), strict=True))
+    lines = said("zip(facts.index, facts.index[1:])").splitlines()
+    for (one, other), line in zip(list(zip(groups, list(groups)[1:], strict=False)), lines, strict=False):
+        ends = newcombe((groups[one], sizes[one]), (groups[other], sizes[other]))
+        assert line == f"{one} against {other}: {ends}"
+    assert groups["asked in training"] > 0.5 > 0.2 > groups["fact, trained"]  # "often", "mostly does not"
+
+
+def test_the_answers_that_are_shown_are_the_recorded_ones():
+    text = said("for row in rows[:3]")
+    for row in [row for row in ROWS.values() if row["kind"] in PRACTICE][:3]:
+        answer = RECORDED["tuned"][RUNS[0]][row["id"]]
+        assert row["question"] in text and " | ".join(answer.splitlines()) in text
+        assert " | ".join(no_model("nearest_rule", row["question"]).splitlines()) in text
+
+
+# --- no rule answers ---------------------------------------------------------------------------------------
+
+
+def told(way: str, ids: set[str], what) -> tuple[float, int]:
+    """The share of the answers to these questions of which this holds, over all runs, and how many questions."""
+    by_run = [RECORDED[way][run] for run in runs_of(way)]
+    assert len(by_run) == 3
+    return mean(what(given[id], ROWS[id]) for given in by_run for id in ids), len(ids)
+
+
+def cautious(answer: str, row: dict) -> bool:
+    return "no rule" in answer.casefold()
+
+
+def made_up(answer: str, row: dict) -> bool:
+    return not cautious(answer, row) and not (row["facts"] and CHECKS["fact"](answer, row))
+
+
+def groups() -> dict[str, tuple[str, set[str]]]:
+    practice = {row["id"] for row in ROWS.values() if row["kind"] in PRACTICE}
+    none = {row["id"] for row in ROWS.values() if row["kind"] == "none"}
+    hit = {id for id in practice if ROWS[id]["rule"] in make.found(ROWS[id]["question"])}
+    return {
+        "given four, none answers": ("rules_tuned_given", none),
+        "given four, one answers": ("rules_tuned_given", practice),
+        "search missed": ("rules_tuned_retrieval", practice - hit),
+        "search found": ("rules_tuned_retrieval", hit),
+    }
+
+
+def test_answers_that_say_there_is_no_rule():
+    rows = {row[0]: row[1:] for row in table("cautious = share_of")}
+    found = {name: told(way, ids, cautious) for name, (way, ids) in groups().items()}
+    assert list(rows) == list(found)
+    for name, (part, asked) in found.items():
+        values = [part * asked, asked, part, *wilson(part, asked)]
+        assert [float(value) for value in rows[name]] == pytest.approx(values, abs=0.051), name
+    hits = len(groups()["search found"][1])
+    assert said("hit = {").strip() == f"found for {hits} of 120 practice questions"
+    names = list(found)
+    lines = said("apart(cautious.loc[one], cautious.loc[other])").splitlines()
+    for (one, other), line in zip((names[:2], names[2:]), lines, strict=True):
+        assert line == f"{one}, against {other}: {newcombe(found[one], found[other])}"
+        assert "no difference seen" in line  # as the text says
+    assert all(0.2 < found[name][0] < 0.3 for name in (names[1], names[3]))  # "a quarter"
+
+
+def test_answers_that_make_something_up():
+    rows = {row[0]: row[1:] for row in table("share_of(invents)")}
+    assert list(rows) == ["given four, none answers", "search missed"]
+    for name, row in rows.items():
+        way, ids = groups()[name]
+        part, asked = told(way, ids, made_up)
+        values = [part * asked, asked, part, *wilson(part, asked)]
+        assert [float(value) for value in row] == pytest.approx(values, abs=0.051), name
+        assert part > 0.5  # "in most"
+
+
+def test_the_made_up_answers_that_are_shown_are_the_first():
+    given = RECORDED["rules_tuned_given"]["rules_tuned-all-seed0"]
+    none = [row for row in ROWS.values() if row["kind"] == "none"]
+    first = [row for row in none if made_up(given[row["id"]], row)][:3]
+    lines = [line.strip() for line in said("made_up =").splitlines()]
+    assert lines == [
+        text for row in first for text in (row["question"], " | ".join(given[row["id"]].splitlines()))
+    ]
+
+
+# --- loss and checkpoints ----------------------------------------------------------------------------------
+
+
+def full_losses(run: str) -> dict[int, float]:
+    rows = [row for row in jsonl("recorded/losses.jsonl") if row["run"] == run]
+    return {row["step"]: row["full_valid_loss"] for row in rows if row.get("full_valid_loss") is not None}
+
+
+def by_epoch(number: int) -> list[list[bool]]:
+    """A list a run: whether the desk is right, for each validation question."""
+    names = [run + (f"-epoch{number}" if number < 4 else "") for run in RUNS]
+    return [list(passed("tuned", name, "desk", ("valid",)).values()) for name in names]
 
 
 def test_loss_read_as_a_probability():
-    losses = [row["train_loss"] for row in read("recorded/losses.jsonl") if row["run"] == RUNS[0]]
+    losses = [row["train_loss"] for row in jsonl("recorded/losses.jsonl") if row["run"] == RUNS[0]]
     first, last = losses[0], mean(losses[-8:])
     text = said("exp(-first)")
     assert f"{first:.2f}" in text and f"{last:.2f}" in text
     assert f"{100 * exp(-first):.0f}%" in text and f"{100 * exp(-last):.0f}%" in text
 
 
-def test_validation_loss_after_each_epoch():
-    full = [
-        row["full_valid_loss"]
-        for row in read("recorded/losses.jsonl")
-        if row["run"] == RUNS[0] and row.get("full_valid_loss") is not None
-    ]
-    text = said("validation loss after each epoch")
-    assert text.startswith("validation loss after each epoch: " + " ".join(f"{loss:.2f}" for loss in full))
-    lowest = min(range(4), key=full.__getitem__)
-    assert f"lowest after epoch {lowest + 1}; at the end it is {full[-1] - full[lowest]:.2f} higher" in text
+def test_one_minimum_in_chart_and_text():
+    losses = full_losses(RUNS[0])
+    step = min(losses, key=losses.get)
+    assert f"validation loss on all rows is lowest, {losses[step]:.2f}, at step {step};" in said(
+        "charts.loss_curve"
+    )
+    shown, told = said("validation loss after each epoch").splitlines()
+    assert shown == "validation loss after each epoch: " + " ".join(f"{loss:.2f}" for loss in losses.values())
+    epoch = list(losses).index(step) + 1
+    assert told == f"lowest after epoch {epoch}; at the end {losses[max(losses)] - losses[step]:.2f} higher"
 
 
-def test_the_style_leaks_where_the_lesson_says():
-    for way, run in (("base", "base"), ("tuned", RUNS[0]), ("tuned_no_system", RUNS[0])):
-        asked = [
-            one["answer"]
-            for one in ANSWERS
-            if (one["way"], one["run"]) == (way, run) and QUESTIONS[one["id"]]["kind"] == "elsewhere"
-        ]
-        leaks = sum("Desk:" in answer for answer in asked)
-        assert f"{way}: {leaks} of {len(asked)} name a desk." in said("leaks =")
+def test_desks_and_losses_of_each_epoch_and_seed():
+    rows = table("curves = losses.pivot")
+    for number, row in enumerate(rows, start=1):
+        desks = [sum(one) for one in by_epoch(number)]
+        losses = [list(full_losses(run).values())[number - 1] for run in RUNS]
+        assert [int(row[0]), *map(int, row[1:4])] == [number, *desks]
+        assert [float(value) for value in row[4:]] == pytest.approx(losses, abs=0.0051)
 
 
-def test_half_of_the_data():
-    for check, line in zip(CHECKS, said("means =").splitlines(), strict=True):
-        half = mean(mean(passed("tuned", f"tuned-50-seed{seed}", check).values()) for seed in range(3))
-        whole = mean(mean(passed("tuned", run, check).values()) for run in RUNS)
-        assert line == f"{check}: {100 * half:.0f}% with 50 rows, {100 * whole:.0f}% with all; no guess"
+def test_the_last_epoch_beside_that_of_the_lowest_loss():
+    losses = list(full_losses(RUNS[0]).values())
+    number = losses.index(min(losses)) + 1
+    names = f"epoch {number}", "last epoch"
+    found = compared(np.array(by_epoch(number)).T, np.array(by_epoch(4)).T)
+    assert said("late = evaluate.compare").startswith("desk: no difference seen.")  # so says the text, too
+    assert verdict(names, *found) == "no difference seen"
 
 
-def test_answers_that_say_there_is_no_rule():
-    def honest(way: str, kinds: tuple[str, ...]) -> list[bool]:
-        run = "rules_tuned-all-seed0"
-        return [
-            "no rule" in one["answer"].lower()
-            for one in ANSWERS
-            if (one["way"], one["run"]) == (way, run) and QUESTIONS[one["id"]]["kind"] in kinds
-        ]
+def test_smallest_difference_that_is_seen():
+    def needed(difference: float) -> float:
+        return (Z * 0.5 + 0.841621 * sqrt(0.25 - difference**2)) ** 2 / difference**2
 
-    for way in ("rules_tuned_given", "rules_tuned_retrieval"):
-        answers = honest(way, ("none",))
-        assert f"{way}: {sum(answers)} of {len(answers)} say" in said("unanswerable =")
-    shy = honest("rules_tuned_given", ("paraphrase", "new"))
-    assert f"{sum(shy)} of {len(shy)} answers say 'no rule'" in said("shy =")
+    for rows in (120, 40):
+        points = min(number for number in range(1, 26) if needed(number / 100) <= rows)
+        assert f"with {rows} rows: {points} points" in said("evaluate.rows_needed")
 
 
-def test_the_prompt_with_a_rule_is_the_one_that_was_recorded():
-    row = next(row for row in QUESTIONS.values() if row["kind"] == "paraphrase")
-    assert said("def with_rule(row)").strip() == make.with_right_rule(row)
+# --- LoRA, settings, time, the loop ------------------------------------------------------------------------
 
 
 def test_parameters_of_the_adapter():
@@ -195,12 +506,34 @@ def test_parameters_of_the_adapter():
     assert f"{model:,} parameters" in text and f"{adapter:,} beside them" in text
     assert f"{100 * adapter / model:.1f}%" in text and f"{4 * adapter / 1e6:.0f} MB" in text
     small = 30 * 4 * (576 + 576 + 192 + 576) / model
-    right = teach.answer("09-count-lora", small)
-    assert right.startswith("Right. ")
+    assert teach.answer("09-count-lora", small).startswith("Right. ")
+
+
+SOURCE = (teach.DATA.parent / "helpers/local_api/engines/trained/training.py").read_text(encoding="utf-8")
+
+
+def test_settings_are_those_of_the_engine():
+    found = {}
+    for node in ast.walk(ast.parse(SOURCE)):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+            found.setdefault(ast.unparse(target).strip("()"), node.value)
+    rows = dict(table("def setting(name)"))
+    assert list(rows) == ["LEARNING_RATE", "n_epochs", "batch_size", "RANK, ALPHA", "WARM_UP"]
+    for name, value in rows.items():
+        assert ast.literal_eval(value) == ast.literal_eval(found[name]), name
+
+
+def test_every_study_for_this_lesson_is_shown():
+    studies = pd.read_csv(teach.DATA / "studies.csv", dtype=str)
+    wanted = studies[[("09" in one.split()) for one in studies["lesson"]]]
+    rows = table("studies.loc[")
+    assert [row[:2] for row in rows] == wanted[["study", "finding"]].to_numpy().tolist()
+    assert [row[-1] for row in rows] == wanted["grade"].tolist()
 
 
 def test_times():
-    jobs = {job["run"]: job for job in read("recorded/runs.jsonl")}
+    jobs = {job["run"]: job for job in jsonl("recorded/runs.jsonl")}
     small, full = jobs["tuned-25-seed0"], jobs[RUNS[0]]
     predicted = small["seconds"] / small["trained_tokens"] * full["trained_tokens"]
     seconds = [jobs[run]["seconds"] for run in RUNS]
@@ -210,28 +543,28 @@ def test_times():
     assert f"The same job with 3 seeds took {min(seconds)} to {max(seconds)} seconds." in text
 
 
-def test_the_scoreboard_is_shown_whole():
-    board = pd.read_csv(evaluate.DATA / "recorded" / "scoreboard.csv")
-    text = said("board.join(")
-    assert all(re.search(rf"^{way} ", text, re.M) for way in board["way"])
-    shares = [100 * mean(passed("tuned", run, "fact").values()) for run in RUNS]
-    wanted = f"{mean(shares):.0f}% ({min(shares):.0f}% to {max(shares):.0f}%)"
-    assert wanted in next(line for line in text.splitlines() if line.startswith("tuned "))
-
-
-def test_the_chosen_way_is_the_best_that_a_passenger_can_use():
-    board = pd.read_csv(evaluate.DATA / "recorded" / "scoreboard.csv").to_dict("records")
-    able = [row for row in board if row["form"] >= 0.9 and not row["way"].endswith(("rule", "given"))]
-    best = max(able, key=lambda row: row["fact"])
-    assert teach.answer("09-choose-a-way", best["way"], best["fact"]).startswith("Right. ")
-
-
 def test_what_is_shown_of_the_loop_is_what_runs():
-    source = (evaluate.DATA.parent / "helpers/local_api/engines/trained/training.py").read_text(
-        encoding="utf-8"
-    )
-    for name in ("loss_of", "learn", "gradient", "rate", "train"):
-        assert said(f'print(functions["{name}"])').strip("\n") in source
+    shown = said('functions["loss_of"]')
+    for name in ("loss_of", "learn"):
+        (node,) = [one for one in ast.walk(ast.parse(SOURCE)) if getattr(one, "name", "") == name]
+        assert ast.get_source_segment(SOURCE, node, padded=True) in shown
+
+
+# --- exercises and the lesson's form -----------------------------------------------------------------------
+
+
+def test_the_chosen_way_is_the_best_on_validation_rows():
+    reads = [row[0] for row in table("valid_board = board(tried)") if row[-1] == "rules"]
+    able = {way: share(way, "fact", ("valid",)) for way in reads if share(way, "form", ("valid",)) >= 0.9}
+    best, second = sorted(able, key=able.get, reverse=True)[:2]
+    assert able[best] > able[second]
+    assert teach.answer("09-choose-a-way", best, round(able[best], 2)).startswith("Right. ")
+    assert teach.answer("09-choose-a-way", second, round(able[second], 2)).startswith("Not yet. ")
+
+
+def test_the_prompt_with_a_rule_is_the_one_that_was_recorded():
+    row = next(row for row in ROWS.values() if row["kind"] == "paraphrase")
+    assert said("def with_rule(row)").strip() == make.with_right_rule(row)
 
 
 def test_nothing_is_trained_as_the_lesson_stands():
