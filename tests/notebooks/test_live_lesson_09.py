@@ -50,4 +50,4 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     assert "desks, seed 0" in refresh.said(notebook, "curves = losses.pivot")
     assert "loss, seed 0" not in refresh.said(notebook, "curves = losses.pivot")
     looks = refresh.shown(notebook, "evaluate.comparisons([], [late, *looks])")
-    assert looks.count(">look</td>") == 12
+    assert looks.count(">look</td>") == 14
