@@ -118,14 +118,16 @@ def test_many_runs_narrow_no_interval_below_that_of_the_questions():
 
 
 @pytest.mark.slow
-def test_where_there_is_no_difference_one_is_seen_in_no_more_than_one_of_twenty():
+@pytest.mark.endurance(sample=30, soak=400)
+def test_where_there_is_no_difference_one_is_seen_in_no_more_than_one_of_twenty(count, figures):
     random = np.random.default_rng(1)
     seen = 0
-    for _ in range(100):
+    for _ in range(count):
         hard = random.beta(1, 1, 60)  # each question has its own difficulty, the same for both ways
         before, after = ([results(list(random.random(60) < hard)) for _ in range(3)] for _ in range(2))
         seen += "better" in evaluate.compare(before, after, "form").verdict()
-    assert seen <= 0.05 * 100 + 2 * (100 * 0.05 * 0.95) ** 0.5
+    figures(f"a difference seen in {seen} of {count} pairs that have none")
+    assert seen <= 0.05 * count + 2 * (count * 0.05 * 0.95) ** 0.5
 
 
 def test_an_interval_that_ends_at_0_holds_it():
