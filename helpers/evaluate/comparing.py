@@ -75,7 +75,8 @@ def compare(
     once. One table on each side: the interval is that of Bonett and Price (2012), an adjusted Wald interval for
     paired shares, and p is the exact test of McNemar. Several: the interval comes from drawing questions and runs
     anew (percentile bootstrap, Efron 1979), and p from flipping the sign of each question's difference; with three
-    runs a side, how much runs differ is known only roughly.
+    runs a side, how much runs differ is known only roughly. Drawing both anew makes the interval rather too wide than
+    too narrow (Owen 2007, The pigeonhole bootstrap).
     Raises ValueError if the tables have not been asked the same questions.
     """
     sides = as_runs(before), as_runs(after)
