@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from math import comb
+from math import comb, sqrt
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from tests.environment import ROOT
 DATA = ROOT / "data"
 DESKS = (DATA / "airport" / "desks.txt").read_text(encoding="utf-8").split("\n")[:14]
 DRAWS = 2000
+Z = 1.959964
 
 
 def jsonl(name: str) -> list[dict]:
@@ -32,12 +33,9 @@ for _row in jsonl("recorded/answers.jsonl"):
 # --- checks --------------------------------------------------------------------------------------------------
 
 
-def tokens(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
 def names(text: str, part: str) -> bool:
-    return f" {' '.join(tokens(part))} " in f" {' '.join(tokens(text))} "
+    """Whether the part stands there as whole words, capitals aside."""
+    return re.search(rf"(?<!\w){re.escape(part.lower())}(?!\w)", text.lower()) is not None
 
 
 def form(answer: str, row: dict) -> bool:
@@ -95,15 +93,25 @@ def _rules() -> list[tuple[str, str]]:
 
 def _rivals() -> dict[str, Callable[[str], str]]:
     pairs = [[one["content"] for one in row["messages"][-2:]] for row in jsonl("airport/train.jsonl")]
+    answers = [answer for _, answer in pairs]
     return {
         "nearest_rule": _nearest(
             [text for text, _ in _rules()], [f"{text}\nDesk: {at}" for text, at in _rules()]
         ),
-        "nearest_example": _nearest([" ".join(pair) for pair in pairs], [answer for _, answer in pairs]),
+        "nearest_example": _nearest([" ".join(pair) for pair in pairs], answers),
     }
 
 
+def _commonest() -> str:
+    """The first training answer with the commonest last line."""
+    answers = [row["messages"][-1]["content"] for row in jsonl("airport/train.jsonl")]
+    ends = [answer.rpartition("\n")[2] for answer in answers]
+    return answers[ends.index(max(dict.fromkeys(ends), key=ends.count))]
+
+
+COMMONEST = _commonest()
 RIVALS = _rivals()
+WITHOUT_A_MODEL = RIVALS | {"majority": lambda question: COMMONEST}
 
 
 # --- who is better -------------------------------------------------------------------------------------------
@@ -111,11 +119,26 @@ RIVALS = _rivals()
 
 def better(before: str, after: str, check: str, *kinds: str) -> str:
     """The name of the better way, or "": where the interval leaves out 0 and a test of signs agrees."""
-    one, other = side(before, check, *kinds), side(after, check, *kinds)
-    low, high = bootstrap(one, other)
-    if low <= 0 <= high or p_of_signs(other.mean(axis=1) - one.mean(axis=1)) >= 0.05:
+    _, low, high, p = compared(side(before, check, *kinds), side(after, check, *kinds))
+    if low <= 0 <= high or p >= 0.05:
         return ""
     return after if low > 0 else before
+
+
+def compared(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float, float]:
+    """Difference, ends of its interval, p: over questions and runs; of one run each Bonett and Price, McNemar."""
+    gains = after.mean(axis=1) - before.mean(axis=1)
+    if before.shape[1] == after.shape[1] == 1:
+        more, fewer = int((gains > 0).sum()), int((gains < 0).sum())
+        ends = bonett_price(more, fewer, len(gains))
+        return float(gains.mean()), *ends, p_of_coin(more, more + fewer)
+    return float(gains.mean()), *bootstrap(before, after), p_of_signs(gains)
+
+
+def bonett_price(more: int, fewer: int, asked: int) -> tuple[float, float]:
+    up, down = (more + 1) / (asked + 2), (fewer + 1) / (asked + 2)
+    spread = Z * sqrt((up + down - (up - down) ** 2) / (asked + 2))
+    return max(-1.0, up - down - spread), min(1.0, up - down + spread)
 
 
 def bootstrap(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
@@ -140,12 +163,25 @@ def p_of_signs(gains: np.ndarray) -> float:
     gains = gains[gains != 0]
     if len(set(np.abs(gains))) <= 1:
         return p_of_coin(int((gains > 0).sum()), len(gains))
-    draw = np.random.default_rng(2)
-    tossed = np.where(draw.random((20_000, len(gains))) < 0.5, gains, -gains).sum(axis=1)
-    return float((np.abs(tossed) > abs(gains.sum()) - 1e-9).mean())
+    coins = np.random.default_rng(2).integers(2, size=(20_000, len(gains))) * 2 - 1
+    return float((np.abs(coins @ gains) > abs(gains.sum()) - 1e-9).mean())
 
 
 def p_of_coin(heads: int, tossed: int) -> float:
     """The exact sign test, two-sided."""
     fewer = min(heads, tossed - heads)
     return min(1.0, 2 * sum(comb(tossed, n) for n in range(fewer + 1)) / 2**tossed)
+
+
+def corrected(ps: list[float]) -> list[float]:
+    """Holm: the smallest p times the number of tests, the next times one less, and never smaller than before."""
+    order = sorted(range(len(ps)), key=ps.__getitem__)
+    steps = np.maximum.accumulate([(len(ps) - rank) * ps[place] for rank, place in enumerate(order)])
+    return [float(min(1, steps[order.index(place)])) for place in range(len(ps))]
+
+
+def wilson(share: float, asked: int) -> tuple[float, float]:
+    """The roots of (share - x)^2 = z^2 x (1 - x) / asked."""
+    part = Z**2 / asked
+    low, high = sorted(np.roots([1 + part, -(2 * share + part), share**2]).real)
+    return max(0.0, low), min(1.0, high)

@@ -4,9 +4,7 @@ import csv
 import json
 import re
 import tomllib
-from collections import Counter
 from html.parser import HTMLParser
-from math import sqrt
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,21 +101,11 @@ def asked(check: str, *kinds: str) -> list[str]:
     return [id for id in recount.ids(*kinds) if only.get(check, bool)(ROWS[id]["kind"])]
 
 
-def majority(question: str) -> str:
-    """The first training answer with the commonest last line."""
-    answers = [chat["messages"][-1]["content"] for chat in jsonl("airport/train.jsonl")]
-    counts = Counter(answer.split("\n")[-1] for answer in answers)
-    return next(answer for answer in answers if counts[answer.split("\n")[-1]] == max(counts.values()))
-
-
-RIVALS = recount.RIVALS | {"majority": majority}
-
-
 def results(way: str, check: str, *kinds: str, runs: list[str] | None = None) -> np.ndarray:
     """0 and 1 for each question (rows) and each training run (columns) of a way or a trick."""
     ids = asked(check, *kinds)
-    if way in RIVALS:
-        answers = [{id: RIVALS[way](ROWS[id]["question"]) for id in ids}]
+    if way in recount.WITHOUT_A_MODEL:
+        answers = [{id: recount.WITHOUT_A_MODEL[way](ROWS[id]["question"]) for id in ids}]
     else:
         answers = [RECORDED[way][run] for run in runs or (RUNS if way == "tuned" else ["base"])]
     return np.array([[float(CHECKS[check](one[id], ROWS[id])) for one in answers] for id in ids])
@@ -130,36 +118,6 @@ def share(way: str, check: str, *kinds: str, runs: list[str] | None = None) -> f
 # --- comparisons, counted anew -----------------------------------------------------------------------------
 
 
-def wald(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """The interval of Bonett and Price."""
-    n = len(before) + 2
-    gains, losses = ((after > before).sum() + 1) / n, ((before > after).sum() + 1) / n
-    spread = 1.959964 * sqrt((gains + losses - (gains - losses) ** 2) / n)
-    return max(-1, gains - losses - spread), min(1, gains - losses + spread)
-
-
-def signs(gains: np.ndarray) -> float:
-    """How often gains of these sizes are as far from 0 if a coin gives each its sign: 20,000 times."""
-    coins = np.random.default_rng(6).integers(2, size=(20_000, len(gains))) * 2 - 1
-    return float((np.abs(coins @ gains) > abs(gains.sum()) - 1e-9).mean())
-
-
-def compared(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float, float]:
-    """Difference, ends of its interval, p."""
-    difference = float(after.mean() - before.mean())
-    ahead, behind = int((after > before).sum()), int((before > after).sum())
-    if before.shape[1] == after.shape[1] == 1:
-        return difference, *wald(before, after), recount.p_of_coin(ahead, ahead + behind)
-    return difference, *recount.bootstrap(before, after), signs(after.mean(axis=1) - before.mean(axis=1))
-
-
-def corrected(ps: list[float]) -> list[float]:
-    """Holm: the smallest p times the number of tests, the next times one less, and never smaller than before."""
-    order = np.argsort(ps, kind="stable")
-    steps = np.maximum.accumulate([(len(ps) - rank) * ps[place] for rank, place in enumerate(order)])
-    return [float(min(1, steps[list(order).index(place)])) for place in range(len(ps))]
-
-
 def possible(
     names: tuple[str, str], before: np.ndarray, after: np.ndarray, p: float | None = None
 ) -> set[str]:
@@ -167,7 +125,7 @@ def possible(
 
     It is one, unless several runs are drawn by chance and the interval or p end at the edge.
     """
-    difference, low, high, p_alone = compared(before, after)
+    difference, low, high, p_alone = recount.compared(before, after)
     p, end = p_alone if p is None else p, low if difference > 0 else -high
     drawn = before.shape[1] + after.shape[1] > 2 and abs(end) > 1e-9
     without_0 = {True, False} if drawn and abs(end) < 0.008 else {end > 1e-9}
@@ -192,10 +150,10 @@ def assert_compared(beginning: str, sides) -> list[dict[str, str]]:
         before, after = (sides(row["check"], name) for name in names)
         for side, shown in zip((before, after), (row["before"], row["after"]), strict=True):
             assert float(shown.split()[-1].rstrip("%")) == pytest.approx(100 * side.mean(), abs=0.51), row
-        found.append((names, before, after, *compared(before, after)))
+        found.append((names, before, after, *recount.compared(before, after)))
     looks = [place for place, row in enumerate(rows) if row["kind"] == "look"]
     ps = [one[-1] for one in found]
-    for place, p in zip(looks, corrected([ps[place] for place in looks]), strict=True):
+    for place, p in zip(looks, recount.corrected([ps[place] for place in looks]), strict=True):
         ps[place] = p
     edges = 0
     for row, (names, before, after, difference, low, high, _), p in zip(rows, found, ps, strict=True):

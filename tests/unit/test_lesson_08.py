@@ -19,6 +19,7 @@ import pytest
 from data.recorded import changed, make
 from helpers import costs
 from helpers.local_api.vectors import embed
+from tests import recount
 from tests.notebooks import refresh
 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "08_choose.ipynb")
@@ -62,15 +63,6 @@ def percent(shown: str) -> float:
     return int(shown.removesuffix("%")) / 100
 
 
-def wilson(passed: float, asked: int) -> tuple[float, float]:
-    z, share = 1.959964, passed / asked
-    middle, spread = (
-        share + z * z / 2 / asked,
-        z * math.sqrt(share * (1 - share) / asked + (z / asked) ** 2 / 4),
-    )
-    return (middle - spread) / (1 + z * z / asked), (middle + spread) / (1 + z * z / asked)
-
-
 # --- the search ------------------------------------------------------------------------------------------
 
 ALL = lines("questions.jsonl")
@@ -108,7 +100,7 @@ def test_how_often_the_rule_is_found():
         among = sum(place < wanted for place in found)
         assert (int(n), int(count)) == (wanted, among)
         assert percent(share) == pytest.approx(among / 120, abs=0.0051)
-        for end, exact in zip(ends.split(" to "), wilson(among, 120), strict=True):
+        for end, exact in zip(ends.split(" to "), recount.wilson(among / 120, 120), strict=True):
             assert percent(end) == pytest.approx(exact, abs=0.0051)
 
 
@@ -129,10 +121,10 @@ def test_similarities_of_the_first_texts():
 # --- the ways, counted again -----------------------------------------------------------------------------
 
 ROWS = {row["id"]: row for row in PRACTICE + VALID}
-ANSWERS: dict[str, dict[str, dict[str, str]]] = {}
-for _one in lines("answers.jsonl"):
-    if _one["id"] in ROWS and re.fullmatch(r"base|\w+-all-seed\d", _one["run"]):
-        ANSWERS.setdefault(_one["way"], {}).setdefault(_one["run"], {})[_one["id"]] = _one["answer"]
+ANSWERS = {
+    way: {run: answers for run, answers in runs.items() if re.fullmatch(r"base|\w+-all-seed\d", run)}
+    for way, runs in recount.RECORDED.items()
+}
 
 
 def ranked_by_words(question: str) -> list[int]:
@@ -151,27 +143,20 @@ def ranked_by_words(question: str) -> list[int]:
 
 def without_a_model() -> dict[str, dict[str, str]]:
     """What the rivals answer: way -> id -> answer."""
-    chats = [
-        json.loads(line)["messages"] for line in open(DATA / "airport" / "train.jsonl", encoding="utf-8")
-    ]
-    asked = embed([row["question"] for row in ROWS.values()])
-    examples = embed([f"{chat[-2]['content']} {chat[-1]['content']}" for chat in chats])
+    found = {
+        name: {id: answer(row["question"]) for id, row in ROWS.items()}
+        for name, answer in recount.WITHOUT_A_MODEL.items()
+    }
+    found |= {"nearest_rule_by_words": {}, "nearest_rule_by_both": {}}
     printed = [f"{text}\nDesk: {desk}" for text, desk in make.RULES.values()]
+    asked = embed([row["question"] for row in ROWS.values()])
     likeness = asked @ embed([text for text, _ in make.RULES.values()]).T
-    found: dict[str, dict[str, str]] = {name: {} for name in RIVALS}
-    desks = Counter(chat[-1]["content"].splitlines()[-1] for chat in chats)
-    usual = next(
-        c[-1]["content"] for c in chats if c[-1]["content"].endswith("\n" + desks.most_common(1)[0][0])
-    )
     for number, (id, row) in enumerate(ROWS.items()):
         meaning = list(np.argsort(-likeness[number], kind="stable"))
         words = ranked_by_words(row["question"])
         fused = [
             1 / (61 + meaning.index(place)) + 1 / (61 + words.index(place)) for place in range(len(printed))
         ]
-        found["majority"][id] = usual
-        found["nearest_example"][id] = chats[int(np.argmax(examples @ asked[number]))][-1]["content"]
-        found["nearest_rule"][id] = printed[meaning[0]]
         found["nearest_rule_by_words"][id] = printed[words[0]]
         found["nearest_rule_by_both"][id] = printed[
             max(meaning, key=lambda place: (round(fused[place], 12), -meaning.index(place)))
@@ -180,27 +165,16 @@ def without_a_model() -> dict[str, dict[str, str]]:
 
 
 def passes(answer: str, row: dict) -> dict[str, bool]:
-    """The checks, written again without helpers.evaluate."""
-    text, _, last = answer.strip().rpartition("\n")
-    form = (
-        0 < len(text.split()) <= 30
-        and last.removeprefix("Desk: ") in make.DESKS
-        and last.startswith("Desk: ")
-    )
-    said = re.findall(r"Desk: *(.+)", answer)
-    where = " | ".join(said) if said else answer
-    desks = {d for d in make.DESKS if re.search(rf"(?<!\w){re.escape(d.lower())}(?!\w)", where.lower())}
-    fact = all(re.search(rf"(?<!\w){re.escape(one.lower())}(?!\w)", answer.lower()) for one in row["facts"])
-    found = {"form": form, "desk": desks == {row["desk"]}, "fact": fact}
+    found = {name: check(answer, row) for name, check in recount.CHECKS.items()}
     return found | {"all": all(found.values())}
 
 
 @cache
 def passed(way: str, check: str, *kinds: str) -> np.ndarray:
-    """1 where a run of the way passed the check: a row a run, a column a question of these kinds."""
+    """1 where a run of the way passed the check: a row a question of these kinds, a column a run."""
     runs = [RIVAL_ANSWERS[way]] if way in RIVALS else [run for _, run in sorted(ANSWERS[way].items())]
     rows = {id: row for id, row in ROWS.items() if row["kind"] in (kinds or ("paraphrase", "new"))}
-    return np.array([[passes(run[id], row)[check] for id, row in rows.items()] for run in runs], dtype=float)
+    return np.array([[passes(run[id], row)[check] for run in runs] for id, row in rows.items()], dtype=float)
 
 
 RIVAL_ANSWERS = without_a_model()
@@ -210,31 +184,10 @@ def share(way: str, check: str, *kinds: str) -> float:
     return float(passed(way, check, *kinds).mean())
 
 
-def coin(k: int, n: int) -> float:
-    """How often n fair coins fall as unevenly as k to n - k."""
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(min(k, n - k) + 1)) / 2**n)
-
-
 @cache
 def compared(before: str, after: str, check: str, *kinds: str) -> tuple[float, float, float]:
     """Difference (low and high end) and p, over all questions of these kinds and all runs of both ways."""
-    one, other = passed(before, check, *kinds), passed(after, check, *kinds)
-    ahead = other.mean(axis=0) - one.mean(axis=0)
-    asked = len(ahead)
-    if len(one) == len(other) == 1:
-        gained, lost = int((ahead > 0).sum()), int((ahead < 0).sum())
-        up, down = (gained + 1) / (asked + 2), (lost + 1) / (asked + 2)
-        spread = 1.959964 * math.sqrt((up + down - (up - down) ** 2) / (asked + 2))
-        return up - down - spread, up - down + spread, coin(gained, gained + lost)
-    random = np.random.default_rng(8)
-    drawn = []
-    for _ in range(4000):
-        some = random.integers(asked, size=asked)
-        sides = (side[random.integers(len(side), size=len(side))][:, some].mean() for side in (one, other))
-        drawn.append(-next(sides) + next(sides))
-    flipped = (random.integers(2, size=(40_000, asked)) * 2 - 1) @ ahead
-    p = (np.abs(flipped) >= abs(ahead.sum()) - 1e-9).mean()
-    return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975)), float(p)
+    return recount.compared(passed(before, check, *kinds), passed(after, check, *kinds))[1:]
 
 
 def better(before: str, after: str, check: str, *kinds: str) -> bool:
@@ -301,19 +254,10 @@ LOOKS += [("nearest_rule", BEST, "desk"), ("nearest_example", "tuned", "desk")]
 LOOKS += [("nearest_rule", "nearest_rule_by_both", "fact"), ("few_shot_nearest", "tuned", "fact")]
 
 
-def corrected(ps: list[float]) -> list[float]:
-    """Holm: the smallest p times their number, the next times one fewer; none smaller than one before it."""
-    order = sorted(range(len(ps)), key=lambda place: ps[place])
-    steps = np.maximum.accumulate(
-        [min(1.0, ps[place] * (len(ps) - rank)) for rank, place in enumerate(order)]
-    )
-    return [float(steps[order.index(place)]) for place in range(len(ps))]
-
-
 def test_the_comparisons():
     shown = table("planned = [")
     assert len(shown) == len(PLANNED + LOOKS)
-    ps = [compared(*one)[2] for one in PLANNED] + corrected([compared(*one)[2] for one in LOOKS])
+    ps = [compared(*one)[2] for one in PLANNED] + recount.corrected([compared(*one)[2] for one in LOOKS])
     for number, ((before, after, check), p, row) in enumerate(zip(PLANNED + LOOKS, ps, shown, strict=True)):
         kind, name, first, second, difference, ends, shown_p, verdict = row[1:]
         assert (kind, name) == ("planned" if number < len(PLANNED) else "look", check)
@@ -391,11 +335,13 @@ def test_what_is_said_where_the_rule_is_found_and_missed():
     for cells, (asked, right) in zip(table("def something_else"), flat, strict=True):
         number, count, share_, low, high = map(float, cells[-5:])
         assert (number, count) == (pytest.approx(right, abs=0.051), asked)
-        assert [share_, low, high] == pytest.approx([right / asked, *wilson(right, asked)], abs=0.0051)
+        assert [share_, low, high] == pytest.approx(
+            [right / asked, *recount.wilson(right / asked, asked)], abs=0.0051
+        )
     asked, of = counts["rule missed"]
     assert of["something else"] == [15, 20, 16] and of["the fact"] == [0, 0, 0]
     assert mean(of["something else"]) > asked / 2  # "more than half of these answers"
-    ends = [wilson(mean(of["no rule"]), asked) for asked, of in counts.values()]
+    ends = [recount.wilson(mean(of["no rule"]) / asked, asked) for asked, of in counts.values()]
     assert ends[1][0] < ends[0][1]  # "28 questions do not settle"
 
 

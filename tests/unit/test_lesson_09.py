@@ -3,7 +3,7 @@
 import ast
 import html
 import re
-from math import comb, exp, sqrt
+from math import exp, sqrt
 from statistics import mean
 
 import numpy as np
@@ -14,7 +14,7 @@ from data.airport.make_with_rules import RULES
 from data.recorded import make
 from helpers import teach
 from tests.notebooks import refresh
-from tests.recount import RECORDED, RIVALS, ROWS, jsonl
+from tests.recount import CHECKS, RECORDED, ROWS, WITHOUT_A_MODEL, compared, corrected, jsonl, wilson
 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "09_train_a_real_model.ipynb")
 CELLS = refresh.code_cells(NOTEBOOK)
@@ -49,41 +49,10 @@ def table(words: str) -> list[list[str]]:
 # --- counted again -----------------------------------------------------------------------------------------
 
 
-DESKS = (teach.DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
-
-
-def form(answer: str, row: dict) -> bool:
-    text, _, end = answer.strip().rpartition("\n")
-    return end in {f"Desk: {name}" for name in DESKS} and 1 <= len(text.split()) <= 30
-
-
-def desk(answer: str, row: dict) -> bool:
-    """The names after "Desk:", or in the whole answer if that stands nowhere."""
-    told = "\n".join(re.findall("Desk:(.*)", answer)) if "Desk:" in answer else answer
-    return [name for name in DESKS if re.search(rf"\b{name}\b", told, re.IGNORECASE)] == [row["desk"]]
-
-
-def fact(answer: str, row: dict) -> bool:
-    return all(re.search(rf"\b{re.escape(one)}\b", answer, re.IGNORECASE) for one in row["facts"])
-
-
-CHECKS = {"form": form, "desk": desk, "fact": fact}
-
-
 def passed(way: str, run: str, check: str, kinds: tuple[str, ...]) -> dict[str, bool]:
     """Whether each recorded answer of these kinds passes, by the question's id."""
     given = RECORDED[way][run]
     return {id: CHECKS[check](given[id], row) for id, row in ROWS.items() if row["kind"] in kinds}
-
-
-TRAINED = [row["messages"][-1]["content"] for row in jsonl("airport/train.jsonl")]
-
-
-def no_model(way: str, question: str) -> str:
-    if way == "majority":
-        desks = [answer.rpartition("Desk: ")[2] for answer in TRAINED]
-        return TRAINED[desks.index(max(dict.fromkeys(desks), key=desks.count))]
-    return RIVALS[way](question)
 
 
 def runs_of(way: str) -> list[str]:
@@ -98,7 +67,9 @@ def results(way: str, column: str, kinds: tuple[str, ...]) -> np.ndarray:
     asked = [row for row in ROWS.values() if row["kind"] in kinds]
     if way == "the rule, printed" or way in NO_MODEL:
         given = [
-            "{}\nDesk: {}".format(*RULES[row["rule"]]) if "printed" in way else no_model(way, row["question"])
+            "{}\nDesk: {}".format(*RULES[row["rule"]])
+            if "printed" in way
+            else WITHOUT_A_MODEL[way](row["question"])
             for row in asked
         ]
         return np.array(
@@ -112,47 +83,12 @@ def share(way: str, column: str, kinds: tuple[str, ...]) -> float:
     return float(results(way, column, kinds).mean())
 
 
-def compared(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float, float]:
-    """Difference, ends of its interval, p: over questions and runs; for a run each Bonett and Price, McNemar."""
-    each = after.mean(1) - before.mean(1)
-    if before.shape[1] == after.shape[1] == 1:
-        n, more, fewer = len(each), int((each > 0).sum()), int((each < 0).sum())
-        one, other = (more + 1) / (n + 2), (fewer + 1) / (n + 2)
-        spread = Z * sqrt((one + other - (one - other) ** 2) / (n + 2))
-        tail = sum(comb(more + fewer, k) for k in range(min(more, fewer) + 1)) / 2 ** (more + fewer)
-        return float(each.mean()), one - other - spread, one - other + spread, min(1.0, 2 * tail)
-    random, draws = np.random.default_rng(1), np.arange(8000)
-    asked = random.integers(len(each), size=(len(draws), len(each)))
-    drawn = 0.0
-    for sign, side in ((-1, before), (1, after)):
-        shares, runs = side[asked].mean(1), random.integers(side.shape[1], size=(side.shape[1], len(draws)))
-        drawn = drawn + sign * shares[draws, runs].mean(0)
-    flipped = (random.integers(0, 2, (20_000, len(each))) * 2 - 1) @ each
-    p = float(np.mean(np.abs(flipped) >= abs(each.sum()) - 1e-9)) if each.any() else 1.0
-    return float(each.mean()), *(float(end) for end in np.quantile(drawn, [0.025, 0.975])), p
-
-
 def verdict(names: tuple[str, str], difference: float, low: float, high: float, p: float) -> str:
     if (low <= 0 <= high) != (p >= 0.05):
         return "not settled"
     if low <= 0 <= high:
         return "no difference seen"
     return f"{names[difference > 0]} is better"
-
-
-def corrected(ps: list[float]) -> list[float]:
-    """Holm: the smallest p times their number, the next times one less, and none below the one before."""
-    found = {}
-    for rank, place in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
-        found[place] = min(1.0, max([ps[place] * (len(ps) - rank), *found.values()]))
-    return [found[place] for place in range(len(ps))]
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The roots of (p - x)^2 = z^2 x (1 - x) / n."""
-    part = Z**2 / n
-    low, high = sorted(np.roots([1 + part, -(2 * share + part), share**2]).real)
-    return max(0.0, low), min(1.0, high)
 
 
 def newcombe(one: tuple[float, int], other: tuple[float, int]) -> str:
@@ -362,7 +298,7 @@ def test_the_answers_that_are_shown_are_the_recorded_ones():
     for row in [row for row in ROWS.values() if row["kind"] in PRACTICE][:3]:
         answer = RECORDED["tuned"][RUNS[0]][row["id"]]
         assert row["question"] in text and " | ".join(answer.splitlines()) in text
-        assert " | ".join(no_model("nearest_rule", row["question"]).splitlines()) in text
+        assert " | ".join(WITHOUT_A_MODEL["nearest_rule"](row["question"]).splitlines()) in text
 
 
 # --- no rule answers ---------------------------------------------------------------------------------------
