@@ -6,10 +6,10 @@ chance: the same files come out each time, and a test compares them with the one
 
 import csv
 import json
-import re
 from pathlib import Path
 
 from helpers import evaluate
+from helpers.evaluate.rivals import words
 from helpers.local_api.vectors import embed
 
 AIRPORT = Path(__file__).resolve().parent
@@ -54,15 +54,11 @@ def user_message(rules: list[str], question: str) -> str:
     return "\n".join([f"- {RULES[rule][0]} Desk: {RULES[rule][1]}" for rule in rules] + ["", question])
 
 
-def words(text: str) -> set[str]:
-    return set(re.findall(r"[\w']+", text.lower()))
-
-
 def rule_of(answer: str) -> str:
     """The rule that an answer was drawn from: of its desk's rules the one that shares most words with it."""
     text, _, desk = answer.rpartition("\nDesk: ")
     rules = [rule for rule in RULES if RULES[rule][1] == desk]
-    return max(rules, key=lambda rule: len(words(text) & words(RULES[rule][0])))
+    return max(rules, key=lambda rule: len({*words(text)} & {*words(RULES[rule][0])}))
 
 
 def mend(text: str) -> str:

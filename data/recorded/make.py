@@ -76,6 +76,7 @@ ELSEWHERE = (  # nothing about an airport: does the new style show up where it w
 # --- the questions ---------------------------------------------------------------------------------------
 
 
+@cache
 def questions() -> list[dict]:
     """All questions, with the keys of practice.jsonl. Kinds beside the two of that file:
 
@@ -372,9 +373,8 @@ def plan(book: Book) -> list[tuple[str, str, tuple[str, ...]]]:
     return [unit for unit in units if missing(book, *unit)]
 
 
-def say_how_long(answers: Book, log: Book) -> None:
+def say_how_long(units: list[tuple], answers: Book, log: Book) -> None:
     """Prints what there is to do, and about how long it takes by what it took before."""
-    units = plan(answers)
     waiting = [run for run in runs() if any(name.startswith(run.name) for _, name, _ in units)]
     took = {(row["model"], row["rows"]): row["seconds"] for row in log.rows}
     training = sum(took.get((run.model, len(run.training_rows())), 0) for run in waiting) / 60
@@ -398,11 +398,12 @@ def main(timing_only: bool = False) -> None:
     if timing_only:
         return time_all(client, times)
     write_jsonl("questions.jsonl", questions())
-    say_how_long(answers, log)
+    todo = plan(answers)
+    say_how_long(todo, answers, log)
     if not tokens.has(model="base"):
         tokens.add(next_tokens(client, MODEL), model="base")
     for run in [*runs(), None]:
-        units = [unit for unit in plan(answers) if unit[1].startswith(run.name if run else "base")]
+        units = [unit for unit in todo if unit[1].startswith(run.name if run else "base")]
         job = None
         if run and (units or not log.has(run=run.name)):
             print(f"{time.strftime('%H:%M:%S')} training {run.name}", flush=True)
