@@ -40,7 +40,7 @@ class Show:
                 counts = found.kwargs["sample"], found.kwargs["soak"], item.callspec.params["count"]
                 print("FOUND", item.nodeid.split("[")[0], *counts)
 
-sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "tests"], plugins=[Show()]))
+sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Show()]))
 """
 ENDURANCE = """
 import pytest
@@ -74,7 +74,10 @@ def course(tmp_path):
 
 @pytest.mark.slow
 def test_every_endurance_test_has_a_small_count_here_and_a_larger_one_in_the_soak_tier():
-    command = [sys.executable, "-c", COLLECT]
+    marked = [
+        path for path in (ROOT / "tests").rglob("test_*.py") if "mark.endurance(" in path.read_text("utf-8")
+    ]
+    command = [sys.executable, "-c", COLLECT, *map(str, marked)]
     run = subprocess.run(command, cwd=ROOT, env=for_another_pytest(), capture_output=True, text=True)
     found = [line.split()[1:] for line in run.stdout.splitlines() if line.startswith("FOUND ")]
     least: dict[str, int] = {}
