@@ -27,6 +27,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 logging.set_verbosity_error()
 logging.disable_progress_bar()
+# In bfloat16, oneDNN keeps what it compiles for each new length of a batch: 0.9 GB more after 112 steps, no faster.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 RANK, ALPHA = 8, 16  # of the LoRA matrices
 LEARNING_RATE = 3e-3  # for a multiplier of 1
