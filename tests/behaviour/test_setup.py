@@ -294,7 +294,8 @@ def odd_start(bare: Course, here: Path, number: int) -> Course:
     course = bare.copy(here / name / "course")
     values = {"place": place, "config": config, "other": here / "other"}
     changes = {key: value and value.format(**values) for key, value in variables.items()}
-    done = course.run(**changes)
+    # pip asks rustc, if there is one, for its version, and that of rustup makes itself a folder.
+    done = course.run(RUSTUP_HOME=str(here / "rustup"), **changes)
     assert done.returncode == 0 and MAKING in done.stdout, (
         f"{name!r}, {variables}: {done.stdout}{done.stderr}"
     )
