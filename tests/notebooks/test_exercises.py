@@ -62,7 +62,7 @@ def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # connect() sets them: put back afterwards
     monkeypatch.setattr(widgets, "monitor", lambda *_: None)  # it needs a kernel
-    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")  # the learner's own stays as it is
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))  # the learner's own stays as it is
     cells = refresh.read(LESSONS[lesson]).cells
     tasks, met, namespace = read(EXERCISES[lesson]), [], {"display": display}
     for place, cell in enumerate(cells):
@@ -83,9 +83,9 @@ def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
         assert said.startswith("Right. "), said
         if "saves" in task:
             assert said.endswith(" Written to my/decision.md.")
-            assert f"\n## {task['saves']}\n" in memo.MEMO.read_text(encoding="utf-8")
+            assert f"\n## {task['saves']}\n" in memo.place().read_text(encoding="utf-8")
         else:
-            assert not memo.MEMO.exists()
+            assert not memo.place().exists()
         met.append(call[1])
     assert met == list(tasks)
 

@@ -76,7 +76,7 @@ def data(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(teach, "DATA", tmp_path)
-    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
 
 
 @pytest.mark.parametrize(
@@ -276,16 +276,16 @@ def test_the_memo_is_written_when_its_check_passes_and_not_before(tmp_path, monk
     ):
         teach.check("90-memo", text)
         assert capsys.readouterr().out == said + "\n"
-        assert not memo.MEMO.parent.exists()
+        assert not memo.place().parent.exists()
     teach.check("90-memo", GOOD)
     assert capsys.readouterr().out == "Right. A number can be checked. Written to my/decision.md.\n"
-    assert memo.MEMO.read_text(encoding="utf-8") == memo.OPENING + "\n" + SECTION
-    assert [path.name for path in memo.MEMO.parent.iterdir()] == ["decision.md"]
+    assert memo.place().read_text(encoding="utf-8") == memo.OPENING + "\n" + SECTION
+    assert [path.name for path in memo.place().parent.iterdir()] == ["decision.md"]
 
 
 def test_the_learner_s_own_memo_is_in_the_folder_of_the_course(monkeypatch):
-    monkeypatch.undo()
-    assert memo.MEMO == teach.DATA.parent / "my" / "decision.md"
+    monkeypatch.delenv("COURSE_MY")
+    assert memo.place() == teach.DATA.parent / "my" / "decision.md"
 
 
 def test_a_memo_that_cannot_be_written_is_no_crash(tmp_path, capsys):
@@ -347,7 +347,7 @@ def test_all_but_the_own_list_stays_as_it_is(own_before, old, own_after, end):
 
 
 def test_bytes_that_are_not_utf_8_survive():
-    memo.MEMO.parent.mkdir()
-    memo.MEMO.write_bytes(b"\xff caf\xe9\r\n")
+    memo.place().parent.mkdir()
+    memo.place().write_bytes(b"\xff caf\xe9\r\n")
     memo.save("06 How we will know", GOOD)
-    assert memo.MEMO.read_bytes().startswith(b"\xff caf\xe9\r\n\r\n## 06 How we will know\r\n")
+    assert memo.place().read_bytes().startswith(b"\xff caf\xe9\r\n\r\n## 06 How we will know\r\n")
