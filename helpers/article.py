@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas
 
 ROOT = Path(__file__).resolve().parents[1]
+CLAIM = ["number", "claim"]
 GUESSES = {"y": "✓", "n": "✗", "d": "depends"}
 MARKS = {"yes": "✓", "no": "✗", "depends": "depends"}
 ENDPOINTS = {"legacy": "/v1/fine-tunes"}  # the other methods: /v1/fine_tuning/jobs
@@ -16,8 +17,9 @@ NAMED = ("ada", "babbage", "curie", "davinci", "gpt-3.5-turbo-0613")
 
 def claims(first: int = 1, last: int = 25) -> pandas.DataFrame:
     """The claims from one number to another, without verdicts."""
-    rows = _claims(first, last)
-    return pandas.DataFrame({"claim": [row["claim"] for row in rows]}, index=_numbers(rows))
+    return pandas.DataFrame(
+        [(int(row["number"]), row["claim"]) for row in _claims(first, last)], columns=CLAIM
+    )
 
 
 def verdicts(first: int, last: int, guess: str = "") -> "Verdicts":
@@ -56,7 +58,7 @@ def models() -> pandas.DataFrame:
             "tuned through": ENDPOINTS.get(of["fine_tunable_method"]["value"], "/v1/fine_tuning/jobs"),
             "base model until": of["shutdown_date"]["value"],
             "tuned models until": of["tuned_shutdown_date"]["value"],
-            "says": GRADES[of["tuned_shutdown_date"]["grade"]],
+            "who says so": GRADES[of["tuned_shutdown_date"]["grade"]],
         }
         for name, of in ended.items()
     ]
@@ -96,7 +98,8 @@ class Verdicts:
 
 
 def _verdict(row: dict) -> str:
-    return f"{MARKS[row['mark']]}: {row['in_short']}"
+    colon = ":" if row["mark"] == "depends" else ""
+    return f"{MARKS[row['mark']]}{colon} {row['in_short']}"
 
 
 def _links(row: dict) -> str:
@@ -114,10 +117,6 @@ def _cell(tag: str, text: str = "", links: str = "") -> str:
 
 def _claims(first: int, last: int) -> list[dict]:
     return [row for row in _table("claims.csv") if first <= int(row["number"]) <= last]
-
-
-def _numbers(rows: list[dict]) -> pandas.Index:
-    return pandas.Index([int(row["number"]) for row in rows], name="number")
 
 
 def _table(name: str) -> list[dict]:

@@ -28,13 +28,16 @@ def test_every_claim_has_a_mark_and_a_verdict_in_short():
 
 def test_claims_come_without_verdicts():
     found = article.claims(3, 5)
-    assert list(found.index) == [3, 4, 5] and list(found.columns) == ["claim"]
-    assert list(article.claims().index) == list(range(1, 26))
+    assert list(found["number"]) == [3, 4, 5] and list(found.columns) == ["number", "claim"]
+    assert list(article.claims()["number"]) == list(range(1, 26))
 
 
 def test_verdicts_are_folded_and_compared_with_the_guess():
     found = article.verdicts(1, 3, "Yn ?")._repr_html_()
     assert found.startswith("<details><summary>")
+    assert (
+        ">✓ that is what the word means<" in found and ">depends: simple to run, hard to make good<" in found
+    )
     assert "(you agree with 1 of the 2 that you guessed)" in found
     assert ">–<" in found and ">✗<" in found
     assert '<a href="00_start_here.ipynb">00</a>, <a href="06_find_out.ipynb">06</a>' in found
@@ -68,7 +71,7 @@ def test_models_are_those_of_the_table_in_the_order_of_their_ends():
     assert found.loc["ada", "tuned through"] == "/v1/fine-tunes"
     assert found.loc["gpt-3.5-turbo-0613", "base model until"] == "2024-09-13"
     assert found.loc["gpt-3.5-turbo-0613", "tuned models until"] == "2026-10-23"
-    assert set(found.loc[found["tuned models until"] == "2027-01-14", "says"]) == {"somebody else"}
+    assert set(found.loc[found["tuned models until"] == "2027-01-14", "who says so"]) == {"somebody else"}
     assert "smollm2-135m-instruct" not in found.index
 
 
