@@ -72,7 +72,8 @@ def next_to_rules(way: str, rows: Sequence[dict]) -> pandas.DataFrame:
     Columns: question, answer, the airport's rule (with its desk), and True or False for each check.
     """
     table, book = evaluate(recorded(way), rows), rules()
-    texts = [f"{book[row['rule']][0]}\n{STYLE['last_line']}{book[row['rule']][1]}" for row in rows]
+    found = [book[row["rule"]] for row in rows]
+    texts = [f"{text}\n{STYLE['last_line']}{desk}" for text, desk in found]
     table.insert(2, "the airport's rule", texts)
     return table.reset_index(drop=True)
 

@@ -36,7 +36,7 @@ RESTS_ON = {
     20: {"07": "GPT-4"},
     21: {"06": "round", "07": "guess"},
     22: {"06": "published|cookbook"},
-    23: {"07": "embedding", "08": "nearest_rule|search"},
+    23: {"07": "embedding|retriev|search", "08": "nearest_rule|search"},
     24: {"08": "retriev"},
     25: {"06": "rater|agreement"},
 }
