@@ -160,16 +160,21 @@ class TrainingCost(_Sum):
         """The sum in US dollars."""
         return self.billing_tokens * self.price.usd_per_1m_tokens / 1_000_000
 
+    @property
+    def exact(self) -> bool:
+        """False if the tokens are estimates: no vocabulary is here, or it is not known to be the model's own."""
+        return self.report.exact and tokens.is_exact(self.model)
+
     def title(self) -> str:
         """The sum in one line."""
-        about = "" if self.report.exact else "about "
+        about = "" if self.exact else "about "
         return f"Training {self.model} on {self.report.name}: {about}{dollars(self.usd)}"
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
         cut_off, left_out = self.report.tokens - self.tokens, self.report.rows - self.report.good_rows
         counted = f"{self.tokens:,} in {self.report.good_rows:,} examples"
-        counted += "" if self.report.exact else " (an estimate)"
+        counted += "" if self.exact else " (an estimate)"
         counted += f"; {cut_off:,} more are cut off" if cut_off else ""
         counted += f"; rows with errors, left out: {left_out:,}" if left_out else ""
         return [
@@ -355,8 +360,7 @@ class BreakEven(_Sum):
     @property
     def pays(self) -> bool:
         """Whether tuning is cheaper in all, or costs the same, at the own calls."""
-        now, tuned = self.spent(self.calls)
-        return tuned <= now
+        return self.calls_a_month is not None and self.calls >= self.calls_a_month
 
     @property
     def bills(self) -> str:
@@ -430,7 +434,7 @@ def bill(
         "training, all rounds": dollars(training),
         f"{months} months of {calls:,} calls": dollars(answers),
         "in all": dollars(in_all),
-        "of this, people": f"{people / in_all:.1%}" if in_all else "nothing",
+        "of this, people": f"{people / in_all:.0%}" if in_all else "nothing",
     }
 
 
