@@ -252,9 +252,12 @@ class CallCost(_Sum):
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
-        lines = []
+        lines: list[tuple[str, str]] = []
         for count, price in self.parts:
-            lines += _of_price(f"{count:,} tokens, {price.kind}", price, self.on)
+            amount, source = _of_price(f"{count:,} tokens, {price.kind}", price, self.on)
+            if lines and lines[-1] == source:  # said once, below all prices that it gives
+                lines.pop()
+            lines += [amount, source]
         return [*lines, *self.notes]
 
 
@@ -432,7 +435,7 @@ def bill(
     return {
         "people": dollars(people),
         "training, all rounds": dollars(training),
-        f"{months} months of {calls:,} calls": dollars(answers),
+        f"{months} months of {calls:,} calls each": dollars(answers),
         "in all": dollars(in_all),
         "of this, people": f"{people / in_all:.0%}" if in_all else "nothing",
     }
@@ -580,10 +583,15 @@ def _origin(row: dict[str, str]) -> str:
 
 def _training_offer(training: dict | None, card: dict | None) -> str:
     if training:
-        return f"by the token: {_exact(training['value'])} for 1 million ({training['model'].strip('*')})"
+        return f"by the token: {_exact(training['value'])} for 1 million ({_readable(training['model'])})"
     if card:
         return f"by the hour of a card: {_exact(card['value'])} ({card['model']})"
     return f"by the token: {NOT_FOUND}"
+
+
+def _readable(pattern: str) -> str:
+    """The name of a model in the table, without the * of a pattern."""
+    return pattern.strip("*").replace("*", " ")
 
 
 def _serving_offer(serving: dict | None, facts: dict[str, dict[str, str]]) -> str:

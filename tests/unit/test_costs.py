@@ -232,6 +232,7 @@ def test_offers_say_how_training_and_using_are_paid():
         "grades": "T",
         "oldest source": "2026-10-07",
     }
+    assert found["crusoe"]["training"] == "by the token: $0.40 for 1 million (llama 3.1 8b)"
     assert found["nebius"]["using the tuned model"] == "per token: price not found"
     assert found["huggingface"]["training"] == "by the hour of a card: $2.50 (Nvidia A100)"
     assert found["crusoe"]["using the tuned model"] == "by the hour: $5.50"
@@ -381,6 +382,20 @@ def test_what_is_shown_of_a_call():
     assert "$0.0018</strong></caption>" in cost._repr_html_()
 
 
+def test_a_source_of_several_prices_is_said_once():
+    names = [name for name, _ in costs.call("gpt-6-luna", 3_000, 31, cached=2_000, reasoning=0).lines()]
+    assert names == [
+        "1,000 tokens, base_input",
+        "2,000 tokens, base_cached_input",
+        "31 tokens, base_output",
+        "Source",
+    ]
+    luna = costs.call(
+        "gpt-5.6-luna", 3_000, 31, cached=2_000, reasoning=0
+    )  # its cached price is of another page
+    assert [name for name, _ in luna.lines()].count("Source") == 3
+
+
 @pytest.mark.parametrize(
     "numbers", [(-1, 0, 0, 0), (1, -1, 0, 0), (1, 0, 2, 0), (1, 0, -1, 0), (1, 0, 0, -1)]
 )
@@ -483,7 +498,7 @@ def test_the_bill_of_a_year():
     assert found == {
         "people": "$300.00",
         "training, all rounds": costs.dollars(2 * job.usd),
-        "12 months of 1,000 calls": "$45.00",  # 12,000 times 1,000 tokens at 3.75 for a million
+        "12 months of 1,000 calls each": "$45.00",  # 12,000 times 1,000 tokens at 3.75 for a million
         "in all": costs.dollars(345 + 2 * job.usd),
         "of this, people": f"{300 / (345 + 2 * job.usd):.0%}",
     }
