@@ -602,11 +602,10 @@ def _serving_offer(serving: dict | None, facts: dict[str, dict[str, str]]) -> st
         amount = _exact(hour["value"]) if hour else NOT_FOUND
     else:
         sides = [facts.get(f"tuned_{side}_price") for side in ("input", "output")]
-        amount = (
-            "{} in, {} out, for 1 million".format(*(_exact(row["value"]) for row in sides))
-            if all(sides)
-            else NOT_FOUND
-        )
+        amount = NOT_FOUND
+        if all(sides):  # one dollar sign only: JupyterLab takes what stands between two for a formula
+            one, two = (_exact(row["value"]) for row in sides)
+            amount = f"{one} in, {two.removeprefix('$')} out, for 1 million"
     many = facts.get("adapters_on_one_base")
     return f"{serving['value']}: {amount}" + (f"; up to {many['value']} adapters on one base" if many else "")
 

@@ -225,10 +225,11 @@ def test_offers_say_how_training_and_using_are_paid():
     found = {offer["service"]: offer for offer in costs.offers()}
     assert {"nebius", "crusoe", "together", "fireworks", "tinker", "huggingface"} <= set(found)
     assert "openai" not in found and "azure" not in found
+    assert all(text.count("$") <= 1 for offer in found.values() for text in offer.values())  # else a formula
     assert found["tinker"] == {
         "service": "tinker",
         "training": "by the token: $0.44 for 1 million (Qwen3-8B)",
-        "using the tuned model": "per token: $0.195 in, $0.60 out, for 1 million",
+        "using the tuned model": "per token: $0.195 in, 0.60 out, for 1 million",
         "grades": "T",
         "oldest source": "2026-10-07",
     }
