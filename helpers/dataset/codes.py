@@ -51,7 +51,7 @@ _TABLE = [
         "not_json",
         "error",
         "is not JSON",
-        "Mend the line at that column, or write it with json.dumps.",
+        "Correct the line at that column, or write it with json.dumps.",
         JSONL,
     ),
     Code(
