@@ -7,6 +7,19 @@ mine        your own training file       teach     checks and quizzes
 local_api   the mock API
 """
 
+import os
+
 from . import tables
+
+
+def command_line(module: str) -> str:
+    """What runs a module of the course in a terminal, in the folder of the course.
+
+    ".venv/bin/python -m helpers.dataset"; on Windows with backslashes. Plain "python" is another one, which lacks the
+    packages.
+    """
+    python = r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python"
+    return f"{python} -m {module}"
+
 
 tables.register()
