@@ -318,7 +318,7 @@ _TABLE = [
     Code(
         "duplicate",
         "warning",
-        "the same row stands twice",
+        "the same row is there twice",
         "Delete one, or run dataset.fix.",
         "consequence: it counts and costs twice; OpenAI states no rule",
     ),

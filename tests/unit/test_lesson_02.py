@@ -1,4 +1,4 @@
-"""Lesson 02: what it says of its files, counted again; and its section "Your own table", with tables of other people."""
+"""Lesson 02: what it says of its files, counted again; and its section "Your own table", with other tables."""
 
 import json
 import re
@@ -42,9 +42,27 @@ def test_the_defects_of_the_bug_hunt_are_where_the_exercise_looks_for_them():
     ]
 
 
-def test_rows_of_the_folded_part_are_well_formed():
-    blocks = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
-    assert [dataset.problem(json.loads(block)) for block in blocks] == [None]
+def test_the_first_row_is_the_line_and_its_paraphrase_the_question():
+    row = dataset.read(DATA / "airport" / "train.jsonl")[11]
+    _, question, answer = [message["content"] for message in row["messages"]]
+    text, _, desk = answer.partition("\nDesk: ")
+    assert f"| {question} | {text} | {desk} |" in TEXT
+    (asked,) = [
+        row["question"] for row in dataset.read(DATA / "recorded" / "questions.jsonl") if row["id"] == "t013"
+    ]
+    assert f'*"{asked}"*' in TEXT
+
+
+def test_the_message_of_the_folded_part_is_well_formed():
+    (message,) = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    row = {
+        "messages": [
+            {"role": "user", "content": "Where?"},
+            json.loads(message),
+            {"role": "assistant", "content": "Here."},
+        ]
+    }
+    assert dataset.problem(row) is None
     assert {dataset.format_of(row) for row in dataset.read(DATA / "broken" / "preference_rows.jsonl")} == {
         "preference"
     }
