@@ -1,7 +1,7 @@
 """Read, write, check, mend, split and convert training files: JSONL, one example a line."""
 
 from .checker import check
-from .convert import from_alpaca, from_chatml, from_prompt_completion, from_sharegpt, from_table
+from .convert import from_alpaca, from_chatml, from_file, from_prompt_completion, from_sharegpt, from_table
 from .fix import fix
 from .formats import MIN_EXAMPLES, ROLES, format_of, problem
 from .jsonl import read, read_lines, write
@@ -18,6 +18,7 @@ __all__ = [
     "format_of",
     "from_alpaca",
     "from_chatml",
+    "from_file",
     "from_prompt_completion",
     "from_sharegpt",
     "from_table",

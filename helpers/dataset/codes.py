@@ -51,7 +51,7 @@ _TABLE = [
         "not_json",
         "error",
         "is not JSON",
-        "Mend the line at that column, or write it with json.dumps.",
+        "Correct the line at that column, or write it with json.dumps.",
         JSONL,
     ),
     Code(
@@ -318,7 +318,7 @@ _TABLE = [
     Code(
         "duplicate",
         "warning",
-        "the same row stands twice",
+        "the same row is there twice",
         "Delete one, or run dataset.fix.",
         "consequence: it counts and costs twice; OpenAI states no rule",
     ),

@@ -1,9 +1,11 @@
-"""Chat rows from other forms: tables, prompt/completion, ShareGPT, Alpaca, ChatML."""
+"""Chat rows from other forms: files, tables, prompt/completion, ShareGPT, Alpaca, ChatML."""
 
 import csv
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from . import jsonl
 
 SHAREGPT_ROLES = {
     "system": "system",
@@ -17,6 +19,47 @@ SHAREGPT_ROLES = {
 CHATML = re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
 
 
+def from_file(
+    path: Path | str, question: str = "question", answer: str = "answer", system: str | None = None
+) -> list[dict]:
+    """Chat rows from a file of your own: .csv or .tsv, .xlsx, or .jsonl.
+
+    A table needs a column of questions and one of answers; ``from_table`` says how their names and ``system`` are
+    used. JSONL rows that have "messages" (or the pairs of DPO) stay as they are; others are taken for the rows of a
+    table. Excel files need the package openpyxl. Raises ValueError that says what to do, OSError if there is no
+    such file.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind == ".jsonl":
+        rows = jsonl.read(path)
+        if not all(isinstance(row, dict) and {"messages", "preferred_output"} & row.keys() for row in rows):
+            rows = _from_records(rows, question, answer, system)
+    elif kind in (".xlsx", ".xlsm"):
+        rows = from_table(_excel(path), question, answer, system)
+    elif kind in (".csv", ".tsv", ".txt"):
+        rows = from_table(path, question, answer, system)
+    else:
+        raise ValueError(
+            f"{path.name} is not .csv, .xlsx or .jsonl. Save it from your program as 'CSV UTF-8'."
+        )
+    if not rows:
+        raise ValueError(f"{path.name} has no rows.")
+    return rows
+
+
+def _excel(path: Path):
+    import pandas
+
+    try:
+        return pandas.read_excel(path)
+    except ImportError:
+        raise ValueError(
+            f"To read {path.name}, this Python needs the package openpyxl, which the course does not install. "
+            "Save the sheet as 'CSV UTF-8' in Excel and give that file, or install openpyxl."
+        ) from None
+
+
 def from_table(
     table, question: str = "question", answer: str = "answer", system: str | None = None
 ) -> list[dict]:
@@ -27,8 +70,14 @@ def from_table(
     names the missing column or the row with an empty cell.
     """
     records = _csv(table) if isinstance(table, str | Path) else table.to_dict("records")
+    return _from_records(records, question, answer, system)
+
+
+def _from_records(records: list, question: str, answer: str, system: str | None) -> list[dict]:
     rows = []
     for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise ValueError(f"Row {number} is not an object with the columns {question!r} and {answer!r}.")
         for column in (question, answer):
             if column not in record:
                 there = ", ".join(repr(name) for name in record)

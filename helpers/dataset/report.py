@@ -90,13 +90,13 @@ class Report:
             known = CODES[code]
             head = f"{known.severity.upper():7} {code}: {known.what}"
             where = f"\n        {first.where}" if first.where else ""
-            blocks.append(f"{head}\n        {_places(count, lines)}{where}\n        Mend: {known.mend}")
+            blocks.append(f"{head}\n        {_places(count, lines)}{where}\n        Fix: {known.mend}")
         return "\n".join([*blocks, *(f"Note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         head = "".join(
             f'<th scope="col" style="text-align:left">{title}</th>'
-            for title in ("Severity", "What is wrong", "Where", "How to mend it")
+            for title in ("Severity", "What is wrong", "Where", "How to fix it")
         )
         body = "".join(_html_row(*found) for found in self._by_code())
         rows = body or '<tr><td colspan="4">Nothing found.</td></tr>'

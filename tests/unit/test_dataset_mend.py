@@ -183,3 +183,51 @@ def test_from_chatml():
 def test_what_is_converted_passes_the_check():
     pairs = [{"prompt": question, "completion": answer} for question, answer in planted.POOL]
     assert dataset.check(dataset.from_prompt_completion(pairs)).totals == {}
+
+
+# --- a file of one's own -----------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_by_its_ending(tmp_path):
+    (tmp_path / "rows.csv").write_text("question;answer\nWhere?;Here.\n", encoding="utf-8")
+    (tmp_path / "rows.TSV").write_text("question\tanswer\nWhere?\tHere.\n", encoding="utf-8")
+    dataset.write([{"question": "Where?", "answer": "Here."}], tmp_path / "table.jsonl")
+    dataset.write([chat("Where?", "Here.")], tmp_path / "chat.jsonl")
+    for name in ("rows.csv", "rows.TSV", "table.jsonl", "chat.jsonl"):
+        assert dataset.from_file(tmp_path / name) == [chat("Where?", "Here.")], name
+
+
+def test_rows_that_are_examples_stay_as_they_are(tmp_path):
+    broken = {"messages": [{"role": "user", "content": "Where?"}]}
+    dataset.write([chat("Where?", "Here."), broken], tmp_path / "chat.jsonl")
+    assert dataset.from_file(tmp_path / "chat.jsonl", system="Be brief.") == [chat("Where?", "Here."), broken]
+
+
+def test_an_excel_file_is_read_or_says_what_is_missing(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"Q": ["Where?"], "A": ["Here."]})
+    monkeypatch.setattr(pd, "read_excel", lambda path: frame)
+    assert dataset.from_file(tmp_path / "rows.xlsx", "Q", "A") == [chat("Where?", "Here.")]
+
+    def lacks_openpyxl(path):
+        raise ImportError("Missing optional dependency 'openpyxl'.")
+
+    monkeypatch.setattr(pd, "read_excel", lacks_openpyxl)
+    with pytest.raises(ValueError, match="openpyxl.*CSV UTF-8"):
+        dataset.from_file(tmp_path / "rows.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("rows.csv", "question,answer\n", "rows.csv has no rows"),
+        ("rows.docx", "", "not .csv, .xlsx or .jsonl"),
+        ("rows.csv", "Frage,answer\nWhere?,Here.\n", "no column 'question'.*'Frage'"),
+        ("rows.csv", "question,answer\nWhere?,\n", "Row 1 has no text"),
+        ("rows.jsonl", "[1]\n", "Row 1 is not an object"),
+        ("rows.jsonl", "{\n", "Line 1 is not valid JSON"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        dataset.from_file(tmp_path / name)
