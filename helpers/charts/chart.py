@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
+TUNED, UNTUNED = "#00805A", "#757575"
 INK, GRID = "#222222", "#DDDDDD"
 
 
