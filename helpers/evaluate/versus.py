@@ -11,14 +11,14 @@ from .record import PRACTICE, every_run, questions, rules
 from .rivals import majority, nearest_example, nearest_rule
 
 RIVALS = {  # those with a model first
-    "base": "the untrained model, asked as the tuned one is",
-    "few_shot": "the untrained model; in its prompt: the house style and three answered questions",
-    "few_shot_nearest": "the same, with the three training pairs that are most like the question",
-    "book": "the untrained model; in its prompt: the house style and the whole rule book",
-    "rule": "the untrained model; in its prompt: the right rule, which somebody has found for it",
-    "majority": "no model: always the same answer of the training file",
-    "nearest_example": "no model: the answer of the training pair that is most like the question",
-    "nearest_rule": "no model: a search prints the airport's rule that is nearest in meaning",
+    "base": "untrained model, asked as the tuned one",
+    "few_shot": "untrained model, with the house style and three samples",
+    "few_shot_nearest": "untrained model, with the house style and the three nearest samples",
+    "book": "untrained model, with the house style and all rules",
+    "rule": "untrained model, with the right rule, found by hand",
+    "majority": "no model: always the same answer",
+    "nearest_example": "no model: the answer of the nearest training pair",
+    "nearest_rule": "no model: a search prints the nearest rule",
 }
 ASKED = {  # column: check, kinds of questions
     "form": ("form", PRACTICE),
@@ -68,7 +68,10 @@ def answers_of(rival: str, rows: list[dict]) -> Tables:
 
 def cell(one: Comparison) -> str:
     """The share before, and the verdict on what came after."""
-    words = {f"{one.after} is better": "✓ better", f"{one.before} is better": "✗ worse"}
+    words = {
+        f"{one.after} is better": f"✓ {one.after} better",
+        f"{one.before} is better": f"✗ {one.after} worse",
+    }
     return f"{percent(one.share_before)}: {words.get(one.verdict(), one.verdict())}"
 
 

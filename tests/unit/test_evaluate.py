@@ -338,8 +338,8 @@ def test_prompts_say_who_says_what_and_only_of_ways_that_were_recorded():
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ([True] * 5 + [False] * 15, [True] * 20, "25 %: ✓ better"),
-        ([True] * 20, [False] * 20, "100 %: ✗ worse"),
+        ([True] * 5 + [False] * 15, [True] * 20, "25 %: ✓ tuned better"),
+        ([True] * 20, [False] * 20, "100 %: ✗ tuned worse"),
         ([True] * 10 + [False] * 10, [True] * 11 + [False] * 9, "50 %: no difference seen"),
     ],
 )

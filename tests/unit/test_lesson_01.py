@@ -168,7 +168,9 @@ def test_every_cell_of_the_table_of_rivals():
     for rival in shown:
         for name, (check, kinds) in COLUMNS.items():
             tuned = f"{name} (tuned: {100 * share('tuned', check, *kinds):.0f} %)"
-            words = {"tuned": "✓ better", rival: "✗ worse", "": "no difference seen"}[who(rival, name)]
+            words = {"tuned": "✓ tuned better", rival: "✗ tuned worse", "": "no difference seen"}[
+                who(rival, name)
+            ]
             assert shown[rival][tuned] == f"{100 * share(rival, check, *kinds):.0f} %: {words}", (rival, name)
 
 
@@ -188,8 +190,9 @@ def test_what_the_lesson_says_of_that_table():
 def test_the_study_is_quoted_with_its_source():
     with open(teach.DATA / "studies.csv", encoding="utf-8", newline="") as file:
         (study,) = [row for row in csv.DictReader(file) if "01" in row["lesson"].split()]
-    printed = refresh.said(NOTEBOOK, "studies.loc[").splitlines()
-    assert printed == [study["finding"], study["citation"], study["url"]] and study["grade"] == "O"
+    columns = ("finding", "citation", "url")
+    assert table("studies.loc[") == {study["study"]: {name: study[name] for name in columns}}
+    assert study["grade"] == "O"
 
 
 # --- what it costs ---------------------------------------------------------------------------------------
