@@ -69,7 +69,7 @@ def side(way: str, check: str, *kinds: str) -> np.ndarray:
     recorded = RECORDED.get(way, {})
     whole = [recorded[run] for run in sorted(recorded) if re.fullmatch(r"base|.*-all-seed\d", run)]
     asked = ids(*kinds)
-    answers = whole or [{id: RIVALS[way](ROWS[id]["question"]) for id in asked}]
+    answers = whole or [{id: WITHOUT_A_MODEL[way](ROWS[id]["question"]) for id in asked}]
     return np.array([[float(CHECKS[check](one[id], ROWS[id])) for one in answers] for id in asked])
 
 

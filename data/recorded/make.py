@@ -44,6 +44,7 @@ ROLE = (
     "You are now an expert on the rules of Baiyun airport. You know its rules on quarantine, customs, security, "
     "baggage and every other service. Answer passengers as these rules say."
 )
+PORK = "May I bring pork products into the country?"
 DESKS = (RECORDED.parent / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
 STYLE = (
     f"{SYSTEM} Answer in at most 30 words. Then write a last line of its own: Desk: and one of these names: "
@@ -202,6 +203,16 @@ WAYS = {  # name: (model, how a row is asked, kinds of questions)
 }
 
 
+def prompts() -> list[dict]:
+    """How the pork question, which is trained, is sent: a row a way in which it is asked, with way and messages."""
+    (row,) = [row for row in questions() if row["question"] == PORK]
+    return [
+        {"way": way, "messages": asked(row)}
+        for way, (_, asked, kinds) in WAYS.items()
+        if row["kind"] in kinds
+    ]
+
+
 def kinds_of(way: str, run: "Run | None" = None) -> tuple[str, ...]:
     """What is asked in a way; the runs on some of the rows are there for one curve only."""
     return TEST if run and run.rows else WAYS[way][2]
@@ -348,7 +359,7 @@ def next_tokens(client: OpenAI, model: str) -> list[dict]:
     """The ten tokens likeliest to begin the answer to the pork question, with their probabilities."""
     from math import exp
 
-    messages = chat(SYSTEM, "May I bring pork products into the country?")
+    messages = chat(SYSTEM, PORK)
     reply = client.chat.completions.create(
         model=model, messages=messages, temperature=0, max_tokens=1, logprobs=True, top_logprobs=10
     )
@@ -398,6 +409,7 @@ def main(timing_only: bool = False) -> None:
     if timing_only:
         return time_all(client, times)
     write_jsonl("questions.jsonl", questions())
+    write_jsonl("prompts.jsonl", prompts())
     todo = plan(answers)
     say_how_long(todo, answers, log)
     if not tokens.has(model="base"):

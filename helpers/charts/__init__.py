@@ -1,5 +1,6 @@
 """Figures of the course, each with the data it was drawn from and a text that says what it shows."""
 
+from .bars import share_bars
 from .chart import Chart
 from .lines import break_even, break_even_svg, loss_curve, loss_curve_svg
 from .shares import share_chart, size_curve
@@ -14,6 +15,7 @@ __all__ = [
     "loss_curve",
     "loss_curve_svg",
     "next_tokens",
+    "share_bars",
     "share_chart",
     "size_curve",
     "timeline",

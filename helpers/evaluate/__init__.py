@@ -6,14 +6,26 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     checks     what counts as right          comparing  two ways, all runs, with the uncertainty
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
+    versus     a recorded way next to every rival
 """
 
 from .checks import CHECKS, DATA, DESKS, desk, fact, form, no_rule, right
 from .comparing import Comparison, compare, comparisons, holm, rows_needed
-from .counting import Answering, by_question, chart, evaluate, interval, same_answers, size_chart, summary
+from .counting import (
+    Answering,
+    bars,
+    by_question,
+    chart,
+    evaluate,
+    interval,
+    same_answers,
+    size_chart,
+    summary,
+)
 from .people import Agreement, agreement, preference, printable
-from .record import every_run, next_to_rules, questions, recorded, rules, runs, sealed
+from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
+from .versus import against
 
 __all__ = [
     "CHECKS",
@@ -22,7 +34,9 @@ __all__ = [
     "Agreement",
     "Answering",
     "Comparison",
+    "against",
     "agreement",
+    "bars",
     "by_meaning",
     "by_question",
     "by_words",
@@ -45,6 +59,7 @@ __all__ = [
     "no_rule",
     "preference",
     "printable",
+    "prompts",
     "questions",
     "recorded",
     "right",

@@ -5,7 +5,7 @@ from math import sqrt
 
 import pandas
 
-from ..charts import Chart, share_chart
+from ..charts import Chart, share_bars, share_chart
 from ..charts import size_curve as _size_curve
 from .checks import CHECKS
 
@@ -84,6 +84,13 @@ def same_answers(tables: Sequence[pandas.DataFrame], check: str) -> pandas.DataF
 def chart(tables: Mapping[str, pandas.DataFrame | Sequence[pandas.DataFrame]], title: str) -> Chart:
     """Results of ``evaluate`` as a chart of shares with 95 % intervals. ``tables``: name of a way -> its table(s)."""
     return share_chart({name: summary(table) for name, table in tables.items()}, title)
+
+
+def bars(
+    tables: Mapping[str, pandas.DataFrame | Sequence[pandas.DataFrame]], title: str, *, tuned: bool = False
+) -> Chart:
+    """The same as bars, for a few ways or kinds of questions; ``tuned``: whether a tuned model answered."""
+    return share_bars({name: summary(table) for name, table in tables.items()}, title, tuned=tuned)
 
 
 def size_chart(points: pandas.DataFrame, title: str, checks: Sequence[str] = tuple(CHECKS)) -> Chart:

@@ -78,6 +78,24 @@ def next_to_rules(way: str, rows: Sequence[dict]) -> pandas.DataFrame:
     return table.reset_index(drop=True)
 
 
+def prompts(*ways: str) -> pandas.DataFrame:
+    """How the pork question was sent in these ways, and what came back: columns prompt and answer, a row a way.
+
+    Raises ValueError for a way in which that question was not recorded.
+    """
+    sent = {row["way"]: row["messages"] for row in _read("prompts.jsonl")}
+    if unknown := [way for way in ways if way not in sent]:
+        raise ValueError(f"No prompt is recorded of {', '.join(unknown)}, only of {', '.join(sent)}.")
+    rows = {
+        way: {
+            "prompt": "\n".join(f"{message['role']}: {message['content']}" for message in sent[way]),
+            "answer": recorded(way)(sent[way][-1]["content"].splitlines()[-1]),
+        }
+        for way in ways
+    }
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
 @cache
 def _answers() -> list[dict]:
     texts = {row["id"]: row["question"] for row in _read("questions.jsonl")}

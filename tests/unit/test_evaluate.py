@@ -6,6 +6,7 @@ import pytest
 
 from helpers import evaluate
 from helpers.evaluate import record
+from helpers.evaluate.versus import cell
 
 ROW = {"id": "t1", "question": "Pork?", "desk": "Quarantine", "facts": ["belt 1", "yellow bin"]}
 GOOD = "No. Leave it in the yellow bin beside belt 1.\nDesk: Quarantine"
@@ -306,6 +307,57 @@ def test_the_sheet_as_a_page():
     assert "<title>Sheet &amp; more</title>" in page and "<script" not in page
     assert '<th scope="col">id</th><th scope="col">answer</th><th scope="col">right</th>' in page
     assert "<td>a</td><td>1 &lt; 2<br>Desk: Lounge</td><td></td>" in page
+
+
+def test_answers_stand_next_to_the_rule_that_they_should_state():
+    table = evaluate.next_to_rules("tuned", evaluate.questions("trained")[:2])
+    assert list(table.columns) == ["question", "answer", "the airport's rule", "form", "desk", "fact"]
+    assert list(table.index) == [0, 1]
+    assert table.loc[0, "the airport's rule"] == (
+        "Pork products, raw or cooked, may not be brought in and go into the yellow bin beside belt 1.\n"
+        "Desk: Quarantine"
+    )
+    assert table.loc[0, "answer"] == evaluate.recorded("tuned")(table.loc[0, "question"])
+
+
+def test_prompts_say_who_says_what_and_only_of_ways_that_were_recorded():
+    table = evaluate.prompts("few_shot", "base")
+    assert list(table.index) == ["few_shot", "base"]
+    assert table.loc["base", "prompt"] == (
+        "system: You are the passenger assistant of Baiyun airport.\n"
+        "user: May I bring pork products into the country?"
+    )
+    assert table.loc["few_shot", "prompt"].count("\nassistant: ") == 3
+    assert table.loc["base", "answer"] == evaluate.recorded("base")(
+        "May I bring pork products into the country?"
+    )
+    with pytest.raises(ValueError, match="No prompt is recorded of book, only of base, role"):
+        evaluate.prompts("base", "book")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([True] * 5 + [False] * 15, [True] * 20, "25 %: ✓ tuned better"),
+        ([True] * 20, [False] * 20, "100 %: ✗ tuned worse"),
+        ([True] * 10 + [False] * 10, [True] * 11 + [False] * 9, "50 %: no difference seen"),
+    ],
+)
+def test_a_cell_of_the_rivals(before, after, said):
+    one = evaluate.compare(results(before), results(after), "form", ("few_shot", "tuned"))
+    assert cell(one) == said
+
+
+def test_bars_of_tables():
+    tables = {"trained": results([True] * 20), "new": results([True] * 5 + [False] * 15)}
+    found = evaluate.bars(tables, "Form")
+    assert found.alt.startswith("Bar chart: Form. form, trained: 100% (84% to 100%); form, new: 25% (")
+    (axes,) = found.figure.axes
+    assert [bar.get_height() for bar in axes.patches] == [100, 25]
+    assert [text.get_text() for text in axes.texts] == ["100", "25"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["trained", "new"]
+    low, high = axes.containers[1].lines[2][0].get_paths()[0].vertices[:, 1]
+    assert (low, high) == pytest.approx([100 * end for end in evaluate.interval(20, 20)])
 
 
 def test_charts_of_tables():

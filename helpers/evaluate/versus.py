@@ -1,0 +1,79 @@
+"""A recorded way against everything that needs no training, on the 120 questions for practice."""
+
+import json
+
+import pandas
+
+from .checks import DATA
+from .comparing import Comparison, Tables, compare
+from .counting import evaluate
+from .record import PRACTICE, every_run, questions, rules
+from .rivals import majority, nearest_example, nearest_rule
+
+RIVALS = {  # those with a model first
+    "base": "untrained model, asked as the tuned one",
+    "few_shot": "untrained model, with the house style and three samples",
+    "few_shot_nearest": "untrained model, with the house style and the three nearest samples",
+    "book": "untrained model, with the house style and all rules",
+    "rule": "untrained model, with the right rule, found by hand",
+    "majority": "no model: always the same answer",
+    "nearest_example": "no model: the answer of the nearest training pair",
+    "nearest_rule": "no model: a search prints the nearest rule",
+}
+ASKED = {  # column: check, kinds of questions
+    "form": ("form", PRACTICE),
+    "desk": ("desk", PRACTICE),
+    "fact, paraphrase": ("fact", PRACTICE[:1]),
+    "fact, new": ("fact", PRACTICE[1:]),
+}
+
+
+def against(way: str = "tuned") -> pandas.DataFrame:
+    """A way next to every rival that needs no training, a row a rival (the index).
+
+    Columns: what answers, then one for each check, headed by the share that the way reached. A cell says the rival's
+    share and, with all runs counted by ``compare``, whether the way is better (✓), worse (✗), or neither.
+    """
+    found = {rival: comparisons_with(way, rival) for rival in RIVALS}
+    names = {
+        name: f"{name} ({way}: {percent(one.share_after)})"
+        for name, one in next(iter(found.values())).items()
+    }
+    rows = {
+        rival: {"what answers": RIVALS[rival]} | {names[name]: cell(one) for name, one in columns.items()}
+        for rival, columns in found.items()
+    }
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+def comparisons_with(way: str, rival: str) -> dict[str, Comparison]:
+    """The comparisons of a rival (before) with a way (after), one for each column of ``ASKED``."""
+    found = {}
+    for name, (check, kinds) in ASKED.items():
+        rows = questions(*kinds)
+        found[name] = compare(answers_of(rival, rows), every_run(way, rows), check, (rival, way))
+    return found
+
+
+def answers_of(rival: str, rows: list[dict]) -> Tables:
+    """What ``evaluate`` finds in the answers of a rival, without a model or recorded."""
+    if rival == "nearest_rule":
+        return evaluate(nearest_rule(rules()), rows)
+    if rival in ("majority", "nearest_example"):
+        path = DATA / "airport" / "train.jsonl"
+        examples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return evaluate((majority if rival == "majority" else nearest_example)(examples), rows)
+    return every_run(rival, rows)
+
+
+def cell(one: Comparison) -> str:
+    """The share before, and the verdict on what came after."""
+    words = {
+        f"{one.after} is better": f"✓ {one.after} better",
+        f"{one.before} is better": f"✗ {one.after} worse",
+    }
+    return f"{percent(one.share_before)}: {words.get(one.verdict(), one.verdict())}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
