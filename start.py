@@ -742,6 +742,8 @@ def run_shown(command, environment, advice):
     finally:
         end(process)
         listener.join()
+        process.stdout.close()
+        process.stderr.close()
     if status != 0:
         print("" if complaints else "".join(said), file=sys.stderr)
         advice = fitting("".join(complaints or said)) or no_room() or advice
@@ -877,9 +879,12 @@ def run_python(*arguments, **options):
 
 
 def clean_environment():
-    """The environment for every child: no paths of another Python (conda sets them), text in UTF-8."""
+    """The environment for every child: text in UTF-8, and nothing with which another Python was set up.
+
+    conda sets paths; a warning that is made an error ends pip; a child that inspects says so at its end.
+    """
     environment = dict(os.environ, PYTHONUTF8="1")
-    for name in ("PYTHONPATH", "PYTHONHOME"):
+    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "PYTHONINSPECT"):
         environment.pop(name, None)
     return environment
 

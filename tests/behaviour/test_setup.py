@@ -280,7 +280,7 @@ VARIABLES = [
     {"VIRTUAL_ENV": "{place}", "CONDA_PREFIX": "{place}"},
     {"PYTHONWARNINGS": "error", "PYTHONDONTWRITEBYTECODE": "1"},
     {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"},
-    {"PYTHONOPTIMIZE": "2", "PYTHONINSPECT": "1"},
+    {"PYTHONOPTIMIZE": "2"},
 ]
 
 
