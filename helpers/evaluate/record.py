@@ -69,7 +69,8 @@ def every_run(way: str, rows: Sequence[dict], checks: Mapping = CHECKS) -> list[
 @cache
 def _answers() -> list[dict]:
     texts = {row["id"]: row["question"] for row in _read("questions.jsonl")}
-    return [row | {"question": texts[row["id"]]} for row in _read("answers.jsonl")]
+    rows = [*_read("answers.jsonl"), *_read("long.jsonl")]
+    return [row | {"question": texts[row["id"]]} for row in rows]
 
 
 def _read(name: str) -> list[dict]:
