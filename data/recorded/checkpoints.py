@@ -1,95 +1,82 @@
-"""Makes checkpoints.csv: what more epochs did to the answers, one row a checkpoint, over all seeds of the recorded run.
+"""Makes checkpoints.csv: what each epoch did to the answers, over all seeds of the recorded run.
 
-``python -m data.recorded.checkpoints``, in the project's folder. Counted on the validation questions: this is a choice,
-and the questions for practice are not for choosing. Nothing is typed by hand: a unit test makes it again and compares.
+``python -m data.recorded.checkpoints``, in the project's folder. Counted on the validation questions: how long to train
+is a choice, and the questions for practice are not for choosing. Nothing in the table is typed by hand: a unit test
+makes it again and compares.
 """
 
 import csv
 import json
-from collections.abc import Iterator
 from statistics import mean
 
-from data.recorded import long, make
+import pandas
+
+from data.recorded import make
 from helpers import evaluate
 
-SHORT = 4  # epochs of "auto"
+RUNS = [make.Run("tuned", seed).name for seed in make.SEEDS]
+EPOCHS = 4  # of each of these runs; the model itself is the last checkpoint
 
 
-def trainings() -> Iterator[tuple[int, int, list[str]]]:
-    """(epochs of the job, epoch of the checkpoint, its name for each seed), in the order of the table."""
-    runs = [make.Run("tuned", seed).name for seed in make.SEEDS]
-    for epoch in (*make.EPOCHS_BEFORE, SHORT):
-        yield SHORT, epoch, [run if epoch == SHORT else f"{run}-epoch{epoch}" for run in runs]
-    for epoch in (*long.ASKED_EARLIER, long.EPOCHS):
-        names = [f"{run}-of{long.EPOCHS}" for run in runs]
-        yield long.EPOCHS, epoch, [name if epoch == long.EPOCHS else f"{name}-epoch{epoch}" for name in names]
+def tables(epoch: int) -> list[pandas.DataFrame]:
+    """What the checkpoint of this epoch answered, one table a seed."""
+    ends = "" if epoch == EPOCHS else f"-epoch{epoch}"
+    return [
+        evaluate.evaluate(evaluate.recorded("tuned", run + ends), evaluate.questions("valid")) for run in RUNS
+    ]
 
 
-def losses() -> dict[tuple[int, int], float]:
-    """The loss on all validation rows, mean of the seeds: (epochs of the job, epoch) -> loss."""
-    found: dict[tuple[int, int], list[float]] = {}
-    runs = [make.Run("tuned", seed).name for seed in make.SEEDS]
-    for row in _rows("losses.jsonl"):
-        if row["run"] in runs and "full_valid_loss" in row:
-            epoch = SHORT * row["step"] // row["total_steps"]
-            found.setdefault((SHORT, epoch), []).append(row["full_valid_loss"])
-    for row in _rows("long_losses.jsonl"):
-        found.setdefault((long.EPOCHS, row["epoch"]), []).append(row["full_valid_loss"])
-    return {place: mean(values) for place, values in found.items()}
+def losses() -> dict[int, float]:
+    """The loss on all validation rows after each epoch, mean of the seeds."""
+    text = (make.RECORDED / "losses.jsonl").read_text(encoding="utf-8")
+    found: dict[int, list[float]] = {}
+    for step in map(json.loads, text.splitlines()):
+        if step["run"] in RUNS and "full_valid_loss" in step:
+            epoch = EPOCHS * step["step"] // step["total_steps"]
+            found.setdefault(epoch, []).append(step["full_valid_loss"])
+    return {epoch: mean(values) for epoch, values in found.items()}
 
 
-def _rows(name: str) -> list[dict]:
-    return [json.loads(line) for line in (make.RECORDED / name).read_text(encoding="utf-8").splitlines()]
-
-
-def table() -> list[dict]:
-    """The rows of checkpoints.csv.
-
-    job, epoch, validation loss; form and right desk as counts over all seeds; the desk's 95 % interval over the
-    questions; and the desk compared with the checkpoint of the short job that has the lowest loss, p corrected for
-    the number of comparisons.
+def rows() -> list[dict]:
+    """A row an epoch: mean validation loss; form and right desk as counts over all seeds; the desk's 95 % interval
+    over the questions; and the desk compared with the epoch of the lowest loss, p corrected for the comparisons.
     """
-    questions, loss = evaluate.questions("valid"), losses()
-    counted = {
-        (epochs, epoch): [evaluate.evaluate(evaluate.recorded(long.WAY, run), questions) for run in runs]
-        for epochs, epoch, runs in trainings()
-    }
-    short = [place for place in counted if place[0] == SHORT]
-    best = min(short, key=loss.get)
-    others = [place for place in counted if place != best]
+    loss, counted = losses(), {epoch: tables(epoch) for epoch in losses()}
+    best = min(loss, key=loss.get)
+    others = [epoch for epoch in counted if epoch != best]
+    names = {epoch: f"epoch {epoch}" for epoch in counted}
     looks = [
-        evaluate.compare(counted[best], counted[place], "desk", (f"epoch {best[1]}", "this one"))
-        for place in others
+        evaluate.compare(counted[best], counted[one], "desk", (names[best], names[one])) for one in others
     ]
     verdicts = dict(zip(others, evaluate.comparisons([], looks)["verdict"], strict=True))
     return [
-        {"job": f"{epochs} epochs", "after epoch": epoch, "validation loss": f"{loss[epochs, epoch]:.2f}"}
-        | counts(tables)
-        | {f"desk, against epoch {best[1]} of {SHORT}": verdicts.get((epochs, epoch), "the lowest loss")}
-        for (epochs, epoch), tables in counted.items()
+        {"after epoch": epoch, "validation loss": f"{loss[epoch]:.2f}"}
+        | counts(counted[epoch])
+        | {f"desk, against epoch {best}": verdicts.get(epoch, "lowest loss")}
+        for epoch in counted
     ]
 
 
-def counts(tables: list) -> dict[str, str]:
+def counts(of_seeds: list[pandas.DataFrame]) -> dict[str, str]:
     """Form and right desk, counted over all seeds, and the interval of the desk."""
-    asked = sum(len(one) for one in tables)
-    form, desk = (sum(int(one[check].sum()) for one in tables) for check in ("form", "desk"))
-    low, high = evaluate.summary(tables).loc["desk", ["low", "high"]]
+    asked = sum(map(len, of_seeds))
+    form, desk = (sum(int(table[check].sum()) for table in of_seeds) for check in ("form", "desk"))
+    low, high = evaluate.summary(of_seeds).loc["desk", ["low", "high"]]
     return {
         "form": f"{form} of {asked}",
         "right desk": f"{desk} of {asked}",
-        "95 % interval": f"{100 * low:.0f} to {100 * high:.0f} %",
+        "desk, 95 % interval": f"{100 * low:.0f} to {100 * high:.0f} %",
     }
 
 
 def main() -> None:
     """Writes checkpoints.csv."""
-    rows = table()
+    found = rows()
     with open(make.RECORDED / "checkpoints.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"checkpoints.csv: {len(rows)} checkpoints")
+        table = csv.DictWriter(file, found[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(found)
+    print(f"checkpoints.csv: {len(found)} epochs")
 
 
 if __name__ == "__main__":

@@ -69,8 +69,7 @@ def every_run(way: str, rows: Sequence[dict], checks: Mapping = CHECKS) -> list[
 @cache
 def _answers() -> list[dict]:
     texts = {row["id"]: row["question"] for row in _read("questions.jsonl")}
-    rows = [*_read("answers.jsonl"), *_read("long.jsonl")]
-    return [row | {"question": texts[row["id"]]} for row in rows]
+    return [row | {"question": texts[row["id"]]} for row in _read("answers.jsonl")]
 
 
 def _read(name: str) -> list[dict]:

@@ -4,13 +4,15 @@ import csv
 import json
 import re
 
+import numpy as np
 import pytest
 
 from data.recorded import checkpoints
 from tests.notebooks import refresh
-from tests.recount import DATA, ROWS, desk, form, jsonl
+from tests.recount import DATA, RECORDED, ROWS, compared, corrected, desk, form, ids, wilson
 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "04_create_job.ipynb")
+SEEDS = (0, 1, 2)
 TEXT = " ".join("\n".join(cell.source for cell in NOTEBOOK.cells).split())
 
 
@@ -23,23 +25,47 @@ def stored() -> list[dict]:
 
 
 def test_the_table_is_made_from_the_answers():
-    assert stored() == [{key: str(value) for key, value in row.items()} for row in checkpoints.table()]
+    assert stored() == [{key: str(value) for key, value in row.items()} for row in checkpoints.rows()]
 
 
-@pytest.mark.parametrize("row", stored(), ids=lambda row: f"{row['job']}, {row['after epoch']}")
+@pytest.mark.parametrize("row", stored(), ids=lambda row: f"epoch {row['after epoch']}")
 def test_a_checkpoint_counted_again(row):
-    of, epoch = int(row["job"].split()[0]), int(row["after epoch"])
-    ends = {4: "", 20: "-of20"}[of] + ("" if epoch == of else f"-epoch{epoch}")
-    runs = {f"tuned-all-seed{seed}{ends}" for seed in (0, 1, 2)}
-    answers = [one for name in ("answers", "long") for one in jsonl(f"recorded/{name}.jsonl")]
-    asked = [
-        (one["answer"], ROWS[one["id"]])
-        for one in answers
-        if one["way"] == "tuned" and one["run"] in runs and ROWS[one["id"]]["kind"] == "valid"
+    form_of, desk_of = (np.array([side(check, seed, row["after epoch"]) for seed in SEEDS]) for check in (form, desk))
+    assert form_of.shape == (3, 20)
+    assert row["form"] == f"{form_of.sum()} of 60"
+    assert row["right desk"] == f"{desk_of.sum()} of 60"
+    low, high = wilson(desk_of.mean(), 20)
+    assert row["desk, 95 % interval"] == f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
+def side(check, seed: int, epoch: str) -> list[bool]:
+    """What one checkpoint got right, question by question."""
+    run = f"tuned-all-seed{seed}" + ("" if epoch == "4" else f"-epoch{epoch}")
+    answers = RECORDED["tuned"][run]
+    return [check(answers[id], ROWS[id]) for id in ids("valid")]
+
+
+def test_what_is_said_of_the_turn_and_of_the_answers():
+    rows = stored()
+    losses = [float(row["validation loss"]) for row in rows]
+    assert losses[1] == min(losses) < losses[3] and "The loss turns after epoch 2." in TEXT
+    desks = [int(row["right desk"].split()[0]) for row in rows]
+    assert desks[1] <= desks[2] <= desks[3] and "right desks do not become fewer after the turn" in TEXT
+    assert all(int(row["form"].split()[0]) > 55 for row in rows)
+    assert "the form is there after the first epoch" in TEXT
+
+
+def test_no_difference_to_the_lowest_loss_is_seen_by_another_count():
+    """The verdicts of the last column: where the interval and the test of signs, corrected for three looks, stand."""
+    lowest = np.array([side(desk, seed, "2") for seed in SEEDS]).T
+    others = [row for row in stored() if row["after epoch"] != "2"]
+    found = [
+        compared(lowest, np.array([side(desk, seed, row["after epoch"]) for seed in SEEDS]).T) for row in others
     ]
-    assert len(asked) == 60
-    assert row["form"] == f"{sum(form(*one) for one in asked)} of 60"
-    assert row["right desk"] == f"{sum(desk(*one) for one in asked)} of 60"
+    for row, (_, low, high, _), p in zip(others, found, corrected([one[3] for one in found]), strict=True):
+        leaves_out_0 = not low <= 0 <= high
+        verdict = "not settled" if leaves_out_0 != (p < 0.05) else "no difference seen"
+        assert row["desk, against epoch 2"] == verdict and not (leaves_out_0 and p < 0.05)
 
 
 # --- the exercise --------------------------------------------------------------------------------------------

@@ -33,7 +33,9 @@ def test_the_first_five_questions_and_what_is_said_of_their_answers():
     tuned, base = recorded("tuned", "tuned-all-seed0"), recorded("base", "base")
     for id in FIRST:
         assert ROWS[id]["question"] in shown
-    assert "Every tuned answer is short and ends with a desk, as the examples do; no base answer does." in TEXT
+    assert (
+        "Every tuned answer is short and ends with a desk, as the examples do; no base answer does." in TEXT
+    )
     assert all(form(*tuned[id]) for id in FIRST)
     assert not [id for id in FIRST if "Desk:" in base[id][0]]
     assert "none of these five says what the rule says, and most desks are wrong" in TEXT
@@ -52,7 +54,7 @@ def test_no_training_example_asks_one_of_them():
 def test_it_makes_the_job_that_lesson_04_chose():
     """The same call, so that the lessons after it show the same, whoever has made the job."""
     chosen = refresh.read(refresh.NOTEBOOKS / "04_create_job.ipynb")
-    turn = re.search(r"The turn was in epoch (\d+)", refresh.said(chosen, "The turn was in epoch"))[1]
+    turn = re.search(r"lowest after epoch (\d+):", refresh.said(chosen, "lowest after epoch"))[1]
     (made,) = [cell.source for cell in refresh.code_cells(NOTEBOOK) if "def make_it" in cell.source]
     assert f'"n_epochs": {turn}' in made
     source = "\n".join(cell.source for cell in refresh.code_cells(chosen))
@@ -132,9 +134,13 @@ def test_rows_without_a_model_state_more_facts():
 
 
 def test_the_shell_commands_send_the_system_prompt_of_the_training_data():
-    example = (refresh.ROOT / "data" / "airport" / "train.jsonl").read_text(encoding="utf-8").partition("\n")[0]
+    example = (
+        (refresh.ROOT / "data" / "airport" / "train.jsonl").read_text(encoding="utf-8").partition("\n")[0]
+    )
     prompt = re.search(r'"system", "content": "([^"]+)"', example)[1]
-    blocks = re.findall(r"```(?:bash|powershell)\n(.*?)```", "\n".join(c.source for c in NOTEBOOK.cells), re.DOTALL)
+    blocks = re.findall(
+        r"```(?:bash|powershell)\n(.*?)```", "\n".join(c.source for c in NOTEBOOK.cells), re.DOTALL
+    )
     assert len(blocks) == 2 and all(prompt in block for block in blocks)
 
 
