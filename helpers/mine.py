@@ -6,6 +6,7 @@ Lesson 02 writes three files there, and the lessons after it take them in place 
 
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ def write(train: Iterable[dict], valid: Iterable[dict], test: Iterable[dict]) ->
         if all(_holds(folder() / name, text) for name, text in texts.items()):
             return f"Nothing to write: {folder().name}/ has these rows already: {counted}."
         parts = [write_part(folder() / name, text) for name, text in texts.items()]
-        kept = _set_aside()
+        kept = _set_aside(until_replaced="train.jsonl")
         for part, name in zip(parts, FILES, strict=True):
             os.replace(part, folder() / name)
     except OSError as error:
@@ -108,15 +109,18 @@ def now() -> str:
     return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
-def _set_aside() -> str:
-    """Moves the three files, or those that are there, into a folder of their own; returns its name, or ""."""
+def _set_aside(until_replaced: str = "") -> str:
+    """Moves the three files, or those that are there, into a folder of their own; returns its name, or "".
+
+    One can stay until it is replaced, so that at no moment all are gone, as if there had been none.
+    """
     there = [name for name in FILES if (folder() / name).is_file()]
     if not there:
         return ""
     place = unused(folder() / "earlier" / now())
     place.mkdir(parents=True)
-    for name in there:
-        os.replace(folder() / name, place / name)
+    for name in reversed(there):
+        (shutil.copyfile if name == until_replaced else os.replace)(folder() / name, place / name)
     return f"{folder().name}/earlier/{place.name}"
 
 

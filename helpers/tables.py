@@ -43,13 +43,15 @@ def as_html(frame) -> str | None:
     if not pandas.get_option("display.notebook_repr_html"):
         return None
     frame = _worded(_without_empty_columns(frame))
+    if _is_counted(frame.index) and frame.columns.nlevels == 1:
+        frame = frame.rename_axis(columns=None)  # this name is shown over the index
     most, least = pandas.get_option("display.max_rows"), pandas.get_option("display.min_rows")
     with pandas.option_context("display.max_colwidth", None):
         text = frame.to_html(
             index=not _is_counted(frame.index),
             na_rep="",
             formatters=[str if column.dtype == object else None for _, column in frame.items()],
-            max_rows=least if most and least and len(frame) > most else most,
+            max_rows=min(most, least or most) if most and len(frame) > most else most,
             max_cols=pandas.get_option("display.max_columns"),
             show_dimensions=pandas.get_option("display.show_dimensions"),
         )
@@ -97,7 +99,7 @@ def _is_counted(index) -> bool:
     """Whether the index is only row numbers: integers without a name."""
     from pandas.api.types import is_integer_dtype
 
-    return index.nlevels == 1 and index.name is None and len(index) > 0 and is_integer_dtype(index.dtype)
+    return index.nlevels == 1 and index.name is None and is_integer_dtype(index.dtype)
 
 
 # --- where it is shown -------------------------------------------------------------------------------------

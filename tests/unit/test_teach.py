@@ -10,6 +10,7 @@ import pytest
 from ipywidgets import HTML, Button, RadioButtons
 
 from helpers import memo, teach
+from tests.environment import ROOT
 from tests.notebooks import refresh
 
 EXERCISE = """
@@ -419,7 +420,7 @@ def test_the_memo_is_written_when_its_check_passes_and_not_before(tmp_path, monk
 
 def test_the_learner_s_own_memo_is_in_the_folder_of_the_course(monkeypatch):
     monkeypatch.delenv("COURSE_MY")
-    assert memo.place() == teach.DATA.parent / "my" / "decision.md"
+    assert memo.place() == ROOT / "my" / "decision.md"
 
 
 def test_a_memo_that_cannot_be_written_is_no_crash(tmp_path, capsys):
