@@ -30,7 +30,9 @@ def test_the_table_is_made_from_the_answers():
 
 @pytest.mark.parametrize("row", stored(), ids=lambda row: f"epoch {row['after epoch']}")
 def test_a_checkpoint_counted_again(row):
-    form_of, desk_of = (np.array([side(check, seed, row["after epoch"]) for seed in SEEDS]) for check in (form, desk))
+    form_of, desk_of = (
+        np.array([side(check, seed, row["after epoch"]) for seed in SEEDS]) for check in (form, desk)
+    )
     assert form_of.shape == (3, 20)
     assert row["form"] == f"{form_of.sum()} of 60"
     assert row["right desk"] == f"{desk_of.sum()} of 60"
@@ -60,7 +62,8 @@ def test_no_difference_to_the_lowest_loss_is_seen_by_another_count():
     lowest = np.array([side(desk, seed, "2") for seed in SEEDS]).T
     others = [row for row in stored() if row["after epoch"] != "2"]
     found = [
-        compared(lowest, np.array([side(desk, seed, row["after epoch"]) for seed in SEEDS]).T) for row in others
+        compared(lowest, np.array([side(desk, seed, row["after epoch"]) for seed in SEEDS]).T)
+        for row in others
     ]
     for row, (_, low, high, _), p in zip(others, found, corrected([one[3] for one in found]), strict=True):
         leaves_out_0 = not low <= 0 <= high
