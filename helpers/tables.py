@@ -10,17 +10,17 @@ import sys
 from itertools import islice
 
 YES, NO = "✓ yes", "✗ no"
-LEFT, TOP, WRAPPED, IN_ONE_LINE = (
+LEFT, TOP, WRAPPED, UNWRAPPED = (
     "text-align: left",
     "vertical-align: top",
     "white-space: pre-wrap",
-    "white-space: nowrap",
+    "white-space: pre",
 )
 ROW, CELL = re.compile(r"<tr.*?</tr>", re.DOTALL), re.compile(r"<(th|td)( [^>]*)?>")
 NUMBER = re.compile(r"[-+−]?[$€]?\d[\d., ]*\d* ?%?")
 NOTHING = ("", "-", "–", "None", "nan", "NaN", "<NA>")
 LOOKED_AT = 200  # values of a column
-LONG, SHORT = 60, 25  # characters: above, a row gets several lines; up to these, a value is kept in one
+LONG, SHORT = 60, 25  # characters in a line: above, it is wrapped; up to these, it never is
 
 
 def register() -> None:
@@ -130,7 +130,7 @@ def _aligned(text: str, frame) -> str:
 
 
 def _style(is_left: bool = True, is_tall: bool = False, wrapped: bool = True) -> str:
-    tall = [TOP, WRAPPED if wrapped else IN_ONE_LINE] if is_tall else []
+    tall = [TOP, WRAPPED if wrapped else UNWRAPPED] if is_tall else []
     return "; ".join(([LEFT] if is_left else []) + tall)
 
 
@@ -146,9 +146,10 @@ def _styled(row: str, styles: list[str]) -> str:
 
 
 def _lengths(column) -> tuple[int, int]:
-    """The characters of the longest text in the column, and the lines of the one with most lines; 0, 1 if none."""
-    texts = [value.strip() for value in column if isinstance(value, str)]
-    return max(map(len, texts), default=0), max((len(text.splitlines()) for text in texts), default=1)
+    """The characters of the longest line in the column, and the lines of the text with most of them."""
+    texts = [value.strip().splitlines() for value in column if isinstance(value, str)]
+    longest = max((len(line) for lines in texts for line in lines), default=0)
+    return longest, max(map(len, texts), default=1)
 
 
 def _is_text(values) -> bool:

@@ -128,10 +128,10 @@ def test_long_texts_are_whole_and_lines_are_kept():
     assert [text for _, text in body] == ["May I?", answer, "3", "0 to 3"]
     left, wraps = f"{tables.LEFT}; {tables.TOP}; ", tables.WRAPPED
     assert [style for style, _ in body] == [
-        left + tables.IN_ONE_LINE,
+        left + tables.UNWRAPPED,
         left + wraps,
-        f"{tables.TOP}; {tables.IN_ONE_LINE}",
-        left + tables.IN_ONE_LINE,
+        f"{tables.TOP}; {tables.UNWRAPPED}",
+        left + tables.UNWRAPPED,
     ]
 
 
