@@ -95,4 +95,4 @@ def test_the_settings_of_the_three_curves_are_nowhere_above_the_diagnosis():
 
 def test_error_messages_are_shown_to_their_end():
     shown = refresh.shown(NOTEBOOK, "failures[name] = why(name)")
-    assert "provided method=supervised" in shown and "Flagged lines: 4, 8, 11" in shown
+    assert "provided method=supervised" in shown and "Flagged lines: 4, 9" in shown
