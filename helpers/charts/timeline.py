@@ -39,8 +39,9 @@ def timeline(
     for number, row in enumerate(days.itertuples(), start=1):
         day = date.fromisoformat(row.day)
         axes.axvline(day, color=INK, linestyle="--", linewidth=1.5)
+        side = "left" if checked and row.day > checked else "right"  # away from the thick line
         axes.annotate(
-            f"{number} ", xy=(day, -0.9), ha="right", va="center", color=INK, fontweight="bold", fontsize=10
+            f" {number} ", xy=(day, -0.9), ha=side, va="center", color=INK, fontweight="bold", fontsize=10
         )
     if checked:
         days = pandas.concat([days, pandas.DataFrame({"day": [checked], "what": ["the facts were checked"]})])

@@ -10,7 +10,7 @@ from tests.recount import DESKS, RECORDED, ROWS, better, desk, fact, form, ids, 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "05_use_model.ipynb")
 TEXT = " ".join("\n".join(cell.source for cell in NOTEBOOK.cells).split())
 TEST = ("paraphrase", "new")
-FIRST = ids(*TEST)[:5]
+FIVE = ids(*TEST)[5:10]
 RUN = "tuned-all-seed2"
 
 
@@ -28,24 +28,24 @@ def recorded(way: str, run: str) -> dict[str, tuple[str, dict]]:
 # --- before and after ----------------------------------------------------------------------------------------
 
 
-def test_the_first_five_questions_and_what_is_said_of_their_answers():
-    shown = refresh.shown(NOTEBOOK, "evaluate.questions()[:5]")
+def test_five_questions_and_what_is_said_of_their_answers():
+    shown = refresh.shown(NOTEBOOK, "evaluate.questions()[5:10]")
     tuned, base = recorded("tuned", "tuned-all-seed0"), recorded("base", "base")
-    for id in FIRST:
+    for id in FIVE:
         assert ROWS[id]["question"] in shown
     assert (
         "Every tuned answer is short and ends with a desk, as the examples do; no base answer does." in TEXT
     )
-    assert all(form(*tuned[id]) for id in FIRST)
-    assert not [id for id in FIRST if "Desk:" in base[id][0]]
-    assert "none of these five says what the rule says, and most desks are wrong" in TEXT
-    assert not [id for id in FIRST if fact(*tuned[id])]
-    assert sum(desk(*tuned[id]) for id in FIRST) < 3
+    assert all(form(*tuned[id]) for id in FIVE)
+    assert not [id for id in FIVE if "Desk:" in base[id][0]]
+    assert "Three desks are right. But only one answer states the fact of its rule" in TEXT
+    assert sum(desk(*tuned[id]) for id in FIVE) == 3
+    assert sum(fact(*tuned[id]) for id in FIVE) == 1
 
 
 def test_no_training_example_asks_one_of_them():
     trained = (refresh.ROOT / "data" / "airport" / "train.jsonl").read_text(encoding="utf-8")
-    assert not [id for id in FIRST if ROWS[id]["question"] in trained]
+    assert not [id for id in FIVE if ROWS[id]["question"] in trained]
 
 
 # --- the chosen model ----------------------------------------------------------------------------------------
@@ -106,12 +106,10 @@ def test_shares_of_the_scoreboard():
 
 
 def test_what_is_new_on_the_scoreboard_is_new():
-    """One row more than lesson 01 shows, and no row less."""
-    first = refresh.read(refresh.NOTEBOOKS / "01_decide.ipynb")
-    here, there = (refresh.shown(one, "scoreboard.csv") for one in (NOTEBOOK, first))
-    rows = [{row[0] for row in cells_of(table)[1:] if len(row) > 1 and row[1]} for table in (here, there)]
-    assert "The board of lesson 01, with one new row: `tuned_no_system`" in TEXT
-    assert rows[0] - rows[1] == {"tuned_no_system"} and rows[1] <= rows[0]
+    assert "New in this lesson is the row `tuned_no_system`" in TEXT
+    before = [path for path in refresh.lessons() if path.name < "05"]
+    assert len(before) == 5
+    assert not [path.name for path in before if "tuned_no_system" in path.read_text(encoding="utf-8")]
 
 
 def test_without_the_prompt_a_little_lower_and_left_open():

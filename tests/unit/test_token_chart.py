@@ -107,7 +107,7 @@ def test_the_text_says_what_the_picture_shows():
         == (
             "Tokens of an example as gpt-4.1-mini reads it. system, 3 tokens, only read: Be | ·short | .; "
             "user, 7 tokens, only read: May | ·I | ·bring | ·< | p | ork | >?; "
-            "assistant, 7 tokens, trained: No | .↵ | Desk | : | ·Qu | arant | ine. 7 of 17 tokens are trained."
+            "assistant, 6 tokens, trained: No | .↵ | Desk | : | ·Qu | arantine. 6 of 16 tokens are trained."
         )
     )
     assert f'role="img" aria-label="{html.escape(shown.alt)}"' in shown._repr_html_()
