@@ -137,7 +137,7 @@ def test_break_even_is_that_of_the_price_book(model):
     tuned = dollars("tuned", float(board["tuned"]["prompt_tokens"]), True)
     assert dollars("few_shot", length - 1, False) < tuned < dollars("few_shot", length + 1, False)
     cheaper = tuned < dollars("few_shot", float(board["few_shot"]["prompt_tokens"]), False)
-    assert shown["tuned_is_cheaper"] == str(cheaper)
+    assert shown["tuned_is_cheaper"] == ("✓ yes" if cheaper else "✗ no")
 
 
 def test_quizzes_say_what_was_counted():

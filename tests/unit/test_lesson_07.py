@@ -48,10 +48,7 @@ def output(*words: str) -> str:
 
 def table(*words: str) -> list[dict[str, str]]:
     """The rows of a DataFrame that a cell shows."""
-    rows = [
-        [html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
-        for row in re.findall(r"<tr.*?</tr>", output(*words), re.DOTALL)
-    ]
+    rows = refresh.rows(output(*words))
     assert len(rows) > 1
     return [dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]]
 
