@@ -91,7 +91,7 @@ def check(row):
 
 def system_prompt(row):
     first = row["messages"][0]
-    return str(first.get("content")) if first["role"] == "system" else ""
+    return str(first.get("content")) if first["role"] in ("system", "developer") else ""
 
 
 def read(path):
@@ -395,7 +395,7 @@ def run(options):
     tokens = sum(len(str(m.get("content")).encode()) // 4 + 4 for row in rows for m in row["messages"])
     say(f"{len(rows)} examples to train on, roughly {tokens:,} tokens")
     say(f"{len(valid)} held back to validate, {len(test)} to test")
-    if len(questions) < max(len(test), 1):
+    if len(questions) < len(test):
         say(f"{len(questions)} can be asked afterwards: the others have tools, parts or no question.")
     if len(rows) < LEAST:
         sys.exit(f"{LEAST} are needed at least.")
@@ -442,7 +442,10 @@ def text(argument):
 
 
 def check_name(argument):
-    re.compile(argument)
+    try:
+        re.compile(argument)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(error) from None
     if argument not in CHECKS and not argument.startswith("regex:"):
         raise ValueError
     return argument

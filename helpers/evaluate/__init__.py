@@ -6,11 +6,28 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     checks     what counts as right          comparing  two ways, all runs, with the uncertainty
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
+    own        a file of the reader's own
 """
 
-from .checks import CHECKS, DATA, DESKS, desk, fact, form, no_rule, right
+from .checks import (
+    CHECKS,
+    DATA,
+    DESKS,
+    contains,
+    desk,
+    equal,
+    fact,
+    fitting,
+    form,
+    json_keys,
+    last_line,
+    no_rule,
+    regex,
+    right,
+)
 from .comparing import Comparison, compare, comparisons, holm, rows_needed
 from .counting import Answering, by_question, chart, evaluate, interval, same_answers, size_chart, summary
+from .own import against_all, as_results, askable, sees, untrained
 from .people import Agreement, agreement, preference, printable
 from .record import every_run, questions, recorded, rules, runs, sealed
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
@@ -22,20 +39,28 @@ __all__ = [
     "Agreement",
     "Answering",
     "Comparison",
+    "against_all",
     "agreement",
+    "as_results",
+    "askable",
     "by_meaning",
     "by_question",
     "by_words",
     "chart",
     "compare",
     "comparisons",
+    "contains",
     "desk",
+    "equal",
     "evaluate",
     "every_run",
     "fact",
+    "fitting",
     "form",
     "holm",
     "interval",
+    "json_keys",
+    "last_line",
     "majority",
     "merged",
     "nearest_example",
@@ -46,12 +71,15 @@ __all__ = [
     "printable",
     "questions",
     "recorded",
+    "regex",
     "right",
     "rows_needed",
     "rules",
     "runs",
     "same_answers",
     "sealed",
+    "sees",
     "size_chart",
     "summary",
+    "untrained",
 ]
