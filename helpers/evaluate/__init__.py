@@ -7,9 +7,25 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
     versus     a recorded way next to every rival
+    own        a file of the reader's own
 """
 
-from .checks import CHECKS, DATA, DESKS, desk, fact, form, no_rule, right
+from .checks import (
+    CHECKS,
+    DATA,
+    DESKS,
+    contains,
+    desk,
+    equal,
+    fact,
+    fitting,
+    form,
+    json_keys,
+    last_line,
+    no_rule,
+    regex,
+    right,
+)
 from .comparing import Comparison, compare, comparisons, holm, rows_needed
 from .counting import (
     Answering,
@@ -22,6 +38,7 @@ from .counting import (
     size_chart,
     summary,
 )
+from .own import against_all, as_results, askable, sees, untrained
 from .people import Agreement, agreement, preference, printable
 from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
@@ -35,7 +52,10 @@ __all__ = [
     "Answering",
     "Comparison",
     "against",
+    "against_all",
     "agreement",
+    "as_results",
+    "askable",
     "bars",
     "by_meaning",
     "by_question",
@@ -43,13 +63,18 @@ __all__ = [
     "chart",
     "compare",
     "comparisons",
+    "contains",
     "desk",
+    "equal",
     "evaluate",
     "every_run",
     "fact",
+    "fitting",
     "form",
     "holm",
     "interval",
+    "json_keys",
+    "last_line",
     "majority",
     "merged",
     "nearest_example",
@@ -62,12 +87,15 @@ __all__ = [
     "prompts",
     "questions",
     "recorded",
+    "regex",
     "right",
     "rows_needed",
     "rules",
     "runs",
     "same_answers",
     "sealed",
+    "sees",
     "size_chart",
     "summary",
+    "untrained",
 ]
