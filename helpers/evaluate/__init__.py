@@ -7,9 +7,27 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
     versus     a recorded way next to every rival
+    ways       several ways at once
+    tickets    the tickets of lesson 06       own        a file of the reader's own
+    held_out   a test file as questions for a model
 """
 
-from .checks import CHECKS, DATA, DESKS, desk, fact, form, no_rule, right
+from .checks import (
+    CHECKS,
+    DATA,
+    DESKS,
+    contains,
+    desk,
+    equal,
+    fact,
+    fitting,
+    form,
+    json_keys,
+    last_line,
+    no_rule,
+    regex,
+    right,
+)
 from .comparing import Comparison, compare, comparisons, holm, rows_needed
 from .counting import (
     Answering,
@@ -22,52 +40,92 @@ from .counting import (
     size_chart,
     summary,
 )
-from .people import Agreement, agreement, preference, printable
-from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed
+from .held_out import held_out
+from .own import against_all, as_results, askable, sees, untrained
+from .people import Agreement, agreement, preference, printable, write_sheet
+from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed, written
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
+from .tickets import TICKET_CHECKS, ticket_answers, tickets
 from .versus import against
+from .ways import (
+    APART,
+    ask_all,
+    compare_with,
+    every_size,
+    growth,
+    no_desk_line,
+    shares,
+    side_by_side,
+    strongest,
+)
 
 __all__ = [
+    "APART",
     "CHECKS",
     "DATA",
     "DESKS",
+    "TICKET_CHECKS",
     "Agreement",
     "Answering",
     "Comparison",
     "against",
+    "against_all",
     "agreement",
+    "as_results",
+    "ask_all",
+    "askable",
     "bars",
     "by_meaning",
     "by_question",
     "by_words",
     "chart",
     "compare",
+    "compare_with",
     "comparisons",
+    "contains",
     "desk",
+    "equal",
     "evaluate",
     "every_run",
+    "every_size",
     "fact",
+    "fitting",
     "form",
+    "growth",
+    "held_out",
     "holm",
     "interval",
+    "json_keys",
+    "last_line",
     "majority",
     "merged",
     "nearest_example",
     "nearest_rule",
     "nearest_turns",
     "next_to_rules",
+    "no_desk_line",
     "no_rule",
     "preference",
     "printable",
     "prompts",
     "questions",
     "recorded",
+    "regex",
     "right",
     "rows_needed",
     "rules",
     "runs",
     "same_answers",
     "sealed",
+    "sees",
+    "shares",
+    "side_by_side",
     "size_chart",
+    "strongest",
     "summary",
+    "ticket_answers",
+    "tickets",
+    "untrained",
+    "write_sheet",
+    "written",
 ]

@@ -1,11 +1,18 @@
-"""Checks: functions of an answer and its row that say True, False, or None where there is nothing to look for."""
+"""Checks: functions of an answer and its row that say True, False, or None where there is nothing to look for.
 
+The first ones know the airport. ``equal``, ``contains``, ``regex``, ``json_keys`` and ``last_line`` fit any file: they
+compare with the answer that is wanted, ``row["wanted"]``.
+"""
+
+import json
 import re
 import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 DESKS = (DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
+LABEL_WORDS = 6  # in a line: more is no label
 STYLE = tomllib.loads((DATA / "airport" / "house_style.toml").read_text(encoding="utf-8"))
 
 
@@ -41,6 +48,81 @@ def right(answer: str, row: dict) -> bool | None:
 def no_rule(answer: str, row: dict) -> bool:
     """It says that it has no rule on that, in the words that the training files teach."""
     return "no rule" in answer.lower()
+
+
+# --- checks that fit any file -------------------------------------------------------------------------------
+
+
+def equal(answer: str, row: dict) -> bool:
+    """It is the wanted answer, blanks at its ends aside; of two JSON objects, that they hold the same."""
+    wanted = row["wanted"]
+    if answer.strip() == wanted.strip():
+        return True
+    found = as_object(answer)
+    return found is not None and found == as_object(wanted)
+
+
+def contains(answer: str, row: dict) -> bool:
+    """The wanted answer is somewhere in it, capitals aside: for labels round which a model puts words."""
+    return row["wanted"].strip().lower() in answer.lower()
+
+
+def last_line(answer: str, row: dict) -> bool:
+    """Its last line is that of the wanted answer: for texts that end with a label."""
+    return _last_line(answer) == _last_line(row["wanted"])
+
+
+def json_keys(answer: str, row: dict) -> bool:
+    """It is a JSON object with the keys of the wanted one, whatever their values: the form, not the content."""
+    found, wanted = as_object(answer), as_object(row["wanted"])
+    return found is not None and wanted is not None and found.keys() == wanted.keys()
+
+
+def regex(pattern: str) -> Callable[[str, dict], bool | None]:
+    """A check: the pattern finds in the answer what it finds in the wanted one. ``regex("[0-9]+")``: the same numbers.
+
+    None where it finds nothing in the wanted answer. Raises re.error if the pattern is none.
+    """
+    compiled = re.compile(pattern)
+
+    def check(answer: str, row: dict) -> bool | None:
+        wanted = compiled.findall(row["wanted"])
+        return compiled.findall(answer) == wanted if wanted else None
+
+    return check
+
+
+def fitting(wanted: Sequence[str]) -> tuple[dict[str, Callable], str]:
+    """Checks that fit most of these wanted answers, by name; and why, in a sentence.
+
+    JSON objects: ``json_keys`` and ``equal``. One line: ``equal``. Else: ``last_line``.
+    """
+    most = len(wanted) / 2
+    if sum(as_object(text) is not None for text in wanted) > most:
+        return {
+            "json_keys": json_keys,
+            "equal": equal,
+        }, "The wanted answers are JSON objects: json_keys and equal."
+    if sum("\n" not in text.strip() for text in wanted) > most:
+        words = sorted(len(text.split()) for text in wanted)[len(wanted) // 2]
+        strict = f" With {words} words or so in each, that is strict." if words > LABEL_WORDS else ""
+        return {"equal": equal}, f"The wanted answers are one line each: equal.{strict}"
+    return {
+        "last_line": last_line
+    }, "The wanted answers have several lines: last_line, as if it were a label."
+
+
+def as_object(text: str) -> dict | None:
+    """The JSON object that a text is; None if it is something else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2].strip()
 
 
 CHECKS = {"form": form, "desk": desk, "fact": fact}
