@@ -19,6 +19,7 @@ LEARNERS_OWN_KEY = os.environ.get("OPENAI_API_KEY", "")
 PROVIDERS = Path(__file__).parents[1] / "data" / "providers.csv"
 ANY_KEY_ENV = "COMPATIBLE_API_KEY"  # never another provider's key: it would be sent to a stranger
 ASK_SECONDS = 15.0
+SIMULATED_MODEL = "gpt-4.1-mini"  # to try the steps with, where nothing is really trained
 _left_out: dict[str, str] = {}
 
 
@@ -48,6 +49,27 @@ def connect(
         raise ValueError("scenario and as_of belong to the mock: connect(scenario=..., as_of=...)")
     else:
         _connect_provider(target, approve)
+
+
+def starting_model(target: str = "local") -> str:
+    """The model to train from where the learner names none; prints which, and what that means.
+
+    It is the one that is really trained on this computer, if it is installed, else a simulated one. The environment
+    variable COURSE_MODEL names another, for a class that should all have the same. Raises ValueError for a target
+    that is not this computer: what can be tuned there is only known there.
+    """
+    if target != "local":
+        raise ValueError("Name the model: MODEL is empty. Which ones can be tuned there, the service says.")
+    from .local_api.engines import trained
+
+    problem = trained.problem()
+    model = os.environ.get("COURSE_MODEL") or (SIMULATED_MODEL if problem else trained.MODEL)
+    if trained.owns(model):
+        print(f"MODEL is {model}. It is small, and really trained on this computer.")
+    else:
+        print(f"MODEL is {model}, simulated: it shows the steps, not how good an answer gets.")
+        print("For a model that is really trained here, run: python start.py local")
+    return model
 
 
 def _connect_local(scenario: str | None, as_of: str | None) -> None:

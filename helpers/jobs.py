@@ -117,14 +117,14 @@ def find(client: OpenAI, metadata: dict[str, str]) -> FineTuningJob | None:
     """
     if not metadata:
         raise ValueError("find() needs at least one pair of metadata, for example {'run': 'airport-1'}.")
-    for job in _listed(client.fine_tuning.jobs.list(metadata=metadata)):
+    for job in listed(client.fine_tuning.jobs.list(metadata=metadata)):
         carries = metadata.items() <= (job.metadata or {}).items()
         if carries and job.status not in ("failed", "cancelled"):
             return job
     return None
 
 
-def _listed(pages: SyncCursorPage) -> Iterator:
+def listed(pages: SyncCursorPage) -> Iterator:
     """What a list holds, page after page. It ends at a page without anything new: some services ignore
     ``after`` and send the same page for ever. Pages may overlap, since a list can grow while it is read."""
     seen = set()
@@ -139,7 +139,7 @@ def _listed(pages: SyncCursorPage) -> Iterator:
 def new_events(client: OpenAI, job_id: str, last_id: str | None = None) -> list[FineTuningJobEvent]:
     """The events after the one with ``last_id`` (all if None), oldest first."""
     found = []
-    for event in _listed(client.fine_tuning.jobs.list_events(job_id, limit=100)):
+    for event in listed(client.fine_tuning.jobs.list_events(job_id, limit=100)):
         if event.id == last_id:
             break
         found.append(event)

@@ -1,10 +1,11 @@
-"""Fine-tune a chat model on your own file: check, split, price, upload, train, watch, evaluate, ask.
+"""Fine-tune a chat model on your own file: check, split, price, upload, train, watch, compare, save, ask.
 
     python starter.py my_file.jsonl --model MODEL --ask "A question"
 
 Needs only the package openai, 1.65.4 or newer; OPENAI_API_KEY and OPENAI_BASE_URL say which service it is. Stop
 it whenever you like and run the same command again, in this folder or another: it goes on. For the same key,
-service, file and settings it orders no second job, unless you say yes to that.
+service, file and settings it orders no second job, unless you say yes to that. Questions, all answers and what
+was counted are saved in my/, in the folder where it runs.
 """
 
 import argparse
@@ -29,8 +30,12 @@ except ImportError as error:
 OLDEST_OPENAI = "1.65.4"  # the first whose jobs can carry metadata
 ROLES = "system, developer, user, assistant, tool, function"
 READING = ("uploaded", "notRunning", "pending", "queued", "running", "processing")  # a file that is not ready
+AGAIN = "Run it again: it goes on. If this comes back, look at OPENAI_API_KEY and OPENAI_BASE_URL."
+REFUSED = """The service refuses this. Correct the name of the model, a setting, or OPENAI_API_KEY.
+If the tuned model has to be deployed first: deploy it, then add --tuned NAME."""
 ORDER_SECONDS, LOCAL_ORDER_SECONDS = 200, 20  # how long the call that orders a job may take
-SHOWN, COUNTED = 5, 40  # held-out questions whose answers are shown, and that are asked at all
+SHOWN, COUNTED = 5, 40  # test questions whose answers are shown, and that are asked at all
+LEAST, MOST = 10, 0.8  # rows that a job needs; a habit is what such a share of the rows has in common
 
 
 def clean(text):
@@ -40,8 +45,22 @@ def clean(text):
     return re.sub(r"[\0-\x08\x0b-\x1f\x7f-\x9f]", " ", text)
 
 
-def say(text, end="\n"):
-    print(clean(text), end=end, flush=True)
+def say(text):
+    if sys.stdout.isatty():
+        print(" " * 79, end="\r")  # over a line of progress
+    print(clean(text), flush=True)
+
+
+def progress(text, kind=None):
+    """A line that the next one replaces. A log keeps all lines, so it gets one only when the kind changes."""
+    if sys.stdout.isatty():
+        print(clean(f"{text:79.79}"), end="\r", flush=True)
+    elif kind not in (None, progress.last):
+        say(text)
+    progress.last = kind or progress.last
+
+
+progress.last = None
 
 
 def stop(text):
@@ -49,42 +68,81 @@ def stop(text):
 
 
 def check(row):
+    """What may train something unwanted, in words. Raises ValueError where the job would fail."""
     if not isinstance(row, dict) or not isinstance(row.get("messages"), list) or not row["messages"]:
         raise ValueError('needs "messages", a list that is not empty')
+    doubts = []
     for number, message in enumerate(row["messages"], start=1):
         if not isinstance(message, dict) or message.get("role") not in ROLES.split(", "):
             raise ValueError(f"message {number}: role must be one of {ROLES}")
-        if not any(message.get(key) for key in ("content", "tool_calls", "function_call")):
-            raise ValueError(f"message {number}: content is missing or empty")
-    if message["role"] != "assistant":
-        raise ValueError("the last message must be the assistant's answer")
+        content = message.get("content")
+        instead = any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
+        if not isinstance(content, str | list) and not (content is None and instead):
+            raise ValueError(f"message {number}: content is missing")
+        empty = not (content.strip() if isinstance(content, str) else content)
+        if empty and not instead and message["role"] not in ("tool", "function"):
+            doubts.append(f"message {number} ({message['role']}) is empty")
+    if not any(message["role"] == "assistant" for message in row["messages"]):
+        raise ValueError("no message of the assistant: nothing to learn")
     if re.search("[\ud800-\udfff]", json.dumps(row, ensure_ascii=False, allow_nan=False)):
         raise ValueError("half a character: one of \\ud800 to \\udfff stands alone")
-    return row
+    return doubts + ["the last message is not the assistant's"] * (message["role"] != "assistant")
+
+
+def system_prompt(row):
+    first = row["messages"][0]
+    return str(first.get("content")) if first["role"] in ("system", "developer") else ""
 
 
 def read(path):
-    """The examples of a JSONL file; or the end of the program, with the lines that have to be mended."""
-    rows, wrong = [], []
+    """The examples of a JSONL file; or the end of the program, with the lines that have to be corrected."""
+    rows, wrong, doubts = {}, [], []
     for number, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
-            rows += [check(json.loads(line.decode("utf-8")))] if line.strip() else []
+            if line.strip():
+                row = json.loads(line.decode("utf-8"))
+                doubts += [f"line {number}: {doubt}" for doubt in check(row)]
+                rows[number] = row
         except (ValueError, RecursionError) as error:
             wrong.append(f"line {number}: {error}")
     if wrong:
-        stop("\n".join([f"{path.name}: mend these lines first ({len(wrong)} in all).", *wrong[:20]]))
-    return rows
+        stop("\n".join([f"{path.name}: correct these lines first ({len(wrong)} in all).", *wrong[:20]]))
+    ((most, times),) = Counter(map(system_prompt, rows.values())).most_common(1) or [("", 0)]
+    if times >= MOST * len(rows):
+        other = [number for number, row in rows.items() if system_prompt(row) != most]
+        doubts += [f"line {number}: not the system prompt of the others" for number in other]
+    if doubts:
+        say(f"{path.name}: these lines may train what you do not want ({len(doubts)} in all).")
+        say("\n".join(doubts[:SHOWN]))
+    return list(rows.values())
 
 
 def can_be_asked(row):
-    """Whether models can be compared on this row: text only, no tools, and a question before the answer."""
+    """Whether models can be compared on this row: text only, no tools, a question, and then an answer."""
     texts = [m for m in row["messages"] if isinstance(m.get("content"), str) and not m.get("tool_calls")]
-    return len(texts) == len(row["messages"]) > 1 and not row.get("tools")
+    answer = texts[-1] if texts else {}
+    whole = len(texts) == len(row["messages"]) > 1 and not row.get("tools")
+    return whole and answer["role"] == "assistant" and answer["content"].strip() != ""
 
 
-def is_held_out(row):
-    """One question in ten, chosen by its text: the same ones each time, never on both sides."""
-    return can_be_asked(row) and zlib.crc32(json.dumps(row["messages"][:-1]).encode()) % 10 == 0
+def split(options):
+    """The rows to train on, to validate with and to test on.
+
+    A tenth of the questions validates, two tenths test. Their texts decide, so they are the same each time, and
+    the same question is never on two sides.
+    """
+    rows = read(options.file)
+    train, valid, test = [], [], []
+    held = ({} if options.validation else {0: valid}) | ({} if options.test else {1: test, 2: test})
+    for row in rows:
+        tenth = zlib.crc32(json.dumps(row["messages"][:-1]).encode()) % 10 if can_be_asked(row) else None
+        held.get(tenth, train).append(row)
+    if len(train) < LEAST <= len(rows):
+        say("These are too few examples to hold any back.")
+        train, valid, test = rows, [], []
+    if options.validation not in (None, "none"):
+        valid = read(Path(options.validation))
+    return train, valid, read(options.test) if options.test else test
 
 
 def everything(pages):
@@ -98,26 +156,26 @@ def everything(pages):
         yield from new
 
 
-def our_files(client, key):
-    name = f"starter-{key}.jsonl"  # tells our file from others when the program starts again
+def our_files(client, key, part):
+    name = f"starter-{key}{part}.jsonl"  # tells our file from others when the program starts again
     return [file for file in everything(client.files.list(purpose="fine-tune")) if file.filename == name]
 
 
 def find_job(client, key):
-    files = [file.id for file in our_files(client, key)]
+    files = [file.id for file in our_files(client, key, "")]
     for job in everything(client.fine_tuning.jobs.list(limit=100)):  # some do not filter, or drop metadata
         if (job.metadata or {}).get("starter") == key or job.training_file in files:
             return job
 
 
-def upload_once(client, key, content, pace):
+def upload_once(client, key, part, content, pace):
     """The file, once the service has read it: some refuse a job before. After five minutes we try anyway."""
-    there = [file for file in our_files(client, key) if file.status not in ("error", "failed")]
-    upload = {"file": (f"starter-{key}.jsonl", content), "purpose": "fine-tune"}
+    there = [file for file in our_files(client, key, part) if file.status not in ("error", "failed")]
+    upload = {"file": (f"starter-{key}{part}.jsonl", content), "purpose": "fine-tune"}
     file = there[0] if there else client.files.create(**upload)
     until = time.time() + 300
     while file.status in READING and time.time() < until:
-        say(f"The service reads the file: {file.status}", end="\r")
+        progress(f"The service reads the file: {file.status}", file.status)
         time.sleep(pace)
         file = client.files.retrieve(file.id)
     if file.status in ("error", "failed"):
@@ -134,11 +192,12 @@ def agree(options, host, sent):
             stop(f"{warning}\nLook at the service's own page. If there is none, --run 2 orders another.")
     elif options.local or options.yes:
         return
-    if input(clean(f'{warning} "yes"? ')).strip() != "yes":
+    say(warning)
+    if input('Send an order? "yes": ').strip() != "yes":
         sys.exit("Nothing was sent.")
 
 
-def order_once(client, options, key, settings, content):
+def order_once(client, options, key, settings, contents):
     """The job of this file and these settings: the one that is there, or a new one.
 
     Each order leaves a note first, which only one run can make. Whoever finds it looks for the job for longer
@@ -154,19 +213,22 @@ def order_once(client, options, key, settings, content):
         last = max(notes.glob(f"{name}-*"), default=notes / f"{name}-000")  # 000 is never made
         sent = min(last.stat().st_mtime, time.time()) if last.exists() else 0
         while not (job := find_job(client, key)) and last.exists() and time.time() < sent + 1.5 * seconds:
-            say(f"An order was sent at {time.ctime(sent)}. Looking for its job.", end="\r")
+            progress(f"An order was sent at {time.ctime(sent)}. Looking for its job.", "looking")
             time.sleep(options.pace)
         if job:
             return job
         agree(options, client.base_url.host, sent)
-        file = upload_once(once, key, content, options.pace)
+        files = {
+            f"{kind}_file": upload_once(once, key, part, content, options.pace).id
+            for (kind, part), content in contents.items()
+        }
         note = notes / f"{name}-{int(last.name[-3:]) + 1:03}"
         try:
             note.touch(exist_ok=False)
         except FileExistsError:
             continue  # another run was quicker: look for its job
         try:
-            return once.fine_tuning.jobs.create(training_file=file.id, metadata={"starter": key}, **settings)
+            return once.fine_tuning.jobs.create(metadata={"starter": key}, **files, **settings)
         except openai.APIStatusError as error:
             if 400 <= error.status_code < 500 and error.status_code not in (408, 409):
                 note.unlink()  # refused: there is no job to look for
@@ -180,7 +242,7 @@ def watch(client, job, pace):
             event = client.fine_tuning.jobs.list_events(job.id, limit=1).data[0].message or ""
         except Exception:  # events are only for the eye, and some services have none, or odd ones
             event = ""
-        say(f"{job.status}: {' '.join(str(event).split()):80.80}", end="\r")
+        progress(f"{job.status}: {' '.join(str(event).split())}", str(job.status))
         if job.status in ("succeeded", "failed", "cancelled") or job.finished_at:
             return job
         time.sleep(pace)
@@ -203,52 +265,118 @@ def plain(text):
 
 
 def nearest(question, texts):
-    """The place of the text that holds most of the question's pieces of three letters; rare ones count more."""
+    """The places of the three texts that hold most of the question's pieces of three letters, the best first.
+
+    Rare pieces count more.
+    """
     asked, scores = plain(question), [0.0] * len(texts)
     for piece in sorted({asked[start : start + 3] for start in range(len(asked) - 2)}):
         holding = [place for place, text in enumerate(texts) if piece in text]
         for place in holding:
             scores[place] += math.log(1 + len(texts) / len(holding)) / len(texts[place]) ** 0.5
-    return scores.index(max(scores))
+    return sorted(range(len(texts)), key=lambda place: -scores[place])[:3]
 
 
 def rivals(examples, questions):
-    """Answers without training: always the one that ends as most do, and that of the nearest example."""
+    """Answers without training: always the one that ends as most do, and that of the nearest example.
+
+    And for each question the turns of its nearest examples, for the base model to read before it.
+    """
     answers = [messages[-1]["content"] for messages in examples]
     ends = [last_line(answer) for answer in answers]
     commonest = answers[ends.index(Counter(ends).most_common(1)[0][0])]
     texts = [plain(f"{messages[-2]['content']} {messages[-1]['content']}") for messages in examples]
-    found = [answers[nearest(messages[-2]["content"], texts)] for messages in questions]
-    return {"majority": [commonest for _ in questions], "nearest": found}
+    near = [nearest(messages[-2]["content"], texts) for messages in questions]
+    shots = [[m for place in reversed(places) for m in examples[place][-2:]] for places in near]
+    return {"majority": [commonest] * len(near), "nearest": [answers[places[0]] for places in near]}, shots
 
 
 def compare(client, base, tuned, examples, questions):
-    """Some answers to read; then all are counted, beside rivals that need no training."""
-    found = {"base": []} | (rivals(examples, questions) if examples else {}) | {"tuned": []}
-    for number, (*question, wanted) in enumerate(questions, start=1):
-        say(f"Asking {number} of {len(questions)}", end="\r")
-        for name, model in (("base", base), ("tuned", tuned)):
-            found[name].append(ask(client, model, question))
-        if number <= SHOWN:
-            say(f"\n{question[-1]['content']}\n  wanted: {wanted['content']}")
-            say(f"  base: {found['base'][-1]}\n  tuned: {found['tuned'][-1]}")
-    count(found, [messages[-1]["content"] for messages in questions])
+    """What each way answers, name -> answers; some of them are shown."""
+    copied, shots = rivals(examples, questions) if examples else ({}, [])
+    found = {"base": []} | ({"few_shot": []} if shots else {}) | copied | {"tuned": []}
+    say(f"Asking {len(questions)} questions")
+    for number, (*asked, wanted) in enumerate(questions):
+        progress(f"Asking {number + 1} of {len(questions)}")
+        found["base"].append(ask(client, base, asked))
+        if shots:
+            found["few_shot"].append(ask(client, base, [*asked[:-1], *shots[number], asked[-1]]))
+        found["tuned"].append(ask(client, tuned, asked))
+        if number < SHOWN:
+            say(f"\n{asked[-1]['content']}\n  wanted: {wanted['content']}")
+            say("\n".join(f"  {name}: {answers[number]}" for name, answers in found.items()))
+    return found
 
 
-def count(found, wanted):
-    """A table: the share of answers that are as wanted. And whether a rival is as good as the tuned model."""
+def as_object(text):
+    """The JSON object that a text is, or None."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def equal(answer, wanted):
+    return answer.strip() == wanted.strip() or as_object(answer) == as_object(wanted) is not None
+
+
+def json_keys(answer, wanted):
+    one, other = as_object(answer), as_object(wanted)
+    return None not in (one, other) and one.keys() == other.keys()
+
+
+CHECKS = {
+    "equal": equal,
+    "contains": lambda answer, wanted: wanted.strip().lower() in answer.lower(),
+    "json_keys": json_keys,
+    "last_line": lambda answer, wanted: last_line(answer) == last_line(wanted),
+}
+
+
+def checks_for(named, wanted):
+    """The check that was asked for; or what fits most of the wanted answers."""
+    if named and (pattern := named.removeprefix("regex:")) != named:
+        return {named: lambda answer, wanted: re.findall(pattern, answer) == re.findall(pattern, wanted)}
+    few = len(wanted) / 2
+    if named:
+        names = [named]
+    elif sum(as_object(text) is not None for text in wanted) > few:
+        names = ["json_keys", "equal"]
+    else:
+        names = ["equal" if sum("\n" not in text.strip() for text in wanted) > few else "last_line"]
+    return {name: CHECKS[name] for name in names}
+
+
+def count(found, wanted, checks):
+    """Counts the answers that pass, and says where the tuned model is ahead. check -> name -> passed or not."""
     say(f"\nOf {len(wanted)} questions".ljust(19) + "".join(f"{name:>10}" for name in found))
-    for check, part in (("equal", str.strip), ("same last line", last_line)):
-        right = {
-            name: sum(part(a) == part(b) for a, b in zip(answers, wanted, strict=True))
+    passed = {}
+    for check, passes in checks.items():
+        passed[check] = right = {
+            name: [passes(a, b) for a, b in zip(answers, wanted, strict=True)]
             for name, answers in found.items()
         }
-        say(f"{check:18}" + "".join(f"{number / len(wanted):>10.0%}" for number in right.values()))
-        if level := [name for name in right if name != "tuned" and right[name] >= right["tuned"]]:
-            say(f"  tuned is not better than: {', '.join(level)}")
-    say(
-        f"Of so few, a share may be {100 / len(wanted) ** 0.5:.0f} points off. Write checks that fit your task."
-    )
+        say(f"{check:17.17} " + "".join(f"{sum(one) / len(wanted):>10.0%}" for one in right.values()))
+        for name in list(found)[:-1]:
+            pairs = list(zip(right["tuned"], right[name], strict=True))
+            ahead, behind = pairs.count((True, False)), pairs.count((False, True))
+            # the exact test of McNemar: how often chance alone parts them so unevenly
+            both = ahead + behind
+            p = min(1, sum(math.comb(both, k) for k in range(min(ahead, behind) + 1)) / 2 ** (both - 1))
+            verdict = ("tuned is better" if ahead > behind else "worse") if p < 0.05 else "no difference seen"
+            say(f"  tuned against {name}: {verdict} (ahead on {ahead}, behind on {behind}, p {p:.2g})")
+    least = f"6 answers more, here {600 / len(wanted):.0f} points" if len(wanted) > 5 else "6 questions"
+    say(f"Tuning counts where it is better than every other. Whatever the task, that takes at least {least}.")
+    return passed
+
+
+def save(folder, key, record):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"starter-{key}.json"
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    path.write_text(clean(text), encoding="utf-8", errors="replace")
+    say(f"Saved: {path}")
 
 
 def connect(local):
@@ -257,48 +385,69 @@ def connect(local):
         return openai.OpenAI(http_client=openai.DefaultHttpxClient(trust_env=False))
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         if os.getenv(name) and not Path(os.environ[name]).exists():
-            stop(f"The variable {name} names {os.environ[name]}, which is not there. Mend or unset it.")
+            stop(f"The variable {name} names {os.environ[name]}, which is not there. Correct or unset it.")
     return openai.OpenAI()
 
 
 def run(options):
-    rows = read(options.file)
-    held = read(options.held_out) if options.held_out else [row for row in rows if is_held_out(row)]
-    rows = rows if options.held_out else [row for row in rows if not is_held_out(row)]
-    questions = [row["messages"] for row in held if can_be_asked(row)]
+    rows, valid, test = split(options)
+    questions = [row["messages"] for row in test if can_be_asked(row)]
     tokens = sum(len(str(m.get("content")).encode()) // 4 + 4 for row in rows for m in row["messages"])
-    say(f"{len(rows)} examples to train on, roughly {tokens:,} tokens; {len(held)} held out")
-    if len(questions) < max(len(held), 1):
+    say(f"{len(rows)} examples to train on, roughly {tokens:,} tokens")
+    say(f"{len(valid)} held back to validate, {len(test)} to test")
+    if len(questions) < len(test):
         say(f"{len(questions)} can be asked afterwards: the others have tools, parts or no question.")
-    if len(rows) < 10:
-        sys.exit("10 are needed at least.")
+    if len(rows) < LEAST:
+        sys.exit(f"{LEAST} are needed at least.")
     options.local = urlsplit(os.getenv("OPENAI_BASE_URL", "")).hostname in ("127.0.0.1", "localhost", "::1")
     options.pace = 1 if options.local else 5  # seconds between two looks
     client = connect(options.local)
     settings = {"model": options.model, "extra_body": options.extra}
     settings |= {"hyperparameters": {"n_epochs": options.epochs}} if options.epochs else {}
-    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    parts = {("training", ""): rows} | ({("validation", "-valid"): valid} if valid else {})
+    contents = {part: "".join(json.dumps(row) + "\n" for row in of).encode() for part, of in parts.items()}
     what = json.dumps([settings, options.run], ensure_ascii=False, allow_nan=False)
-    key = hashlib.sha256(content + what.encode()).hexdigest()[:16]
+    key = hashlib.sha256(b"|".join(contents.values()) + what.encode()).hexdigest()[:16]
     times = options.epochs or (3 if len(rows) > 33 else 100 // len(rows))  # OpenAI's data notebook
     cost = f"${tokens * times * options.price / 1e6:.2f}" if options.price else "? (give --price)"
     say(f"Training costs roughly {cost}, for {times} epochs")
-    job = watch(client, order_once(client, options, key, settings, content), options.pace)
+    job = watch(client, order_once(client, options, key, settings, contents), options.pace)
     tuned = options.tuned or job.fine_tuned_model
     if job.status in ("failed", "cancelled") or not tuned:
         stop(f"{job.status}, {job.error}. Failed: --run 2 tries again. Deployed by hand: --tuned NAME.")
-    if questions:
+    record = {"file": options.file.name, "model": options.model, "tuned": tuned, "job": job.id, "rows": []}
+    if questions := questions[:COUNTED]:
         examples = [row["messages"] for row in rows if can_be_asked(row)]
-        compare(client, options.model, tuned, examples, questions[:COUNTED])
+        found = compare(client, options.model, tuned, examples, questions)
+        wanted = [messages[-1]["content"] for messages in questions]
+        passed = count(found, wanted, checks_for(options.check, wanted))
+        for number, (*asked, _) in enumerate(questions):
+            row = {"question": asked, "wanted": wanted[number]}
+            row["answers"] = {name: answers[number] for name, answers in found.items()}
+            row["passed"] = {
+                check: {name: of[number] for name, of in by.items()} for check, by in passed.items()
+            }
+            record["rows"].append(row)
+    save(options.save, key, record)
     if options.ask:
-        system = [message for message in rows[0]["messages"][:1] if message["role"] == "system"]
-        messages = [*system, {"role": "user", "content": options.ask}]
-        say(f"\n{options.ask}: {ask(client, tuned, messages)}")
+        ((most, _),) = Counter(map(system_prompt, rows)).most_common(1)
+        first = [{"role": "system", "content": most}] if most else []
+        say(f"\n{options.ask}: {ask(client, tuned, [*first, {'role': 'user', 'content': options.ask}])}")
     say(f"\nThe tuned model: {tuned}\nThe job: {job.id}")
 
 
 def text(argument):
     argument.encode()  # bytes of another encoding end here, with a sentence of argparse
+    return argument
+
+
+def check_name(argument):
+    try:
+        re.compile(argument)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(error) from None
+    if argument not in CHECKS and not argument.startswith("regex:"):
+        raise ValueError
     return argument
 
 
@@ -311,7 +460,10 @@ def main(arguments=None):
     add = (parser := argparse.ArgumentParser(description=__doc__, formatter_class=plain)).add_argument
     add("file", type=Path, help="chat examples, JSONL")
     add("--model", required=True, type=text, help="the model to train from")
-    add("--held-out", type=Path, help="JSONL to evaluate on (default: a tenth of the file, not trained on)")
+    add("--validation", type=text, help='JSONL, or "none" (default: a tenth of the file)')
+    add("--test", "--held-out", type=Path, help="JSONL to compare on (default: two tenths of the file)")
+    add("--check", type=check_name, help=f"{', '.join(CHECKS)}, regex:PATTERN (default: what fits)")
+    add("--save", type=Path, default="my", help="the folder for the results (default: my)")
     add("--epochs", type=int, help="default: the service chooses")
     add("--price", type=float, help="dollars for 1 million trained tokens, for an estimate")
     add("--extra", type=json_object, help="JSON that your service wants in the job")
@@ -330,10 +482,12 @@ def main(arguments=None):
     except (KeyboardInterrupt, EOFError):
         sys.exit("\nStopped. A job that was ordered goes on. Run the same command again to go on.")
     except OSError as error:  # a file or a folder
-        stop(f"{error}\nMend this, and run it again.")
+        stop(f"{error}\nCorrect this, and run it again.")
+    except openai.APIStatusError as error:
+        again = error.status_code >= 500 or error.status_code in (408, 409, 429)
+        stop(f"{error}\n{AGAIN if again else REFUSED}")
     except Exception as error:  # most come from a service that answers otherwise than OpenAI does
-        advice = "Run it again: it goes on. If this comes back, look at OPENAI_API_KEY and OPENAI_BASE_URL."
-        stop(f"{type(error).__name__}: {str(error)[:1000]}\n{advice}")
+        stop(f"{type(error).__name__}: {str(error)[:1000]}\n{AGAIN}")
 
 
 if __name__ == "__main__":

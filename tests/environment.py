@@ -24,6 +24,7 @@ import tests.no_network.sitecustomize  # noqa: F401  blocks this process; PYTHON
 ROOT = Path(__file__).resolve().parents[1]
 NO_NETWORK = ROOT / "tests" / "no_network"
 CLOSED_PROXY = "http://127.0.0.1:9"  # nothing listens there
+SIMULATED_MODEL = "gpt-4.1-mini"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 OUTSIDE = "ENVIRONMENT_OUTSIDE_THE_TESTS"
 FORGOTTEN = ("NO_PROXY", "no_proxy", "TIKTOKEN_CACHE_DIR")
@@ -52,6 +53,7 @@ def enter(state_folder: Path) -> None:
     os.environ.update(dict.fromkeys(KEY_NAMES, "made-up-" + secrets.token_hex(12)))
     os.environ["LOCAL_API_HOME"] = str(state_folder)
     os.environ["COURSE_MY"] = str(state_folder.with_name("my"))
+    os.environ["COURSE_MODEL"] = SIMULATED_MODEL  # the same where a real one is installed and where it is not
     os.environ["LOCAL_API_JOB_SECONDS"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), str(ROOT)])
 

@@ -33,6 +33,7 @@ MOST_TRIES = 12  # of one cell
 APPROVAL = re.compile(r"^connect\(.*approve=.*\)$", re.MULTILINE)
 CONNECT = re.compile(r"\bconnect\(\)")
 TARGET = re.compile(r'^TARGET = "local"$', re.MULTILINE)
+MODEL = re.compile(r'^MODEL = ""$', re.MULTILINE)  # of the starter: at a provider the learner names one
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,11 @@ class Learner:
         before = "\n".join(cells)
         where = f"connect({self.provider.target!r})"
         changed = [
-            TARGET.sub(f"TARGET = {self.provider.target!r}", CONNECT.sub(where, cell)) for cell in cells
+            MODEL.sub(
+                'MODEL = "gpt-3.5-turbo"',
+                TARGET.sub(f"TARGET = {self.provider.target!r}", CONNECT.sub(where, cell)),
+            )
+            for cell in cells
         ]
         assert "\n".join(changed) != before
         return changed

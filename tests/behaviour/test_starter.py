@@ -18,12 +18,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
+import pandas
 import pytest
 from openai import OpenAI
 
+from helpers import dataset, evaluate
 from helpers.local_api.engines import trained
 from helpers.local_api.store import new_id
-from tests import by_hand, recount, tiny_model
+from tests import by_hand, planted, recount, tiny_model
 from tests.environment import ROOT
 
 from . import starting
@@ -139,14 +141,14 @@ def api(folder: Path):
         yield url, OpenAI(base_url=url, api_key="sk-local")
 
 
-def holds_one_of_each(client: OpenAI) -> None:
-    assert len(list(client.files.list(purpose="fine-tune"))) == 1
+def holds_one_of_each(client: OpenAI, files: int = 1) -> None:
+    assert len(list(client.files.list(purpose="fine-tune"))) == files
     assert [job.status for job in client.fine_tuning.jobs.list()] == ["succeeded"]
 
 
 def test_it_is_short_and_imports_only_openai():
     text = STARTER.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 340
+    assert len(text.splitlines()) <= 500
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {getattr(node, "module", None) or node.names[0].name for node in nodes}
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"openai"}
@@ -160,11 +162,23 @@ def test_the_whole_workflow_and_once_more(desk, tmp_path):
             output, _ = process.communicate(timeout=120)
             assert process.returncode == 0, output
             assert re.search(rf"^{re.escape(QUESTION)}: .*\nDesk: Quarantine\n", output, re.MULTILINE), output
-            assert output.count("  base: ") == output.count("  tuned: ") == 5
-            assert "\nOf 10 questions         base  majority   nearest     tuned\n" in output
-            holds_one_of_each(client)
+            assert output.count("  base: ") == output.count("  few_shot: ") == output.count("  tuned: ") == 5
+            assert (
+                "\nOf 23 questions         base  few_shot  majority   nearest     tuned\nlast_line" in output
+            )
+            assert "\r" not in output and "Asking 2 of" not in output  # it is a log
+            holds_one_of_each(client, files=2)
             (job,) = client.fine_tuning.jobs.list()
+            assert job.validation_file
+            (saved,) = (tmp_path / "desk" / "my").iterdir()
+            assert f"Saved: my/{saved.name}\n" in output
+            found = json.loads(saved.read_text(encoding="utf-8"))
+            assert (found["tuned"], found["job"]) == (job.fine_tuned_model, job.id) and len(
+                found["rows"]
+            ) == 23
             assert output.endswith(f"\nThe tuned model: {job.fine_tuned_model}\nThe job: {job.id}\n")
+    left = {path.name for path in (tmp_path / "desk").iterdir()}
+    assert left - {"__pycache__"} == {"starter.py", "train.jsonl", "my"}
 
 
 TINY, REAL = 14, 20  # rows to train on, for either kind of weights
@@ -185,7 +199,7 @@ def test_the_model_that_is_really_trained_by_its_name_alone(count, desk, tmp_pat
             assert process.returncode == 0, output
             assert output.count("  base: ") == output.count("  tuned: ") >= 1, output
             assert f"{QUESTION}: " in output
-            holds_one_of_each(client)
+            holds_one_of_each(client, files=1 + ("0 held back to validate" not in output))
         (job,) = client.fine_tuning.jobs.list()
         assert job.fine_tuned_model.startswith(f"ft:{trained.MODEL}:")
         assert (job.organization_id, job.hyperparameters.n_epochs) == (trained.ORGANIZATION, 1)
@@ -276,7 +290,7 @@ def test_killed_at_any_moment(count, figures, api, tmp_path, forked):
     figures(f"{kills} kills in {rounds} rounds, {orders_on_their_way} between note and job; one job in each")
 
 
-def test_lines_to_mend_are_named(desk, tmp_path):
+def test_lines_to_correct_are_named(desk, tmp_path):
     with open(tmp_path / "desk" / "train.jsonl", "a", encoding="utf-8") as file:
         file.write('{"messages": 5}\n{"messages": [{"role": "bot"}]}\n')
     process = desk("http://127.0.0.1:9/v1")
@@ -297,7 +311,7 @@ def test_another_computer_gets_nothing_without_a_yes(desk, tmp_path):
         process = desk(between.url, "--yes", **respected)
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
-        holds_one_of_each(client)
+        holds_one_of_each(client, files=2)
 
 
 # --- in this process, against a service as small as one can be ----------------------------------------------
@@ -415,6 +429,32 @@ def test_a_refused_order_can_be_sent_again_at_once(program):
     ended, said = program.run()
     assert ended and "An order was sent" not in said
     assert (program.service.orders, len(program.service.jobs)) == (2, 1)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
+def test_what_is_refused_is_not_called_worth_another_try(status, program):
+    program.service.wrong["POST /fine_tuning/jobs"] = lambda _: refusal(status, "No such model.")
+    ended, said = program.run()
+    assert not ended and "No such model." in said and "Correct the name of the model" in said
+    assert "Run it again" not in said
+
+
+def test_a_line_of_progress_replaces_itself_on_a_terminal_and_stays_out_of_a_log(program, monkeypatch):
+    program.service.job_takes = 5
+    program.write(rows(60))
+    _, log = program.run("--run", "log")
+    assert "\r" not in log and log.count("running: Step 1") == 1 and "Asking 1 of" not in log
+    shown = io.StringIO()
+    shown.isatty = lambda: True
+    monkeypatch.setattr("sys.stdout", shown)
+    program.run("--run", "terminal")
+    said = shown.getvalue()
+    assert said.count("running: Step 1") == 5 and "Asking 3 of" in said
+    for line in said.split(
+        "\n"
+    ):  # no line is longer than a terminal, and nothing is left behind what replaces it
+        parts = line.split("\r")
+        assert all(len(part) == 79 for part in parts[:-1])
 
 
 @pytest.mark.parametrize("at", ["POST /files", "POST /fine_tuning/jobs"])
@@ -551,44 +591,163 @@ def table(said: str) -> dict[str, list[str]]:
     return {line[:18].strip(): line[18:].split() for line in lines if line.endswith("%")}
 
 
-def test_all_answers_are_counted_beside_rivals_that_need_no_training(program):
+def a_model_that_knows_the_half_of_it(request):
+    """The tuned model knows every second answer, and so does the base model if it reads examples first."""
+    sent = json.loads(request.content)
+    place = [row["messages"][0] for row in HELD_OUT].index(sent["messages"][-1])
+    knows = sent["model"] == "ft:small" or len(sent["messages"]) == 7
+    right = knows and place % 2 == 0
+    return answer_of("m", HELD_OUT[place]["messages"][1]["content"].strip() if right else "No.\nBye")
+
+
+def test_all_answers_are_counted_next_to_rivals_that_need_no_training(program):
     """The tuned model knows the half of it, the base model nothing. Spaces at the ends do not count."""
     program.write(TRAINED)
     program.write(HELD_OUT, "held.jsonl")
-
-    def answer(request):
-        sent = json.loads(request.content)
-        place = [row["messages"][0] for row in HELD_OUT].index(sent["messages"][-1])
-        right = sent["model"] == "ft:small" and place % 2 == 0
-        return answer_of("m", HELD_OUT[place]["messages"][1]["content"].strip() if right else "No.\nBye")
-
-    program.service.wrong["POST /chat/completions"] = answer
-    ended, said = program.run("--held-out", "held.jsonl")
-    assert ended and "\nOf 8 questions          base  majority   nearest     tuned\n" in said
-    assert table(said) == {
-        "equal": ["0%", "0%", "75%", "50%"],
-        "same last line": ["12%", "12%", "88%", "50%"],
-    }
-    assert said.count("  tuned is not better than: nearest\n") == 2
-    assert "a share may be 35 points off" in said and said.count("  wanted: ") == 5
-    assert program.service.calls.count("POST /chat/completions") == 16
+    program.service.wrong["POST /chat/completions"] = a_model_that_knows_the_half_of_it
+    ended, said = program.run("--test", "held.jsonl", "--validation", "none", "--check", "last_line")
+    assert ended and "\nOf 8 questions          base  few_shot  majority   nearest     tuned\n" in said
+    assert table(said) == {"last_line": ["12%", "50%", "12%", "88%", "50%"]}
+    assert "  tuned against few_shot: no difference seen (ahead on 0, behind on 0, p 1)\n" in said
+    assert "  tuned against base: no difference seen (ahead on 3, behind on 0, p 0.25)\n" in said
+    assert "at least 6 answers more, here 75 points" in said and said.count("  wanted: ") == 5
+    assert program.service.calls.count("POST /chat/completions") == 24
     assert said.endswith("\nThe tuned model: ft:small\nThe job: ftjob-1\n")
+    (saved,) = (program.folder / "my").iterdir()
+    found = json.loads(saved.read_text(encoding="utf-8"))
+    assert found | {"rows": 0} == {
+        "file": "train.jsonl",
+        "model": "small",
+        "tuned": "ft:small",
+        "job": "ftjob-1",
+        "rows": 0,
+    }
+    assert found["rows"][0] == {
+        "question": [{"role": "user", "content": "A lounge, please?"}],
+        "wanted": " Gate 0. ",
+        "answers": {
+            "base": "No.\nBye",
+            "few_shot": "Gate 0.",
+            "majority": "Not for that, My.\nBye",
+            "nearest": "Gate 0.",
+            "tuned": "Gate 0.",
+        },
+        "passed": {
+            "last_line": {"base": False, "few_shot": True, "majority": False, "nearest": True, "tuned": True}
+        },
+    }
+
+
+def test_results_go_where_they_are_asked_to(program):
+    program.write(rows(11))
+    assert program.run("--save", "here/and there")[0]
+    (saved,) = (program.folder / "here" / "and there").iterdir()
+    assert json.loads(saved.read_text(encoding="utf-8"))["rows"] == []
+
+
+def test_the_exact_test_is_that_of_the_course(capsys):
+    """Same p as helpers.evaluate.compare, for all ways in which 12 questions can come out."""
+    starter = starting.load()
+    for ahead in range(13):
+        for behind in range(13 - ahead):
+            tuned = ["x"] * ahead + [""] * (12 - ahead)
+            base = [""] * ahead + ["x"] * behind + [""] * (12 - ahead - behind)
+            starter.count({"base": base, "tuned": tuned}, ["x"] * 12, {"equal": starter.equal})
+            said = capsys.readouterr().out
+            found = evaluate.compare(*(as_table(one) for one in (base, tuned)), "equal")
+            assert f"ahead on {ahead}, behind on {behind}, p {found.p:.2g})" in said
+            assert ("no difference seen" in said) == (found.p >= 0.05)
+            assert ("tuned is better" in said) == (found.p < 0.05 and ahead > behind)
+
+
+def as_table(answers: list[str]) -> pandas.DataFrame:
+    return evaluate.evaluate(
+        _in_turn(answers),
+        [{"id": n, "question": "?"} for n in range(len(answers))],
+        {"equal": lambda answer, _: answer == "x"},
+    )
+
+
+def _in_turn(answers: list[str]):
+    left = iter(answers)
+    return lambda _: next(left)
+
+
+JSON_ROWS = [{"a": 1, "b": [2]}, {"a": 2, "b": []}, {"a": 3, "b": [1]}]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (["Bike", "Brakes"], ["equal"]),
+        (["Bike\n", "Two\nlines", "Brakes"], ["equal"]),
+        (["Some text.\nDesk: A", "More.\nDesk: B", "One line"], ["last_line"]),
+        ([json.dumps(row) for row in JSON_ROWS], ["json_keys", "equal"]),
+        ([json.dumps(row, indent=1) for row in JSON_ROWS], ["json_keys", "equal"]),
+        (["[1]", "5"], ["equal"]),
+    ],
+)
+def test_the_check_fits_the_answers_as_in_the_notebook(wanted, names):
+    assert list(starting.load().checks_for(None, wanted)) == names
+    assert list(evaluate.fitting(wanted)[0]) == names
+
+
+ANSWERS = [
+    ("Gate 7", " Gate 7\n"),
+    ("gate 7.", "Gate 7"),
+    ("It is gate 7, sir", "Gate 7"),
+    ("It is gate 77", "gate 7"),
+    ("", "Gate 7"),
+    ("a\n\nDesk: A \n", "b\nDesk: A"),
+    ("Desk: A\nb", "b\nDesk: A"),
+    ('{"b": 2, "a": 1}', '{"a": 1, "b": 2}'),
+    ('{"b": 3, "a": 1}', '{"a": 1, "b": 2}'),
+    ('{"a": 1}', '{"a": 1, "b": 2}'),
+    ('```{"a": 1}```', '{"a": 1}'),
+    ("[1]", '{"a": 1}'),
+    ("{}", "{}"),
+    ("null", '{"a": 1}'),
+    ("[" * 100_000, '{"a": 1}'),
+    ("It costs 30 yuan", "You pay 30 yuan."),
+    ("It costs 300 yuan", "You pay 30 yuan."),
+]
+
+
+@pytest.mark.parametrize("name", ["equal", "contains", "json_keys", "last_line", r"regex:\d+ yuan"])
+def test_checks_say_what_those_of_the_course_say(name):
+    ours = starting.load().checks_for(name, [])[name]
+    theirs = evaluate.regex(name.removeprefix("regex:")) if ":" in name else getattr(evaluate, name)
+    for answer, wanted in ANSWERS:
+        said = theirs(answer, {"wanted": wanted})
+        assert said is None or ours(answer, wanted) == said, (answer, wanted)
+
+
+@pytest.mark.parametrize("name", ["no_such_check", "regex:(", "regex"])
+def test_a_check_that_is_none(name, program):
+    ended, said = program.run("--check", name)
+    assert not ended and "--check" in said and program.service.calls == []
 
 
 def test_at_most_forty_questions_are_asked(program):
     program.write(TRAINED)
     program.write(HELD_OUT * 6, "held.jsonl")
-    ended, said = program.run("--held-out", "held.jsonl")
+    ended, said = program.run("--test", "held.jsonl")
     assert ended and "\nOf 40 questions" in said
-    assert program.service.calls.count("POST /chat/completions") == 80
-    assert "  tuned is not better than: base, majority, nearest\n" in said
+    assert program.service.calls.count("POST /chat/completions") == 120
+    assert "tuned against nearest: worse" in said
 
 
 def test_without_an_example_to_copy_there_are_no_rivals(program):
     program.write([{"messages": [{"role": "user", "content": f"{n}?"}, CALL]} for n in range(12)])
     program.write(HELD_OUT, "held.jsonl")
-    ended, said = program.run("--held-out", "held.jsonl")
+    ended, said = program.run("--test", "held.jsonl")
     assert ended and "\nOf 8 questions          base     tuned\n" in said
+
+
+def test_few_questions_are_called_few(program):
+    program.write(HELD_OUT[:5], "held.jsonl")
+    ended, said = program.run("--test", "held.jsonl")
+    assert ended and "that takes at least 6 questions" in said
 
 
 def test_rivals_are_no_weak_ones():
@@ -597,7 +756,7 @@ def test_rivals_are_no_weak_ones():
     examples = [json.loads(line)["messages"] for line in AIRPORT.read_text(encoding="utf-8").splitlines()]
     asked = [[{"content": row["question"]}, {}] for row in recount.ROWS.values() if row["kind"] in TEST]
     wanted = [row for row in recount.ROWS.values() if row["kind"] in TEST]
-    found = starter.rivals(examples, asked)
+    found, shots = starter.rivals(examples, asked)
     right = {name: sum(map(recount.desk, answers, wanted)) for name, answers in found.items()}
 
     def words(text: str) -> set[str]:
@@ -610,8 +769,115 @@ def test_rivals_are_no_weak_ones():
     by_words = sum(recount.desk(words_in_common(row["question"]), row) for row in wanted)
     assert right["nearest"] > 1.3 * by_words > right["majority"] > 0
     assert len(set(found["majority"])) == 1
+    assert [one[-1]["content"] for one in shots] == found["nearest"] and {len(one) for one in shots} == {6}
     both = zip([*asked, *asked][::-1], [*found["nearest"], *found["nearest"]][::-1], strict=True)
-    assert starter.rivals(examples, [one for one, _ in both])["nearest"] == [*found["nearest"] * 2][::-1]
+    assert starter.rivals(examples, [one for one, _ in both])[0]["nearest"] == [*found["nearest"] * 2][::-1]
+
+
+def questions_of(content: bytes) -> set[str]:
+    return {json.loads(line)["messages"][-2]["content"] for line in content.splitlines()}
+
+
+def test_rows_are_held_back_to_validate_and_to_test(program):
+    """The same ones each time; a question is never on two sides; small files are trained on whole."""
+    program.write(rows(100))
+    contents = []
+    program.service.wrong["POST /files"] = lambda r: contents.append(r.content) or program.service.right(r)
+    ended, said = program.run()
+    assert ended and (program.service.files[1]["filename"]).endswith("-valid.jsonl")
+    held, tested = map(int, re.search(r"(\d+) held back to validate, (\d+) to test", said).groups())
+    assert 4 <= held <= 16 and 12 <= tested <= 30
+    train, valid = (
+        {f"{n}" for n in range(100) if f"bed {n}?".encode() in one.replace(b"water bed", b"bed")}
+        for one in contents
+    )
+    assert len(train) == 100 - held - tested and len(valid) == held and not train & valid
+    assert program.run("--epochs", "2")[0] and len(program.service.files) == 4
+    assert contents[2].count(b"bed") == contents[0].count(b"bed")
+    program.write(rows(11))
+    ended, said = program.run()
+    assert ended and "too few examples to hold any back" in said and "11 examples to train on" in said
+
+
+def test_a_validation_file_of_ones_own_or_none(program):
+    program.write(rows(100))
+    program.write(rows(3), "valid.jsonl")
+    sent = []
+    program.service.wrong["POST /fine_tuning/jobs"] = lambda r: (
+        sent.append(json.loads(r.content)) or program.service.right(r)
+    )
+    ended, said = program.run("--validation", "valid.jsonl", "--test", "valid.jsonl")
+    assert ended and "100 examples to train on" in said and "3 held back to validate, 3 to test" in said
+    ended, said = program.run("--validation", "none")
+    assert ended and "\n0 held back to validate" in said
+    assert [one.get("validation_file") for one in sent] == ["file-2", None]
+
+
+# What the starter's own check sees, of all that helpers.dataset knows. It is never stricter.
+KNOWN_ERRORS = {
+    "not_utf8",
+    "not_json",
+    "json_array",
+    "object_over_lines",
+    "typographic_quotes",
+    "not_object",
+    "no_messages",
+    "empty_messages",
+    "message_not_object",
+    "missing_role",
+    "unknown_role",
+    "no_assistant",
+    "missing_content",
+    "content_type",
+    "prompt_completion",
+    "mixed_formats",
+    "too_few_rows",
+}
+KNOWN_WARNINGS = {
+    "empty_content": "is empty",
+    "ends_on_user_turn": "the last",
+    "system_prompts": "not the system",
+}
+OF_OTHER_METHODS = {"dpo_outputs", "dpo_turns", "dpo_key_spelling", "dpo_identical", "wrong_method"}
+PLANTED = [code for code in planted.PLANTS if code not in planted.NOT_AS_FILES | OF_OTHER_METHODS]
+
+
+@pytest.mark.parametrize("code", PLANTED)
+def test_its_verdict_is_that_of_the_checker(code, program):
+    """Errors end it, warnings are said with their line, and where the checker sees no error it goes on."""
+    (program.folder / "train.jsonl").write_bytes(planted.plant(code))
+    report = dataset.check(program.folder / "train.jsonl")
+    ended, said = program.run()
+    assert ended == (code not in KNOWN_ERRORS), said
+    assert ended or report.errors
+    for warning, words in KNOWN_WARNINGS.items():
+        lines = [problem.line for problem in report.problems if problem.code == warning]
+        assert all(f"line {line}: " in said for line in lines)
+        assert (words in said) == bool(lines), said
+
+
+def test_all_that_is_wrong_with_a_messy_file(program):
+    """Friction of a reader: an empty answer was an error here and a warning in the notebook. Both train it."""
+    messy = rows(14)
+    messy[3]["messages"][-1]["content"] = " "
+    del messy[0]["messages"][0]
+    program.write(messy)
+    ended, said = program.run("--ask", "May I?")
+    assert ended and "line 4: message 3 (assistant) is empty" in said
+    assert "line 1: not the system prompt of the others" in said and "(2 in all)" in said
+    report = dataset.check(program.folder / "train.jsonl")
+    assert report.errors == 0 and {"empty_content", "system_prompts"} <= report.totals.keys()
+    assert program.service.jobs
+
+
+def test_the_question_is_asked_with_the_system_prompt_of_most_rows(program):
+    program.write([asked_and_answered("Odd?", "Yes."), *rows(12)])
+    sent = []
+    program.service.wrong["POST /chat/completions"] = lambda r: (
+        sent.append(json.loads(r.content)["messages"]) or program.service.right(r)
+    )
+    assert program.run("--ask", "May I?")[0]
+    assert sent[-1] == [rows(1)[0]["messages"][0], {"role": "user", "content": "May I?"}]
 
 
 CALL = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]}
@@ -637,14 +903,18 @@ def test_rows_that_cannot_be_asked(kind, given, program):
     ended, said = program.run(*["--held-out", "held.jsonl"] * given)
     assert ended
     assert ("3 can be asked afterwards" in said) == given
-    asked = program.service.calls.count("POST /chat/completions") // 2
-    assert asked == said.count("wanted: Water bed") == (3 if given else 5)
+    asked = said.count("wanted: Water bed")
+    if given:
+        assert (asked, program.service.calls.count("POST /chat/completions")) == (3, 9)
+    else:
+        tested = int(re.search(r"(\d+) to test", said)[1])
+        assert asked == 5 and program.service.calls.count("POST /chat/completions") == 3 * tested
 
 
 def test_a_wanted_answer_that_is_a_call_is_not_compared(program):
     program.write([{"messages": [{"role": "user", "content": f"{n}?"}, CALL]} for n in range(40)])
     ended, said = program.run()
-    assert ended and "40 examples to train on" in said and "0 can be asked afterwards" in said
+    assert ended and "40 examples to train on" in said and "0 to test" in said
     assert "POST /chat/completions" not in program.service.calls
 
 
@@ -689,7 +959,7 @@ def test_a_home_that_cannot_be_written(program, monkeypatch):
     (program.folder / "a file").touch()
     monkeypatch.setenv("HOME", str(program.folder / "a file"))
     ended, said = program.run()
-    assert not ended and ".starter-orders'\nMend this" in said
+    assert not ended and ".starter-orders'\nCorrect this" in said
     assert program.service.calls == []
 
 

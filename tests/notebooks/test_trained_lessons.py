@@ -1,4 +1,5 @@
-"""Lessons 04 and 05 with the model that is really trained: one line is changed, and every cell still runs.
+"""Lessons 04 and 05 with the model that is really trained: one line is changed, and every cell still runs. The starter
+takes that model by itself.
 
 Lesson 03 names no model, so what the other tests run is the same. Only that nothing fails is looked at, not what the
 model says. The weights are tiny and random; the real ones learn in the soak tier. The files are cut, as lesson 04
@@ -57,3 +58,23 @@ def test_a_lesson_runs_with_the_model_that_is_really_trained(name, tmp_path, mon
     notebook = with_model(name)
     refresh.execute(notebook, with_less_data(tmp_path, count), CELL_SECONDS)
     assert f"ft:{trained.MODEL}:" in printed(notebook) or "this-computer" in printed(notebook)
+
+
+@pytest.mark.slow
+def test_the_starter_takes_the_model_that_is_really_trained_by_itself(tmp_path, monkeypatch):
+    for name, value in {
+        "LOCAL_API_HOME": str(tmp_path / "state"),
+        "COURSE_MY": str(tmp_path / "my"),
+        "COURSE_MODEL": "",
+        "LOCAL_API_WEIGHTS": str(tiny_model.shared()),
+        "OMP_NUM_THREADS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    folder = with_less_data(tmp_path, 20)
+    notebook = refresh.read(refresh.NOTEBOOKS / "starter.ipynb")
+    (settings,) = [cell for cell in refresh.code_cells(notebook) if "FILE = mine.path" in cell.source]
+    settings.source += '\nFILE, EPOCHS = "../data/airport/train.jsonl", 1'
+    refresh.execute(notebook, folder, CELL_SECONDS)
+    assert f"tuned model: ft:{trained.MODEL}:" in printed(notebook)
+    (saved,) = (tmp_path / "my" / "starter").glob("results-*.json")
+    assert trained.MODEL in saved.read_text(encoding="utf-8")
