@@ -9,6 +9,7 @@ that fails is left as it was. If nothing changes but random ids and times, the o
 
 import argparse
 import hashlib
+import html
 import json
 import os
 import re
@@ -209,6 +210,16 @@ def said(notebook: NotebookNode, words: str) -> str:
     """What the one code cell with these words in its source shows, as text. ValueError if there is not one."""
     (cell,) = [cell for cell in code_cells(notebook) if words in cell.source]
     return _outputs(cell, "text/plain")
+
+
+def rows(table: str) -> list[list[str]]:
+    """The texts of an HTML table, row by row. Where the row numbers are not shown, "" stands in their place."""
+    found = [
+        re.findall(r"<(t[hd])[^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    ]
+    is_hidden = "th" not in {kind for kind, _ in found[-1]}
+    return [[""] * is_hidden + [html.unescape(text).strip() for _, text in row] for row in found]
 
 
 def _outputs(cell: NotebookNode, kind: str) -> str:

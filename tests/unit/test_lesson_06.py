@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import tomllib
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,36 +42,11 @@ def text_of(cell_words: str) -> str:
     return " ".join(cell.source.split())
 
 
-class Cells(HTMLParser):
-    """The cells of an HTML table, row by row; those of the head are its first row."""
-
-    def __init__(self):
-        super().__init__()
-        self.rows, self.cell = [], None
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.cell = ""
-
-    def handle_data(self, data):
-        if self.cell is not None:
-            self.cell += data
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self.rows[-1].append(self.cell.strip())
-            self.cell = None
-
-
 def table(beginning: str) -> list[dict[str, str]]:
     """The table that a cell shows, a dict a row; "" is the key of the index."""
     (cell,) = [cell for cell in CELLS if beginning in cell.source]
     (source,) = [out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {})]
-    parser = Cells()
-    parser.feed(source)
-    head, *rows = parser.rows
+    head, *rows = refresh.rows(source)
     if len(rows[0]) > 1 and not any(rows[0][1:]):
         rows = rows[1:]  # the name of the index stands in a row of its own
     return [{"": row[0]} | dict(zip(head[1:], row[1:], strict=True)) for row in rows]

@@ -4,7 +4,6 @@ The rivals, the checks and the statistics are written again here, without helper
 """
 
 import csv
-import html
 import json
 import math
 import re
@@ -48,11 +47,7 @@ def output(*words: str) -> str:
 
 def table(*words: str) -> list[list[str]]:
     """The body of a DataFrame that a cell shows, cell by cell, the index first."""
-    body = output(*words).partition("<tbody>")[2]
-    return [
-        [html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
-        for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
-    ]
+    return refresh.rows(output(*words).partition("<tbody>")[2])
 
 
 def text() -> str:

@@ -1,7 +1,6 @@
 """Lesson 09: its figures and verdicts, counted again from the recorded answers without helpers.evaluate."""
 
 import ast
-import html
 import re
 from math import exp, sqrt
 from statistics import mean
@@ -41,9 +40,7 @@ def said(words: str) -> str:
 
 def table(words: str) -> list[list[str]]:
     """The rows of the table that the code cell with these words shows, as texts, names first."""
-    body = refresh.shown(NOTEBOOK, words).partition("<tbody>")[2]
-    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
-    return [[html.unescape(one) for one in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
+    return refresh.rows(refresh.shown(NOTEBOOK, words).partition("<tbody>")[2])
 
 
 # --- counted again -----------------------------------------------------------------------------------------

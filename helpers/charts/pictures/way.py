@@ -80,10 +80,8 @@ def _called(station: Station) -> str:
 
 def _alt(marked: Station) -> str:
     main, around, again = (
-        ", ".join(f"{' '.join(station.heads())} ({station.what})" for station in stations)
+        ", ".join(" ".join(station.heads()) for station in stations)
         for stations in (MAIN, STATIONS[7:10], STATIONS[10:])
     )
-    return (
-        f"You are here: {_called(marked)}. The way from file to answer: {main}. 00 goes from 02 to 05, once. "
-        f"Around it: {around}. The same again: {again}."
-    )
+    here = _called(marked) + (f" ({marked.what})" if marked.what else "")
+    return f"You are here: {here}. From file to answer: {main}. Around it: {around}. The same again: {again}."
