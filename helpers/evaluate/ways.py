@@ -49,7 +49,7 @@ def ask_all(ways: Sequence[str], rows: Sequence[dict], checks: Mapping = APART) 
 def every_size(
     way: str, sizes: Sequence[int], rows: Sequence[dict], checks: Mapping = APART, whole: int = 112
 ) -> dict[int, list]:
-    """The same for one way, recorded after training on so many rows: rows -> tables. ``whole``: the rows of the file."""
+    """The same for one way, recorded after training on so many rows: rows -> tables. ``whole``: those of the file."""
     return {
         size: [
             evaluate(recorded(way, run), rows, checks) for run in runs(way, size if size < whole else None)
@@ -87,9 +87,7 @@ def side_by_side(tables: Mapping[str, pandas.DataFrame], ids: Sequence) -> panda
 # --- compare -----------------------------------------------------------------------------------------------
 
 
-def strongest(
-    tables: Asked, groups: Sequence[Sequence[str]], checks: Sequence[str]
-) -> list[tuple[str, str]]:
+def strongest(tables: Asked, groups: Sequence[Sequence[str]], checks: Sequence[str]) -> list[tuple[str, str]]:
     """In each check the way with the highest share of each group, as (way, check); of equal ones the first."""
     board = shares(tables)
     return [(board.loc[list(group), check].idxmax(), check) for check in checks for group in groups]

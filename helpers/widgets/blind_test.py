@@ -105,7 +105,9 @@ class BlindTest(VBox):
 
 def _revealed(told: Sequence[tuple[str, str, str, str]]) -> str:
     """Which was which, a row a question."""
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Question", "Left was", "Right was", "Your vote"))
+    heads = "".join(
+        f'<th scope="col">{head}</th>' for head in ("Question", "Left was", "Right was", "Your vote")
+    )
     rows = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in told
     )
