@@ -60,7 +60,7 @@ def size_curve(points: pandas.DataFrame, title: str, checks: Sequence[str]) -> C
     means = points.groupby("rows")[list(checks)].mean()
     figure = new_figure()
     axes = axes_of(figure, title, "Training rows", "Share of questions, %")
-    strokes = (("-", "o"), ("--", "s"), (":", "D"))
+    strokes = (("-", "o"), ("--", "s"), (":", "D"), ("-.", "^"))
     for check, (stroke, marker) in zip(checks, strokes, strict=False):
         axes.plot(means.index, 100 * means[check], color=TUNED, linestyle=stroke, linewidth=2)
         axes.plot(points["rows"], 100 * points[check], marker, color=TUNED, markersize=5, alpha=0.6)

@@ -7,7 +7,9 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
     versus     a recorded way next to every rival
-    own        a file of the reader's own
+    ways       several ways at once
+    tickets    the tickets of lesson 06       own        a file of the reader's own
+    held_out   a test file as questions for a model
 """
 
 from .checks import (
@@ -38,16 +40,31 @@ from .counting import (
     size_chart,
     summary,
 )
+from .held_out import held_out
 from .own import against_all, as_results, askable, sees, untrained
-from .people import Agreement, agreement, preference, printable
-from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed
+from .people import Agreement, agreement, preference, printable, write_sheet
+from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed, written
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
+from .tickets import TICKET_CHECKS, ticket_answers, tickets
 from .versus import against
+from .ways import (
+    APART,
+    ask_all,
+    compare_with,
+    every_size,
+    growth,
+    no_desk_line,
+    shares,
+    side_by_side,
+    strongest,
+)
 
 __all__ = [
+    "APART",
     "CHECKS",
     "DATA",
     "DESKS",
+    "TICKET_CHECKS",
     "Agreement",
     "Answering",
     "Comparison",
@@ -55,6 +72,7 @@ __all__ = [
     "against_all",
     "agreement",
     "as_results",
+    "ask_all",
     "askable",
     "bars",
     "by_meaning",
@@ -62,15 +80,19 @@ __all__ = [
     "by_words",
     "chart",
     "compare",
+    "compare_with",
     "comparisons",
     "contains",
     "desk",
     "equal",
     "evaluate",
     "every_run",
+    "every_size",
     "fact",
     "fitting",
     "form",
+    "growth",
+    "held_out",
     "holm",
     "interval",
     "json_keys",
@@ -81,6 +103,7 @@ __all__ = [
     "nearest_rule",
     "nearest_turns",
     "next_to_rules",
+    "no_desk_line",
     "no_rule",
     "preference",
     "printable",
@@ -95,7 +118,14 @@ __all__ = [
     "same_answers",
     "sealed",
     "sees",
+    "shares",
+    "side_by_side",
     "size_chart",
+    "strongest",
     "summary",
+    "ticket_answers",
+    "tickets",
     "untrained",
+    "write_sheet",
+    "written",
 ]

@@ -2,9 +2,11 @@
 
 import html
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas
 
+from .. import mine
 from .counting import interval
 
 
@@ -74,6 +76,21 @@ def agreement(first: pandas.Series, second: pandas.Series) -> Agreement:
     by_chance = float(next(used).mul(next(used), fill_value=0).sum())
     ends = interval(int(same.sum()), len(words))
     return Agreement(len(words), int(same.sum()), *ends, by_chance, list(words.index[~same]))
+
+
+def write_sheet(table: pandas.DataFrame, title: str, folder: Path | None = None) -> pandas.DataFrame:
+    """Writes questions and answers of a table of ``evaluate`` for raters: sheet.csv, and sheet.html to print.
+
+    They go into ``my/`` (or ``folder``), with empty columns "right" and "note", and no word on who answered. A
+    sheet.csv that is there is kept: somebody may have filled it in. Returns the empty sheet.
+    """
+    sheet = table[["question", "answer"]].assign(right="", note="")
+    folder = folder or mine.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "sheet.csv").exists():
+        sheet.to_csv(folder / "sheet.csv", encoding="utf-8-sig")
+    (folder / "sheet.html").write_text(printable(sheet, title), encoding="utf-8")
+    return sheet
 
 
 def printable(sheet: pandas.DataFrame, title: str) -> str:

@@ -54,6 +54,13 @@ def recorded(way: str, run: str | None = None) -> Answering:
     return lambda question: answers[question]
 
 
+def written() -> Answering:
+    """An answering function that reads what a person wrote: the answers of the airport's validation file."""
+    text = (DATA / "airport" / "valid.jsonl").read_text(encoding="utf-8")
+    chats = [json.loads(line)["messages"] for line in text.splitlines()]
+    return {chat[-2]["content"]: chat[-1]["content"] for chat in chats}.__getitem__
+
+
 def runs(way: str, rows: int | None = None) -> list[str]:
     """The training runs of a way, one a seed: those on all rows, or on ``rows`` of them; ["base"] if untrained."""
     found = list(dict.fromkeys(row["run"] for row in _answers() if row["way"] == way))

@@ -105,6 +105,18 @@ class Ballot:
         """The votes as a sentence, with the interval."""
         return evaluate.preference(*self.counts(), self.names)
 
+    def told(self) -> list[tuple[str, str, str, str]]:
+        """What was hidden, for each pair with a vote: (question, name on the left, on the right, name voted for).
+
+        The last is "no difference" where neither was better.
+        """
+        found = []
+        for pair in self.pairs:
+            if choice := self.votes.get(pair.id):
+                left, right = (self.names[way] for way in self.sides(pair))
+                found.append((pair.question, left, right, {LEFT: left, RIGHT: right}.get(choice, SAME)))
+        return found
+
     # --- the file ------------------------------------------------------------------------------------------
 
     def _load(self) -> None:

@@ -18,6 +18,8 @@ STYLE = style(
     """.NAME .answers { display: flex; flex-wrap: wrap; gap: 12px; }
 .NAME .answers > div { flex: 1 1 16em; border: 1px solid currentColor; border-radius: 3px; padding: 4px 8px; }
 .NAME .answers p { white-space: pre-wrap; }
+.NAME caption { text-align: left; font-weight: bold; }
+.NAME th, .NAME td { text-align: left; vertical-align: top; padding: 2px 10px 2px 0; }
 .NAME .jupyter-button { width: auto; }
 .NAME p[role=alert] { border-left: 4px solid #d55e00; padding-left: 8px; }
 """,
@@ -92,12 +94,24 @@ class BlindTest(VBox):
             result = html.escape(self.ballot.result())
             return (
                 f"{before}<p>All {asked} questions have a vote.</p><p><strong>Result: {result}</strong></p>"
+                f"{_revealed(self.ballot.told())}"
             )
         left, right = (pair.answers[way] for way in self.ballot.sides(pair))
         return (
             f"{before}<p><strong>Question {voted + 1} of {asked}: {html.escape(pair.question)}</strong></p>"
             f'<div class="answers">{_answer("Left", left)}{_answer("Right", right)}</div>'
         )
+
+
+def _revealed(told: Sequence[tuple[str, str, str, str]]) -> str:
+    """Which was which, a row a question."""
+    heads = "".join(
+        f'<th scope="col">{head}</th>' for head in ("Question", "Left was", "Right was", "Your vote")
+    )
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in told
+    )
+    return f"<table><caption>Which was which</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _answer(side: str, text: str) -> str:

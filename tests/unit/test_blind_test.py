@@ -175,3 +175,19 @@ def test_a_notice_is_an_alert(widget, tmp_path):
     widget.ballot.file.write_text("{")
     again = widgets.blind_test(table("base"), table("<tuned>"), names=NAMES, folder=tmp_path / "my")
     assert 'role="alert"' in again.children[3].value and "is damaged" in again.children[3].value
+
+
+def test_at_the_end_it_shows_which_was_which(tmp_path):
+    widget = widgets.blind_test(table("base"), table("tuned"), names=NAMES, folder=tmp_path, seed=1)
+    expected = []
+    while pair := widget.ballot.next():
+        assert "Which was which" not in widget._shown.value
+        left, right = (NAMES[way] for way in widget.ballot.sides(pair))
+        choice = (ballot.LEFT, ballot.SAME, ballot.RIGHT)[len(expected) % 3]
+        widget._vote(choice)
+        expected.append(
+            (pair.question, left, right, {ballot.LEFT: left, ballot.RIGHT: right}.get(choice, ballot.SAME))
+        )
+    assert widget.ballot.told() == expected
+    shown = widget._shown.value
+    assert shown.index("Result: ") < shown.index("Which was which") and shown.count("<tr>") == 1 + len(ROWS)
