@@ -7,6 +7,7 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
     versus     a recorded way next to every rival
+    ways       every way next to the others, their answers to one question
 """
 
 from .checks import CHECKS, DATA, DESKS, desk, fact, form, no_rule, right
@@ -26,6 +27,7 @@ from .people import Agreement, agreement, preference, printable
 from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
 from .versus import against
+from .ways import answers_to, compare_ways, passed, results, said, ways
 
 __all__ = [
     "CHECKS",
@@ -36,12 +38,14 @@ __all__ = [
     "Comparison",
     "against",
     "agreement",
+    "answers_to",
     "bars",
     "by_meaning",
     "by_question",
     "by_words",
     "chart",
     "compare",
+    "compare_ways",
     "comparisons",
     "desk",
     "evaluate",
@@ -57,17 +61,21 @@ __all__ = [
     "nearest_turns",
     "next_to_rules",
     "no_rule",
+    "passed",
     "preference",
     "printable",
     "prompts",
     "questions",
     "recorded",
+    "results",
     "right",
     "rows_needed",
     "rules",
     "runs",
+    "said",
     "same_answers",
     "sealed",
     "size_chart",
     "summary",
+    "ways",
 ]

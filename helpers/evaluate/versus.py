@@ -1,14 +1,11 @@
 """A recorded way against everything that needs no training, on the 120 questions for practice."""
 
-import json
-
 import pandas
 
-from .checks import DATA
 from .comparing import Comparison, Tables, compare
 from .counting import evaluate
-from .record import PRACTICE, every_run, questions, rules
-from .rivals import majority, nearest_example, nearest_rule
+from .record import PRACTICE, every_run, questions
+from .ways import without_a_model
 
 RIVALS = {  # those with a model first
     "base": "untrained model, asked as the tuned one",
@@ -57,13 +54,8 @@ def comparisons_with(way: str, rival: str) -> dict[str, Comparison]:
 
 def answers_of(rival: str, rows: list[dict]) -> Tables:
     """What ``evaluate`` finds in the answers of a rival, without a model or recorded."""
-    if rival == "nearest_rule":
-        return evaluate(nearest_rule(rules()), rows)
-    if rival in ("majority", "nearest_example"):
-        path = DATA / "airport" / "train.jsonl"
-        examples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return evaluate((majority if rival == "majority" else nearest_example)(examples), rows)
-    return every_run(rival, rows)
+    without = without_a_model()
+    return evaluate(without[rival], rows) if rival in without else every_run(rival, rows)
 
 
 def cell(one: Comparison) -> str:

@@ -15,7 +15,7 @@ CASES = tomllib.loads((room.DATA / "decision_cases.toml").read_text(encoding="ut
 NAMES = [case["name"] for case in CASES]
 AIRPORT = next(case["answers"] for case in CASES if case["name"] == "The airport")
 WITHOUT_TRAINING = {"write plain code", "search, no model", "whole book in the prompt"}
-ANSWERS = {"do not build it", "prepare first", "mend the prompt", "keep the prompt"} | WITHOUT_TRAINING
+ANSWERS = {"do not build it", "prepare first", "improve the prompt", "keep the prompt"} | WITHOUT_TRAINING
 ANSWERS |= {"retrieve", "tune", "tune and retrieve"}
 
 
