@@ -175,9 +175,7 @@ class RulesTable:
         return f"Open the {len(self.rules)} rules. The first that fits decides."
 
     def __repr__(self) -> str:
-        return "\n".join(
-            f"{rule.number}. {'; '.join(_asked(rule))} -> {rule.answer}" for rule in self.rules
-        )
+        return "\n".join(f"{rule.number}. {'; '.join(_asked(rule))} -> {rule.answer}" for rule in self.rules)
 
     def _repr_html_(self) -> str:
         heads = "".join(

@@ -16,9 +16,9 @@ from .record import PRACTICE, every_run, questions, recorded, rules, runs
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule
 
 WAYS = {  # those that cheat last
-    "nearest_rule": "no model: a search prints the first rule that it finds",
-    "nearest_rule_by_words": "no model: the same, found by shared words (BM25)",
-    "nearest_rule_by_both": "no model: the same, both searches merged",
+    "nearest_rule": "no model: a search by meaning prints the first rule",
+    "nearest_rule_by_words": "no model: a search by shared words (BM25) prints it",
+    "nearest_rule_by_both": "no model: both searches merged",
     "nearest_example": "no model: the answer of the most similar training example",
     "majority": "no model: always the same training answer",
     "few_shot": "untrained model: house style, three answered questions",
@@ -27,7 +27,7 @@ WAYS = {  # those that cheat last
     "few_shot_retrieval": "untrained model: house style, three answered questions with rules, four found rules",
     "book": "untrained model: house style, all rules",
     "tuned": "trained on 112 examples; asked the question alone",
-    "tuned_retrieval": "the same model; asked with four found rules",
+    "tuned_retrieval": "trained on 112 examples; asked with four found rules",
     "rules_tuned_retrieval": "trained on 140 examples with rules; asked with four found rules",
     "rule": "cheats: untrained model, gets the right rule",
     "tuned_rule": "cheats: the tuned model gets the right rule",
@@ -95,7 +95,7 @@ def passed(*kinds: str) -> pandas.DataFrame:
 
 
 def compare_ways(before: str, after: str, check: str) -> Comparison:
-    """Two ways compared in one check, all runs of both: what ``compare`` finds. "all" is form, desk and fact at once."""
+    """What ``compare`` finds for two ways in one check, all runs of both. "all" is form, desk and fact at once."""
     return compare(results(before), results(after), check, (before, after))
 
 
@@ -150,9 +150,7 @@ def _answering(way: str, every: bool) -> dict[str, Answering]:
         return {way: without_a_model()[way]}
     if not every or len(runs(way)) == 1:
         return {way: recorded(way)}
-    return {
-        f"{way}, training {number}": recorded(way, run) for number, run in enumerate(runs(way), start=1)
-    }
+    return {f"{way}, training {number}": recorded(way, run) for number, run in enumerate(runs(way), start=1)}
 
 
 @cache

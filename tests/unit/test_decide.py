@@ -123,6 +123,19 @@ def test_text_and_page_hold_the_reasons():
     assert found._repr_html_() in found.page()
 
 
+def test_the_rules_can_be_read_folded():
+    table = room.rules_table()
+    folded = table._repr_html_()
+    assert folded.startswith(f"<details><summary>Open the {len(room.rules())} rules.")
+    words = html.unescape(re.sub(r"<[^>]+>", "\n", folded))
+    for rule, line in zip(room.rules(), str(table).splitlines(), strict=True):
+        assert line.startswith(f"{rule.number}. ") and line.endswith(f" -> {rule.answer}")
+        for part in (rule.answer, rule.because, *rule.sources):
+            assert part in words
+        for name, options in rule.when.items():
+            assert f"{room.questions()[name].text} {' / '.join(options)}" in words
+
+
 def test_the_page_is_written(my):
     found = decide(AIRPORT)
     said = room.write(found)
