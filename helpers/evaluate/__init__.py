@@ -7,11 +7,23 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
     versus     a recorded way next to every rival
-    ways       several ways at once
+    asked      several ways at once
     tickets    the tickets of lesson 06       own        a file of the reader's own
     held_out   a test file as questions for a model
+    ways       every way next to the others, their answers to one question
 """
 
+from .asked import (
+    APART,
+    ask_all,
+    compare_with,
+    every_size,
+    growth,
+    no_desk_line,
+    shares,
+    side_by_side,
+    strongest,
+)
 from .checks import (
     CHECKS,
     DATA,
@@ -47,17 +59,7 @@ from .record import every_run, next_to_rules, prompts, questions, recorded, rule
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
 from .tickets import TICKET_CHECKS, ticket_answers, tickets
 from .versus import against
-from .ways import (
-    APART,
-    ask_all,
-    compare_with,
-    every_size,
-    growth,
-    no_desk_line,
-    shares,
-    side_by_side,
-    strongest,
-)
+from .ways import answers_to, compare_ways, passed, results, said, ways
 
 __all__ = [
     "APART",
@@ -74,6 +76,7 @@ __all__ = [
     "as_results",
     "ask_all",
     "askable",
+    "answers_to",
     "bars",
     "by_meaning",
     "by_question",
@@ -81,6 +84,7 @@ __all__ = [
     "chart",
     "compare",
     "compare_with",
+    "compare_ways",
     "comparisons",
     "contains",
     "desk",
@@ -105,16 +109,19 @@ __all__ = [
     "next_to_rules",
     "no_desk_line",
     "no_rule",
+    "passed",
     "preference",
     "printable",
     "prompts",
     "questions",
     "recorded",
     "regex",
+    "results",
     "right",
     "rows_needed",
     "rules",
     "runs",
+    "said",
     "same_answers",
     "sealed",
     "sees",
@@ -128,4 +135,5 @@ __all__ = [
     "untrained",
     "write_sheet",
     "written",
+    "ways",
 ]

@@ -335,6 +335,43 @@ def test_prompts_say_who_says_what_and_only_of_ways_that_were_recorded():
         evaluate.prompts("base", "book")
 
 
+def test_a_way_is_the_same_in_all_tables():
+    """Its answers to one question, its shares, its comparison: without a model, and with three trainings."""
+    row = evaluate.questions()[0]
+    for way, trainings in {"nearest_rule": 1, "rules_tuned_retrieval": 3}.items():
+        tables = evaluate.results(way)
+        assert len(tables) == trainings
+        answers = evaluate.answers_to(row, way, every_run=True).iloc[1:]
+        assert answers["answer"].tolist() == [table.loc[row["id"], "answer"] for table in tables]
+        assert answers["fact"].tolist() == [table.loc[row["id"], "fact"] for table in tables]
+        assert len(evaluate.answers_to(row, way)) == 2
+        share = sum(table["form"].mean() for table in tables) / trainings
+        assert evaluate.ways(way).loc[way, "form"] == f"{share:.0%}"
+        assert evaluate.compare_ways("tuned", way, "form").share_after == pytest.approx(share)
+    for table in tables:
+        assert (table["all"] == table[["form", "desk", "fact"]].all(axis=1)).all()
+
+
+def test_who_changes_a_result_changes_his_copy():
+    (mine,) = evaluate.results("nearest_rule")
+    mine["form"] = False
+    assert evaluate.results("nearest_rule")[0]["form"].all()
+
+
+def test_an_unknown_way_is_named():
+    with pytest.raises(ValueError, match="No way 'best'. Known: nearest_rule, "):
+        evaluate.ways("best")
+
+
+def test_what_is_said_is_counted_apart_for_found_and_missed_rules():
+    rows = evaluate.questions()
+    table = evaluate.said("tuned_retrieval", {row["id"]: number < 50 for number, row in enumerate(rows)})
+    assert table["prompt"].tolist() == ["rule found"] * 3 + ["rule missed"] * 3
+    assert table["of"].tolist() == [50] * 3 + [70] * 3
+    facts = [int(one["fact"].iloc[:50].sum()) for one in evaluate.every_run("tuned_retrieval", rows)]
+    assert table.loc[0, "in each training"] == ", ".join(map(str, facts))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
