@@ -8,21 +8,61 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     rivals     what needs no training        record     what the really trained model answered
 """
 
-from .checks import CHECKS, DATA, DESKS, desk, fact, form, no_rule, right
-from .comparing import Comparison, compare, comparisons, holm, rows_needed
-from .counting import Answering, by_question, chart, evaluate, interval, same_answers, size_chart, summary
+from .checks import CHECKS, DATA, DESKS, FACTS_APART, desk, fact, form, makes_up, no_rule, right
+from .comparing import Comparison, apart, compare, comparisons, holm, rows_needed
+from .counting import (
+    Answering,
+    at_once,
+    board,
+    by_epoch,
+    by_question,
+    chart,
+    evaluate,
+    interval,
+    loss_chart,
+    same_answers,
+    size_chart,
+    summary,
+)
 from .people import Agreement, agreement, preference, printable
-from .record import every_run, next_to_rules, questions, recorded, rules, runs, sealed
-from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
+from .record import (
+    WAYS,
+    every_epoch,
+    every_run,
+    losses,
+    next_to_rules,
+    questions,
+    recorded,
+    rules,
+    runs,
+    sealed,
+    side_by_side,
+)
+from .rivals import (
+    by_meaning,
+    by_words,
+    majority,
+    merged,
+    nearest_example,
+    nearest_rule,
+    nearest_turns,
+    without_a_model,
+)
 
 __all__ = [
     "CHECKS",
     "DATA",
     "DESKS",
+    "FACTS_APART",
+    "WAYS",
     "Agreement",
     "Answering",
     "Comparison",
     "agreement",
+    "apart",
+    "at_once",
+    "board",
+    "by_epoch",
     "by_meaning",
     "by_question",
     "by_words",
@@ -31,12 +71,16 @@ __all__ = [
     "comparisons",
     "desk",
     "evaluate",
+    "every_epoch",
     "every_run",
     "fact",
     "form",
     "holm",
     "interval",
+    "loss_chart",
+    "losses",
     "majority",
+    "makes_up",
     "merged",
     "nearest_example",
     "nearest_rule",
@@ -53,6 +97,8 @@ __all__ = [
     "runs",
     "same_answers",
     "sealed",
+    "side_by_side",
     "size_chart",
     "summary",
+    "without_a_model",
 ]

@@ -2,10 +2,12 @@
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 DESKS = (DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
+Check = Callable[[str, dict], bool | None]
 STYLE = tomllib.loads((DATA / "airport" / "house_style.toml").read_text(encoding="utf-8"))
 
 
@@ -43,7 +45,23 @@ def no_rule(answer: str, row: dict) -> bool:
     return "no rule" in answer.lower()
 
 
+def makes_up(answer: str, row: dict) -> bool:
+    """It neither states the facts of its row (a row without facts has none to state) nor says that no rule answers."""
+    return not no_rule(answer, row) and not fact(answer, row)
+
+
+def fact_asked_as(kind: str) -> Check:
+    """``fact`` for the rows of one kind; None for all others."""
+    return lambda answer, row: fact(answer, row) if row["kind"] == kind else None
+
+
 CHECKS = {"form": form, "desk": desk, "fact": fact}
+FACTS_APART = {  # facts of rules that were trained, and of rules that are in no training example
+    "form": form,
+    "desk": desk,
+    "fact, trained": fact_asked_as("paraphrase"),
+    "fact, new": fact_asked_as("new"),
+}
 
 
 def holds(text: str, part: str) -> bool:
