@@ -98,24 +98,26 @@ def compare(
     return Comparison(check, *names, runs, len(means), ahead_before, ahead_after, *shares, low, high, p)
 
 
-def apart(one: Tables, other: Tables, check: str, names: tuple[str, str] = ("one", "other")) -> str:
-    """Compares the shares of two groups of *different* questions, which cannot be paired, as a sentence.
+def apart(
+    one: Tables, other: Tables, check: str, names: tuple[str, str] = ("one", "other")
+) -> pandas.DataFrame:
+    """Compares the shares of two groups of *different* questions, which cannot be paired: a table of one row.
 
     The 95 % interval of the difference (other minus one) comes from the ends of both shares' intervals (Newcombe 1998,
-    Statistics in Medicine 17, 873-890, method 10); over several runs the shares are means, the intervals those of the
-    questions.
+    Statistics in Medicine 17, 873-890, method 10). Of several runs the shares are means; the intervals are those of
+    the questions.
     """
     first, second = (summary(tables).loc[check] for tables in (one, other))
     difference = second["share"] - first["share"]
     low = difference - hypot(second["share"] - second["low"], first["high"] - first["share"])
     high = difference + hypot(second["high"] - second["share"], first["share"] - first["low"])
-    seen = "no difference seen" if low <= 0 <= high else "a difference"
-    shares = ", ".join(
-        f"{name} {found['share']:.0%} of {found['asked']:.0f}"
+    shares = {
+        name: f"{found['share']:.0%} of {found['asked']:.0f}"
         for name, found in zip(names, (first, second), strict=True)
-    )
-    ends = f"95 % interval {points(low)} to {points(high)}"
-    return f"{check}: {seen}. {shares}, {points(difference)} points ({ends})."
+    }
+    verdict = "no difference seen" if low <= 0 <= high else "a difference"
+    found = {"points": points(difference), "95 % interval": f"{points(low)} to {points(high)}"}
+    return pandas.DataFrame([{"check": check} | shares | found | {"verdict": verdict}])
 
 
 def comparisons(planned: Sequence[Comparison], looks: Sequence[Comparison] = ()) -> pandas.DataFrame:

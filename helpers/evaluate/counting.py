@@ -83,7 +83,7 @@ def board(tables: Mapping[str, pandas.DataFrame | Sequence[pandas.DataFrame]]) -
     ``tables``: name of a way -> what ``evaluate`` returned, one table or one for each run; then it is their mean.
     """
     shares = {way: summary(of_way)["share"] for way, of_way in tables.items()}
-    return pandas.DataFrame(shares).T.round(2).rename_axis("way").rename_axis(columns=None)
+    return pandas.DataFrame(shares).T.round(2).rename_axis(columns=None)
 
 
 def by_epoch(

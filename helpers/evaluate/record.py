@@ -132,7 +132,7 @@ def side_by_side(answers: Mapping[str, Answering], rows: Sequence[dict]) -> pand
 
 
 def _marked(result: pandas.Series) -> str:
-    marks = ", ".join(f"{'✓' if result[name] else '✗'} {name}" for name in CHECKS)
+    marks = ", ".join(f"{'✓' if result[name] else '✗'}\u00a0{name}" for name in CHECKS)  # never apart
     return f"{result['answer']}\n({marks})"
 
 
