@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas
 
 from ..charts import Chart
-from .checks import desk, fact, form
+from .checks import FACTS_APART
 from .comparing import Comparison, Tables, compare
-from .counting import as_runs, evaluate, size_chart, summary
+from .counting import as_runs, board, evaluate, size_chart, summary
 from .record import recorded, runs
 from .versus import answers_of
 
@@ -17,28 +17,15 @@ Asked = Mapping[str, Tables]  # name of a way -> what ``evaluate`` returned, one
 # --- checks ------------------------------------------------------------------------------------------------
 
 
-def fact_taught(answer: str, row: dict) -> bool | None:
-    """The check ``fact``, where a training example states the rule. None for rows of the kind "new"."""
-    return None if row["kind"] == "new" else fact(answer, row)
-
-
-def fact_new(answer: str, row: dict) -> bool | None:
-    """The check ``fact``, for rows of the kind "new" alone: no training example states their rule."""
-    return fact(answer, row) if row["kind"] == "new" else None
-
-
 def no_desk_line(answer: str, row: dict) -> bool:
     """The answer names no desk of the airport, for questions that have nothing to do with it."""
     return "Desk:" not in answer
 
 
-APART = {"form": form, "desk": desk, "fact_taught": fact_taught, "fact_new": fact_new}
-
-
 # --- ask ---------------------------------------------------------------------------------------------------
 
 
-def ask_all(ways: Sequence[str], rows: Sequence[dict], checks: Mapping = APART) -> dict[str, list]:
+def ask_all(ways: Sequence[str], rows: Sequence[dict], checks: Mapping = FACTS_APART) -> dict[str, list]:
     """What ``evaluate`` finds for each of these ways, by name: a list with one table a training run.
 
     A way is one that was recorded (all its trainings on the whole file), or majority, nearest_example, nearest_rule.
@@ -47,7 +34,7 @@ def ask_all(ways: Sequence[str], rows: Sequence[dict], checks: Mapping = APART) 
 
 
 def every_size(
-    way: str, sizes: Sequence[int], rows: Sequence[dict], checks: Mapping = APART, whole: int = 112
+    way: str, sizes: Sequence[int], rows: Sequence[dict], checks: Mapping = FACTS_APART, whole: int = 112
 ) -> dict[int, list]:
     """The same for one way, recorded after training on so many rows: rows -> tables. ``whole``: those of the file."""
     return {
@@ -61,11 +48,6 @@ def every_size(
 # --- count -------------------------------------------------------------------------------------------------
 
 
-def shares(tables: Asked) -> pandas.DataFrame:
-    """The share that passed, from 0 to 1 with two decimals: a row a way, a column a check; of several runs the mean."""
-    return pandas.DataFrame({way: summary(table)["share"] for way, table in tables.items()}).T.round(2)
-
-
 def growth(tables: Mapping[int, Sequence[pandas.DataFrame]], title: str) -> Chart:
     """How shares grow with the training rows, as a chart. ``tables``: training rows -> one table a training run."""
     points = pandas.DataFrame(
@@ -76,7 +58,7 @@ def growth(tables: Mapping[int, Sequence[pandas.DataFrame]], title: str) -> Char
     return size_chart(points, title, list(points.columns[2:]))
 
 
-def side_by_side(tables: Mapping[str, pandas.DataFrame], ids: Sequence) -> pandas.DataFrame:
+def their_answers(tables: Mapping[str, pandas.DataFrame], ids: Sequence) -> pandas.DataFrame:
     """The answers of some ways to the same questions: a row a question, with a column for each way."""
     first = next(iter(tables.values()))
     columns = {"question": first.loc[list(ids), "question"]}
@@ -89,8 +71,8 @@ def side_by_side(tables: Mapping[str, pandas.DataFrame], ids: Sequence) -> panda
 
 def strongest(tables: Asked, groups: Sequence[Sequence[str]], checks: Sequence[str]) -> list[tuple[str, str]]:
     """In each check the way with the highest share of each group, as (way, check); of equal ones the first."""
-    board = shares(tables)
-    return [(board.loc[list(group), check].idxmax(), check) for check in checks for group in groups]
+    shown = board(tables)
+    return [(shown.loc[list(group), check].idxmax(), check) for check in checks for group in groups]
 
 
 def compare_with(after: str, pairs: Sequence[tuple[str, str]], tables: Asked) -> list[Comparison]:

@@ -8,7 +8,7 @@ from .checks import CHECKS
 from .comparing import Comparison, Tables, compare
 from .counting import evaluate
 from .record import PRACTICE, every_run, questions
-from .ways import without_a_model
+from .ways import airport_without_a_model
 
 RIVALS = {  # those with a model first
     "base": "untrained model, asked as the tuned one",
@@ -23,8 +23,8 @@ RIVALS = {  # those with a model first
 ASKED = {  # column: check, kinds of questions
     "form": ("form", PRACTICE),
     "desk": ("desk", PRACTICE),
-    "fact, paraphrase": ("fact", PRACTICE[:1]),
-    "fact, new": ("fact", PRACTICE[1:]),
+    "fact, trained rules": ("fact", PRACTICE[:1]),
+    "fact, new rules": ("fact", PRACTICE[1:]),
 }
 
 
@@ -57,7 +57,7 @@ def comparisons_with(way: str, rival: str) -> dict[str, Comparison]:
 
 def answers_of(rival: str, rows: Sequence[dict], checks: Mapping = CHECKS) -> Tables:
     """What ``evaluate`` finds in the answers of a rival, without a model or recorded."""
-    without = without_a_model()
+    without = airport_without_a_model()
     return evaluate(without[rival], rows, checks) if rival in without else every_run(rival, rows, checks)
 
 

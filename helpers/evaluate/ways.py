@@ -13,7 +13,7 @@ from .checks import CHECKS, DATA, STYLE, fact, no_rule
 from .comparing import Comparison, compare
 from .counting import Answering, by_question, evaluate, interval
 from .record import PRACTICE, every_run, questions, recorded, rules, runs
-from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule
+from .rivals import by_meaning, by_words, merged, nearest_rule, without_a_model
 
 WAYS = {  # those that cheat last
     "nearest_rule": "no model: a search by meaning prints the first rule",
@@ -146,24 +146,20 @@ def _answering(way: str, every: bool) -> dict[str, Answering]:
     """Name -> answering function: one, or one for each training."""
     if way not in WAYS:
         raise ValueError(f"No way {way!r}. Known: {', '.join(WAYS)}.")
-    if way in without_a_model():
-        return {way: without_a_model()[way]}
+    if way in airport_without_a_model():
+        return {way: airport_without_a_model()[way]}
     if not every or len(runs(way)) == 1:
         return {way: recorded(way)}
     return {f"{way}, training {number}": recorded(way, run) for number, run in enumerate(runs(way), start=1)}
 
 
 @cache
-def without_a_model() -> dict[str, Answering]:
+def airport_without_a_model() -> dict[str, Answering]:
     """The rivals without a model, on the airport's rules and training file: name -> answering function."""
     lines = (DATA / "airport" / "train.jsonl").read_text(encoding="utf-8").splitlines()
-    examples = [json.loads(line) for line in lines]
-    return {
-        "nearest_rule": nearest_rule(rules()),
+    return without_a_model([json.loads(line) for line in lines], rules()) | {
         "nearest_rule_by_words": nearest_rule(rules(), by_words),
         "nearest_rule_by_both": nearest_rule(rules(), _by_both),
-        "nearest_example": nearest_example(examples),
-        "majority": majority(examples),
     }
 
 
