@@ -117,15 +117,8 @@ def test_without_the_prompt_a_little_lower_and_left_open():
     for check in ("form", "desk"):
         less = share("tuned", check, *TEST) - share("tuned_no_system", check, *TEST)
         assert 0 < less < 0.06
-    lesson = refresh.read(refresh.NOTEBOOKS / "09_train_a_real_model.ipynb")
-    (row,) = [
-        row
-        for cell in refresh.code_cells(lesson)
-        for out in cell.outputs
-        for row in cells_of(out.get("data", {}).get("text/html", ""))
-        if "tuned_no_system 94%" in " ".join(row)
-    ]
-    assert "not settled" in row and "leaves it open" in TEXT
+        assert better("tuned_no_system", "tuned", check, *TEST) == ""
+    assert "leave it open" in TEXT
 
 
 def test_rows_without_a_model_state_more_facts():

@@ -169,7 +169,7 @@ def charted(beginning: str) -> dict[tuple[str, str], int]:
     """(check, way) -> the percent that the chart of a cell says aloud."""
     (cell,) = [cell for cell in CELLS if beginning in cell.source]
     (said,) = [out.data["text/plain"] for out in cell.outputs if "image/png" in out.get("data", {})]
-    found = re.findall(r"(\w+), ([\w-]+): (\d+)% \(", said)
+    found = re.findall(r"(form|desk|fact, \w+ rules), ([\w-]+): (\d+)% \(", said)
     return {(check, way): int(percent) for check, way, percent in found}
 
 
@@ -192,7 +192,7 @@ def test_the_table_of_shares_of_the_sealed_test():
 
 def test_of_two_answers_side_by_side_each_way_is_right_once():
     rows = table("evaluate.their_answers({way: practice")
-    ids = re.findall(r'"(t\d+)"', next(c.source for c in CELLS if "side_by_side({way" in c.source))
+    ids = re.findall(r'"(t\d+)"', next(c.source for c in CELLS if "their_answers({way" in c.source))
     sides = {
         way: dict(zip(asked("desk", *PRACTICE), results(way, "desk", *PRACTICE)[:, 0], strict=True))
         for way in ("tuned", "nearest_rule")

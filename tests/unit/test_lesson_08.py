@@ -4,6 +4,7 @@ The rivals, the checks and the statistics are written again, here and in tests/r
 """
 
 import csv
+import html
 import json
 import math
 import re
@@ -46,7 +47,11 @@ def output(*words: str) -> str:
 
 def table(*words: str) -> list[list[str]]:
     """The body of a DataFrame that a cell shows, cell by cell, the index first."""
-    return refresh.rows(output(*words).partition("<tbody>")[2])
+    body = output(*words).partition("<tbody>")[2]
+    return [
+        [html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
+        for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
+    ]
 
 
 def text() -> str:

@@ -1,6 +1,7 @@
 """Lesson 09: its figures and verdicts, counted again from the recorded answers without helpers.evaluate."""
 
 import ast
+import html
 import re
 from math import exp, sqrt
 from statistics import mean
@@ -37,8 +38,13 @@ def said(words: str) -> str:
 
 
 def table(words: str) -> list[list[str]]:
-    """The rows of the table that the code cell with these words shows, as texts, names first."""
-    return refresh.rows(refresh.shown(NOTEBOOK, words).partition("<tbody>")[2])
+    """The rows of the table that the code cell with these words shows, as texts; names, if there are any, first."""
+    body = refresh.shown(NOTEBOOK, words).partition("<tbody>")[2]
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    return [
+        [html.unescape(one) for one in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
+        for row in rows
+    ]
 
 
 # --- counted again -----------------------------------------------------------------------------------------
@@ -58,7 +64,9 @@ def results(way: str, column: str, kinds: tuple[str, ...]) -> np.ndarray:
     """1 or 0 for each question of the column (in the order of the file) and each run."""
     check, _, part = column.partition(", ")
     if part:
-        kinds = tuple(kind for kind in kinds if kind.endswith({"trained": "paraphrase"}.get(part, "new")))
+        kinds = tuple(
+            kind for kind in kinds if kind.endswith({"trained rules": "paraphrase"}.get(part, "new"))
+        )
     asked = [row for row in ROWS.values() if row["kind"] in kinds]
     if way in NO_MODEL:
         given = [WITHOUT_A_MODEL[way](row["question"]) for row in asked]
