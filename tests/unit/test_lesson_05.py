@@ -112,13 +112,14 @@ def test_what_is_new_on_the_scoreboard_is_new():
     assert not [path.name for path in before if "tuned_no_system" in path.read_text(encoding="utf-8")]
 
 
-def test_without_the_prompt_a_little_lower_and_left_open():
+def test_without_the_prompt_form_is_worse_and_the_desk_left_open():
     assert "Without the prompt, form and desk are a little lower." in TEXT
     for check in ("form", "desk"):
         less = share("tuned", check, *TEST) - share("tuned_no_system", check, *TEST)
         assert 0 < less < 0.06
-        assert better("tuned_no_system", "tuned", check, *TEST) == ""
-    assert "leave it open" in TEXT
+    assert better("tuned_no_system", "tuned", "form", *TEST) == "tuned"
+    assert better("tuned_no_system", "tuned", "desk", *TEST) == ""
+    assert "the form did get worse, and for the desk it is left open" in TEXT
 
 
 def test_rows_without_a_model_state_more_facts():
