@@ -329,6 +329,7 @@ def test_what_is_read_from_the_comparisons():
     assert verdicts["nearest_rule", "rules_tuned_given", "fact"] == "nearest_rule is better"
     for check in ("form", "fact"):
         assert verdicts["few_shot_retrieval", BEST, check] == f"{BEST} is better"
+    assert verdicts["tuned_retrieval", BEST, "fact"] == f"{BEST} is better"
     assert verdicts["few_shot_nearest", "tuned", "fact"] == "few_shot_nearest is better"
     assert better("few_shot_nearest", "tuned", "form")  # "training keeps the form better"
     assert verdicts["retrieval", "book", "fact"] == "retrieval is better" and share("book", "fact") < 0.05
