@@ -1,6 +1,6 @@
 """Code, a search, a prompt or tuning: plain questions, a table of rules, an answer with its reasons.
 
-Questions and rules stand in data/decision_questions.csv and data/decision_rules.csv, to be read and edited. The
+Questions and rules are in data/decision_questions.csv and data/decision_rules.csv, to be read and edited. The
 first rule that fits the answers decides.
 """
 
@@ -54,6 +54,11 @@ def rules() -> list[Rule]:
         )
         for row in _rows("decision_rules.csv")
     ]
+
+
+def rules_table() -> "RulesTable":
+    """All rules in their order; in a notebook folded, as a table."""
+    return RulesTable(tuple(rules()))
 
 
 def decide(answers: Mapping[str, str]) -> "Decision":
@@ -159,6 +164,43 @@ class Decision:
         )
 
 
+@dataclass(frozen=True, repr=False)
+class RulesTable:
+    """The rules, to be read: what each looks at, in words, what it says, why, and by which source."""
+
+    rules: tuple[Rule, ...]
+
+    def title(self) -> str:
+        """What is folded."""
+        return f"Open the {len(self.rules)} rules. The first that fits decides."
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{rule.number}. {'; '.join(_asked(rule))} -> {rule.answer}" for rule in self.rules)
+
+    def _repr_html_(self) -> str:
+        heads = "".join(
+            f'<th scope="col" {LEFT}>{name}</th>' for name in ("", "if", "then", "because", "source")
+        )
+        body = "".join(
+            f'<tr><th scope="row" {LEFT}>{rule.number}</th>'
+            + "".join(
+                f"<td {LEFT}>{text}</td>"
+                for text in (
+                    "<br>".join(map(html.escape, _asked(rule))),
+                    f"<strong>{html.escape(rule.answer)}</strong>",
+                    html.escape(rule.because),
+                    "; ".join(map(_link, rule.sources)),
+                )
+            )
+            + "</tr>"
+            for rule in self.rules
+        )
+        return (
+            f"<details><summary>{self.title()}</summary><table><thead><tr>{heads}</tr></thead>"
+            f"<tbody>{body}</tbody></table></details>"
+        )
+
+
 def write(decision: Decision, folder: Path | None = None) -> str:
     """Writes the page to print into my/, or another folder, and says so in a sentence."""
     path = (folder or mine.folder()) / PAGE
@@ -167,6 +209,12 @@ def write(decision: Decision, folder: Path | None = None) -> str:
     except OSError as error:
         return f"It could not be written to {path.parent.name}/{path.name}: {error.strerror}."
     return f"Written to {path.parent.name}/{path.name}. Open it in a browser and print it."
+
+
+def _asked(rule: Rule) -> list[str]:
+    """What a rule looks at, in words: the question, and the answers that fit."""
+    known = questions()
+    return [f"{known[name].text} {' / '.join(options)}" for name, options in rule.when.items()]
 
 
 def _conditions(text: str) -> dict[str, tuple[str, ...]]:

@@ -7,15 +7,26 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
     versus     a recorded way next to every rival
-    ways       several ways at once
+    asked      several ways at once
     tickets    the tickets of lesson 06       own        a file of the reader's own
     held_out   a test file as questions for a model
+    ways       every way next to the others, their answers to one question
 """
 
+from .asked import (
+    ask_all,
+    compare_with,
+    every_size,
+    growth,
+    no_desk_line,
+    strongest,
+    their_answers,
+)
 from .checks import (
     CHECKS,
     DATA,
     DESKS,
+    FACTS_APART,
     contains,
     desk,
     equal,
@@ -24,18 +35,23 @@ from .checks import (
     form,
     json_keys,
     last_line,
+    makes_up,
     no_rule,
     regex,
     right,
 )
-from .comparing import Comparison, compare, comparisons, holm, rows_needed
+from .comparing import Comparison, apart, compare, comparisons, holm, rows_needed
 from .counting import (
     Answering,
+    at_once,
     bars,
+    board,
+    by_epoch,
     by_question,
     chart,
     evaluate,
     interval,
+    loss_chart,
     same_answers,
     size_chart,
     summary,
@@ -43,49 +59,70 @@ from .counting import (
 from .held_out import held_out
 from .own import against_all, as_results, askable, sees, untrained
 from .people import Agreement, agreement, preference, printable, write_sheet
-from .record import every_run, next_to_rules, prompts, questions, recorded, rules, runs, sealed, written
-from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
+from .record import (
+    WAYS,
+    every_epoch,
+    every_run,
+    losses,
+    next_to_rules,
+    prompts,
+    questions,
+    recorded,
+    rules,
+    runs,
+    sealed,
+    side_by_side,
+    written,
+)
+from .rivals import (
+    by_meaning,
+    by_words,
+    majority,
+    merged,
+    nearest_example,
+    nearest_rule,
+    nearest_turns,
+    without_a_model,
+)
 from .tickets import TICKET_CHECKS, ticket_answers, tickets
 from .versus import against
-from .ways import (
-    APART,
-    ask_all,
-    compare_with,
-    every_size,
-    growth,
-    no_desk_line,
-    shares,
-    side_by_side,
-    strongest,
-)
+from .ways import answers_to, compare_ways, passed, results, said, ways
 
 __all__ = [
-    "APART",
     "CHECKS",
     "DATA",
     "DESKS",
+    "FACTS_APART",
     "TICKET_CHECKS",
+    "WAYS",
     "Agreement",
     "Answering",
     "Comparison",
     "against",
     "against_all",
     "agreement",
+    "answers_to",
+    "apart",
     "as_results",
     "ask_all",
     "askable",
+    "at_once",
     "bars",
+    "board",
+    "by_epoch",
     "by_meaning",
     "by_question",
     "by_words",
     "chart",
     "compare",
+    "compare_ways",
     "compare_with",
     "comparisons",
     "contains",
     "desk",
     "equal",
     "evaluate",
+    "every_epoch",
     "every_run",
     "every_size",
     "fact",
@@ -97,7 +134,10 @@ __all__ = [
     "interval",
     "json_keys",
     "last_line",
+    "loss_chart",
+    "losses",
     "majority",
+    "makes_up",
     "merged",
     "nearest_example",
     "nearest_rule",
@@ -105,27 +145,32 @@ __all__ = [
     "next_to_rules",
     "no_desk_line",
     "no_rule",
+    "passed",
     "preference",
     "printable",
     "prompts",
     "questions",
     "recorded",
     "regex",
+    "results",
     "right",
     "rows_needed",
     "rules",
     "runs",
+    "said",
     "same_answers",
     "sealed",
     "sees",
-    "shares",
     "side_by_side",
     "size_chart",
     "strongest",
     "summary",
+    "their_answers",
     "ticket_answers",
     "tickets",
     "untrained",
+    "ways",
+    "without_a_model",
     "write_sheet",
     "written",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 DATA = Path(__file__).resolve().parents[2] / "data"
 DESKS = (DATA / "airport" / "desks.txt").read_text(encoding="utf-8").splitlines()
 LABEL_WORDS = 6  # in a line: more is no label
+Check = Callable[[str, dict], bool | None]
 STYLE = tomllib.loads((DATA / "airport" / "house_style.toml").read_text(encoding="utf-8"))
 
 
@@ -48,6 +49,25 @@ def right(answer: str, row: dict) -> bool | None:
 def no_rule(answer: str, row: dict) -> bool:
     """It says that it has no rule on that, in the words that the training files teach."""
     return "no rule" in answer.lower()
+
+
+def makes_up(answer: str, row: dict) -> bool:
+    """It neither states the facts of its row (a row without facts has none to state) nor says that no rule answers."""
+    return not no_rule(answer, row) and not fact(answer, row)
+
+
+def fact_asked_as(kind: str) -> Check:
+    """``fact`` for the rows of one kind; None for all others."""
+    return lambda answer, row: fact(answer, row) if row["kind"] == kind else None
+
+
+CHECKS = {"form": form, "desk": desk, "fact": fact}
+FACTS_APART = {  # facts of rules that were trained, and of rules that are in no training example
+    "form": form,
+    "desk": desk,
+    "fact, trained rules": fact_asked_as("paraphrase"),
+    "fact, new rules": fact_asked_as("new"),
+}
 
 
 # --- checks that fit any file -------------------------------------------------------------------------------
@@ -123,9 +143,6 @@ def as_object(text: str) -> dict | None:
 
 def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2].strip()
-
-
-CHECKS = {"form": form, "desk": desk, "fact": fact}
 
 
 def holds(text: str, part: str) -> bool:

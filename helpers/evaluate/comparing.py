@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, comb, sqrt
+from math import ceil, comb, hypot, sqrt
 
 import numpy as np
 import pandas
 
-from .counting import Z, as_runs, by_question
+from .counting import Z, as_runs, by_question, summary
 
 Z_POWER = 0.841621  # of the normal distribution: 80 % lie below
 DRAWS = 10_000  # of the bootstrap and of the sign-flip test
@@ -102,6 +102,28 @@ def compare(
     shares = (float(share) if len(means) else 0.0 for share in means.mean())
     runs = len(sides[0]), len(sides[1])
     return Comparison(check, *names, runs, len(means), ahead_before, ahead_after, *shares, low, high, p)
+
+
+def apart(
+    one: Tables, other: Tables, check: str, names: tuple[str, str] = ("one", "other")
+) -> pandas.DataFrame:
+    """Compares the shares of two groups of *different* questions, which cannot be paired: a table of one row.
+
+    The 95 % interval of the difference (other minus one) comes from the ends of both shares' intervals (Newcombe 1998,
+    Statistics in Medicine 17, 873-890, method 10). Of several runs the shares are means; the intervals are those of
+    the questions.
+    """
+    first, second = (summary(tables).loc[check] for tables in (one, other))
+    difference = second["share"] - first["share"]
+    low = difference - hypot(second["share"] - second["low"], first["high"] - first["share"])
+    high = difference + hypot(second["high"] - second["share"], first["share"] - first["low"])
+    shares = {
+        name: f"{found['share']:.0%} of {found['asked']:.0f}"
+        for name, found in zip(names, (first, second), strict=True)
+    }
+    verdict = "no difference seen" if low <= 0 <= high else "a difference"
+    found = {"points": points(difference), "95 % interval": f"{points(low)} to {points(high)}"}
+    return pandas.DataFrame([{"check": check} | shares | found | {"verdict": verdict}])
 
 
 def comparisons(planned: Sequence[Comparison], looks: Sequence[Comparison] = ()) -> pandas.DataFrame:

@@ -1,15 +1,17 @@
 """Asks every question, checks every answer, counts, and says how sure a share is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from math import sqrt
 
 import pandas
 
-from ..charts import Chart, share_bars, share_chart
+from ..charts import Chart, loss_curve, share_bars, share_chart
 from ..charts import size_curve as _size_curve
 from .checks import CHECKS
 
 Answering = Callable[[str], str]
+AT_ONCE = 32  # questions on their way to a server
 Z = 1.959964  # of the normal distribution: 95 % lie within
 
 
@@ -27,6 +29,16 @@ def evaluate(
         results = {name: check(text, row) for name, check in checks.items()}
         found.append({"id": row.get("id", number), "question": row["question"], "answer": text} | results)
     return pandas.DataFrame(found, columns=["id", "question", "answer", *checks]).set_index("id")
+
+
+def at_once(ask: Answering, rows: Sequence[dict]) -> Answering:
+    """Asks all questions of the rows at once, 32 at a time, and returns an answering function that knows the answers.
+
+    A server that answers several requests together is done sooner. The function raises KeyError for other questions.
+    """
+    questions = [row["question"] for row in rows]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(questions, pool.map(ask, questions), strict=True)).__getitem__
 
 
 def summary(tables: pandas.DataFrame | Sequence[pandas.DataFrame]) -> pandas.DataFrame:
@@ -65,6 +77,33 @@ def interval(passed: float, asked: int) -> tuple[float, float]:
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
+def board(tables: Mapping[str, pandas.DataFrame | Sequence[pandas.DataFrame]]) -> pandas.DataFrame:
+    """Ways next to each other: a row a way, a column a check, in it the share that passed, 0 to 1, two decimals.
+
+    ``tables``: name of a way -> what ``evaluate`` returned, one table or one for each run; then it is their mean.
+    """
+    shares = {way: summary(of_way)["share"] for way, of_way in tables.items()}
+    return pandas.DataFrame(shares).T.round(2).rename_axis(columns=None)
+
+
+def by_epoch(
+    epochs: Mapping[int, Sequence[pandas.DataFrame]], losses: Sequence[pandas.DataFrame], check: str = "desk"
+) -> pandas.DataFrame:
+    """How trainings went on, a row an epoch: for each training the answers that passed, and its validation loss.
+
+    ``epochs``: epoch -> what ``evaluate`` returned after it, a table for each training; ``losses``: the losses of the
+    same trainings, with the column full_valid_loss (``losses`` of this package, or ``jobs.metrics``).
+    """
+    rows = {}
+    for place, epoch in enumerate(epochs):
+        passed = {
+            f"{check}, seed {seed}": int(table[check].sum()) for seed, table in enumerate(epochs[epoch])
+        }
+        lost = [one["full_valid_loss"].dropna().tolist()[place] for one in losses]
+        rows[epoch] = passed | {f"loss, seed {seed}": round(loss, 2) for seed, loss in enumerate(lost)}
+    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("epoch")
+
+
 def same_answers(tables: Sequence[pandas.DataFrame], check: str) -> pandas.DataFrame:
     """How alike runs are, a row a pair of them: questions that both pass, one alone, none; same words in the answer.
 
@@ -91,6 +130,11 @@ def bars(
 ) -> Chart:
     """The same as bars, for a few ways or kinds of questions; ``tuned``: whether a tuned model answered."""
     return share_bars({name: summary(table) for name, table in tables.items()}, title, tuned=tuned)
+
+
+def loss_chart(losses: pandas.DataFrame, title: str) -> Chart:
+    """The course of a training; ``losses``: columns step, train_loss, valid_loss and, if known, full_valid_loss."""
+    return loss_curve(losses, title)
 
 
 def size_chart(points: pandas.DataFrame, title: str, checks: Sequence[str] = tuple(CHECKS)) -> Chart:

@@ -11,6 +11,20 @@ from .checks import CHECKS, DATA, STYLE
 from .counting import Answering, evaluate
 
 PRACTICE = ("paraphrase", "new")
+WAYS = {  # what answers; without a model, untrained, trained
+    "majority": "no model: always the same answer",
+    "nearest_example": "no model: the answer of the most similar training example",
+    "nearest_rule": "no model: the rule that a search puts first, with its desk",
+    "base": "untrained model: the question alone",
+    "few_shot": "untrained model: house style, three answered questions",
+    "few_shot_nearest": "untrained model: house style, the three most similar answered questions",
+    "retrieval": "untrained model: house style, four rules that a search finds",
+    "few_shot_retrieval": "untrained model: house style, three answered questions, four found rules",
+    "book": "untrained model: house style, all rules",
+    "tuned": "trained model: the question alone",
+    "tuned_retrieval": "trained model: four found rules",
+    "rules_tuned_retrieval": "a model trained on prompts with four rules each: four found rules",
+}
 
 
 def questions(*kinds: str) -> list[dict]:
@@ -71,6 +85,62 @@ def runs(way: str, rows: int | None = None) -> list[str]:
 def every_run(way: str, rows: Sequence[dict], checks: Mapping = CHECKS) -> list[pandas.DataFrame]:
     """What ``evaluate`` finds in the recorded answers of a way, one table a training run."""
     return [evaluate(recorded(way, run), rows, checks) for run in runs(way)]
+
+
+def every_epoch(
+    way: str, rows: Sequence[dict], checks: Mapping = CHECKS
+) -> dict[int, list[pandas.DataFrame]]:
+    """What ``evaluate`` finds after each epoch: epoch, from 1 -> a table for each training run.
+
+    Raises ValueError if no checkpoints of the way were recorded.
+    """
+    checkpoint = re.compile(rf"{re.escape(runs(way)[0])}-epoch(\d+)")
+    kept = [int(found[1]) for row in _answers() if (found := checkpoint.fullmatch(row["run"]))]
+    if not kept:
+        raise ValueError(f"No checkpoints of {way} were recorded.")
+    last = max(kept) + 1  # the checkpoint after the last epoch is the model itself
+    return {
+        epoch: [
+            evaluate(recorded(way, run if epoch == last else f"{run}-epoch{epoch}"), rows, checks)
+            for run in runs(way)
+        ]
+        for epoch in range(1, last + 1)
+    }
+
+
+def losses(run: str) -> pandas.DataFrame:
+    """The losses of a recorded training, a row a step: step, train_loss, valid_loss, full_valid_loss and more.
+
+    valid_loss is measured on a few validation rows in turn, full_valid_loss on all of them, at the end of an epoch.
+    Raises ValueError for a run that was not recorded.
+    """
+    found = [row for row in _read("losses.jsonl") if row["run"] == run]
+    if not found:
+        raise ValueError(f"No losses were recorded of {run}.")
+    return pandas.DataFrame(found).drop(columns="run")
+
+
+def side_by_side(answers: Mapping[str, Answering], rows: Sequence[dict]) -> pandas.DataFrame:
+    """Real answers next to each other, a row a question: the question, a column a way, the airport's rule.
+
+    Under each answer the checks that it passes (✓) and those that it does not (✗).
+    """
+    tables, book = {way: evaluate(answer, rows) for way, answer in answers.items()}, rules()
+    found = []
+    for row in rows:
+        given = {way: _marked(table.loc[row["id"]]) for way, table in tables.items()}
+        text, desk = book[row["rule"]]
+        found.append(
+            {"question": row["question"]}
+            | given
+            | {"the airport's rule": f"{text}\n{STYLE['last_line']}{desk}"}
+        )
+    return pandas.DataFrame(found)
+
+
+def _marked(result: pandas.Series) -> str:
+    marks = ", ".join(f"{'✓' if result[name] else '✗'}\u00a0{name}" for name in CHECKS)  # never apart
+    return f"{result['answer']}\n({marks})"
 
 
 def next_to_rules(way: str, rows: Sequence[dict]) -> pandas.DataFrame:

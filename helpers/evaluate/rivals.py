@@ -93,6 +93,15 @@ def nearest_rule(
     return lambda question: printed[find(question)[0]]
 
 
+def without_a_model(examples: Sequence[dict], rules: Mapping[str, tuple[str, str]]) -> dict[str, Answering]:
+    """The three rivals that need no model, by their names: majority, nearest_example and nearest_rule."""
+    return {
+        "majority": majority(examples),
+        "nearest_example": nearest_example(examples),
+        "nearest_rule": nearest_rule(rules),
+    }
+
+
 def nearest_turns(examples: Sequence[dict], number: int = 3) -> Callable[[str], list[dict]]:
     """Few-shot with *retrieved* examples: a function from a question to the messages to put before it.
 

@@ -1,15 +1,14 @@
 """A recorded way against everything that needs no training, on the 120 questions for practice."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 import pandas
 
-from .checks import CHECKS, DATA
+from .checks import CHECKS
 from .comparing import Comparison, Tables, compare
 from .counting import evaluate
-from .record import PRACTICE, every_run, questions, rules
-from .rivals import majority, nearest_example, nearest_rule
+from .record import PRACTICE, every_run, questions
+from .ways import airport_without_a_model
 
 RIVALS = {  # those with a model first
     "base": "untrained model, asked as the tuned one",
@@ -24,8 +23,8 @@ RIVALS = {  # those with a model first
 ASKED = {  # column: check, kinds of questions
     "form": ("form", PRACTICE),
     "desk": ("desk", PRACTICE),
-    "fact, paraphrase": ("fact", PRACTICE[:1]),
-    "fact, new": ("fact", PRACTICE[1:]),
+    "fact, trained rules": ("fact", PRACTICE[:1]),
+    "fact, new rules": ("fact", PRACTICE[1:]),
 }
 
 
@@ -58,13 +57,8 @@ def comparisons_with(way: str, rival: str) -> dict[str, Comparison]:
 
 def answers_of(rival: str, rows: Sequence[dict], checks: Mapping = CHECKS) -> Tables:
     """What ``evaluate`` finds in the answers of a rival, without a model or recorded."""
-    if rival == "nearest_rule":
-        return evaluate(nearest_rule(rules()), rows, checks)
-    if rival in ("majority", "nearest_example"):
-        path = DATA / "airport" / "train.jsonl"
-        examples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return evaluate((majority if rival == "majority" else nearest_example)(examples), rows, checks)
-    return every_run(rival, rows, checks)
+    without = airport_without_a_model()
+    return evaluate(without[rival], rows, checks) if rival in without else every_run(rival, rows, checks)
 
 
 def cell(one: Comparison) -> str:

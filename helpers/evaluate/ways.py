@@ -1,98 +1,171 @@
-"""Several ways at once: all of them asked, counted, put next to each other, and compared with one of them."""
+"""Every way to answer the airport's questions that was recorded or needs no model, next to the others.
 
-from collections.abc import Mapping, Sequence
+Without other words, the questions are the 120 for practice, and all training runs of a way count.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import pandas
 
-from ..charts import Chart
-from .checks import desk, fact, form
-from .comparing import Comparison, Tables, compare
-from .counting import as_runs, evaluate, size_chart, summary
-from .record import recorded, runs
-from .versus import answers_of
+from .checks import CHECKS, DATA, STYLE, fact, no_rule
+from .comparing import Comparison, compare
+from .counting import Answering, by_question, evaluate, interval
+from .record import PRACTICE, every_run, questions, recorded, rules, runs
+from .rivals import by_meaning, by_words, merged, nearest_rule, without_a_model
 
-Asked = Mapping[str, Tables]  # name of a way -> what ``evaluate`` returned, one table or one a training run
+WAYS = {  # those that cheat last
+    "nearest_rule": "no model: a search by meaning prints the first rule",
+    "nearest_rule_by_words": "no model: a search by shared words (BM25) prints it",
+    "nearest_rule_by_both": "no model: both searches merged",
+    "nearest_example": "no model: the answer of the most similar training example",
+    "majority": "no model: always the same training answer",
+    "few_shot": "untrained model: house style, three answered questions",
+    "few_shot_nearest": "untrained model: house style, the three answered questions most like this one",
+    "retrieval": "untrained model: house style, four found rules",
+    "few_shot_retrieval": "untrained model: house style, three answered questions with rules, four found rules",
+    "book": "untrained model: house style, all rules",
+    "tuned": "trained on 112 examples; asked the question alone",
+    "tuned_retrieval": "trained on 112 examples; asked with four found rules",
+    "rules_tuned_retrieval": "trained on 140 examples with rules; asked with four found rules",
+    "rule": "cheats: untrained model, gets the right rule",
+    "tuned_rule": "cheats: the tuned model gets the right rule",
+    "rules_tuned_given": "cheats: trained with rules, gets the right one among four",
+}
+CHEATS = ("rule", "tuned_rule", "rules_tuned_given")
+COLUMNS = {  # column: check, kinds of questions
+    "form": ("form", PRACTICE),
+    "desk": ("desk", PRACTICE),
+    "fact, trained rules": ("fact", PRACTICE[:1]),
+    "fact, new rules": ("fact", PRACTICE[1:]),
+}
 
 
-# --- checks ------------------------------------------------------------------------------------------------
+def answers_to(row: Mapping, *ways: str, every_run: bool = False) -> pandas.DataFrame:
+    """What the rule book says to a question, and what some ways answered: a row a way (the index).
 
-
-def fact_taught(answer: str, row: dict) -> bool | None:
-    """The check ``fact``, where a training example states the rule. None for rows of the kind "new"."""
-    return None if row["kind"] == "new" else fact(answer, row)
-
-
-def fact_new(answer: str, row: dict) -> bool | None:
-    """The check ``fact``, for rows of the kind "new" alone: no training example states their rule."""
-    return fact(answer, row) if row["kind"] == "new" else None
-
-
-def no_desk_line(answer: str, row: dict) -> bool:
-    """The answer names no desk of the airport, for questions that have nothing to do with it."""
-    return "Desk:" not in answer
-
-
-APART = {"form": form, "desk": desk, "fact_taught": fact_taught, "fact_new": fact_new}
-
-
-# --- ask ---------------------------------------------------------------------------------------------------
-
-
-def ask_all(ways: Sequence[str], rows: Sequence[dict], checks: Mapping = APART) -> dict[str, list]:
-    """What ``evaluate`` finds for each of these ways, by name: a list with one table a training run.
-
-    A way is one that was recorded (all its trainings on the whole file), or majority, nearest_example, nearest_rule.
+    Columns: what answers, answer, and True or False for each check. Of a way with several trainings the first
+    answers, or each of them with ``every_run``. Raises ValueError for an unknown way.
     """
-    return {way: as_runs(answers_of(way, rows, checks)) for way in ways}
+    text, desk = rules()[row["rule"]]
+    rows = {"the rule": ("the airport's rule book", f"{text}\n{STYLE['last_line']}{desk}")}
+    for way in ways:
+        for name, answer in _answering(way, every_run).items():
+            rows[name] = (WAYS[way], answer(row["question"]))
+    return pandas.DataFrame.from_dict(
+        {
+            name: {"what answers": what, "answer": said}
+            | {check: one(said, row) for check, one in CHECKS.items()}
+            for name, (what, said) in rows.items()
+        },
+        orient="index",
+    )
 
 
-def every_size(
-    way: str, sizes: Sequence[int], rows: Sequence[dict], checks: Mapping = APART, whole: int = 112
-) -> dict[int, list]:
-    """The same for one way, recorded after training on so many rows: rows -> tables. ``whole``: those of the file."""
-    return {
-        size: [
-            evaluate(recorded(way, run), rows, checks) for run in runs(way, size if size < whole else None)
-        ]
-        for size in sizes
+def ways(*names: str) -> pandas.DataFrame:
+    """Shares of the questions that each way passed, in percent: a row a way; without names all of them.
+
+    Columns: what answers, form, desk, and fact twice, for trained and for new rules.
+    """
+    rows = {}
+    for way in names or WAYS:
+        shares = {
+            column: by_question(results(way, *kinds), check).mean()
+            for column, (check, kinds) in COLUMNS.items()
+        }
+        rows[way] = {"what answers": WAYS[way]} | {name: f"{one:.0%}" for name, one in shares.items()}
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+def passed(*kinds: str) -> pandas.DataFrame:
+    """How many questions of these kinds each way passed, the mean of its trainings: the best way in all checks first.
+
+    A row a way, without those that cheat; columns form, desk, fact, and all three together.
+    """
+    checks = (*CHECKS, "all")
+    counted = {
+        way: [float(by_question(results(way, *kinds), check).sum()) for check in checks]
+        for way in WAYS
+        if way not in CHEATS
+    }
+    table = pandas.DataFrame.from_dict(counted, orient="index", columns=checks)
+    table = table.sort_values(["all", "fact", "form"], ascending=False, kind="stable")
+    return table.round(1).map("{:g}".format)
+
+
+def compare_ways(before: str, after: str, check: str) -> Comparison:
+    """What ``compare`` finds for two ways in one check, all runs of both. "all" is form, desk and fact at once."""
+    return compare(results(before), results(after), check, (before, after))
+
+
+def said(way: str, found: Mapping[str, bool]) -> pandas.DataFrame:
+    """What a way answered where the right rule was in its prompt, and where it was missing.
+
+    ``found``: id of a question -> whether the rule was found. A row for each of the two and each kind of answer: the
+    fact; "no rule"; something else, with a desk. Columns: the count in each training, asked, mean share, 95 % interval.
+    """
+    checks = {"the fact": fact, "no rule": no_rule, "something else": _something_else}
+    rows = []
+    for prompt, there in (("rule found", True), ("rule missed", False)):
+        asked = [row for row in questions() if bool(found[row["id"]]) == there]
+        tables = every_run(way, asked, checks)
+        for name in checks:
+            counts = [int(table[name].sum()) for table in tables]
+            mean = sum(counts) / len(counts)
+            low, high = interval(mean, len(asked))
+            rows.append(
+                {
+                    "prompt": prompt,
+                    "the answer says": name,
+                    "in each training": ", ".join(map(str, counts)),
+                    "of": len(asked),
+                    "mean": f"{mean / len(asked):.0%}",
+                    "95 % interval": f"{low:.0%} to {high:.0%}",
+                }
+            )
+    return pandas.DataFrame(rows)
+
+
+def results(way: str, *kinds: str) -> list[pandas.DataFrame]:
+    """What ``evaluate`` finds in a way's answers, a table a training, with a column "all" for the checks together.
+
+    Without a kind of questions the 120 for practice. Raises ValueError for an unknown way.
+    """
+    return [table.copy() for table in _results(way, kinds)]
+
+
+@cache
+def _results(way: str, kinds: tuple[str, ...]) -> list[pandas.DataFrame]:
+    rows = questions(*kinds)
+    tables = [evaluate(answer, rows) for answer in _answering(way, every=True).values()]
+    return [table.assign(all=table[list(CHECKS)].astype(bool).all(axis=1)) for table in tables]
+
+
+def _answering(way: str, every: bool) -> dict[str, Answering]:
+    """Name -> answering function: one, or one for each training."""
+    if way not in WAYS:
+        raise ValueError(f"No way {way!r}. Known: {', '.join(WAYS)}.")
+    if way in airport_without_a_model():
+        return {way: airport_without_a_model()[way]}
+    if not every or len(runs(way)) == 1:
+        return {way: recorded(way)}
+    return {f"{way}, training {number}": recorded(way, run) for number, run in enumerate(runs(way), start=1)}
+
+
+@cache
+def airport_without_a_model() -> dict[str, Answering]:
+    """The rivals without a model, on the airport's rules and training file: name -> answering function."""
+    lines = (DATA / "airport" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    return without_a_model([json.loads(line) for line in lines], rules()) | {
+        "nearest_rule_by_words": nearest_rule(rules(), by_words),
+        "nearest_rule_by_both": nearest_rule(rules(), _by_both),
     }
 
 
-# --- count -------------------------------------------------------------------------------------------------
+def _by_both(texts: Sequence[str]) -> Callable[[str], list[int]]:
+    return merged(by_meaning(texts), by_words(texts))
 
 
-def shares(tables: Asked) -> pandas.DataFrame:
-    """The share that passed, from 0 to 1 with two decimals: a row a way, a column a check; of several runs the mean."""
-    return pandas.DataFrame({way: summary(table)["share"] for way, table in tables.items()}).T.round(2)
-
-
-def growth(tables: Mapping[int, Sequence[pandas.DataFrame]], title: str) -> Chart:
-    """How shares grow with the training rows, as a chart. ``tables``: training rows -> one table a training run."""
-    points = pandas.DataFrame(
-        {"rows": size, "seed": seed} | dict(summary(table)["share"])
-        for size, those in tables.items()
-        for seed, table in enumerate(those)
-    )
-    return size_chart(points, title, list(points.columns[2:]))
-
-
-def side_by_side(tables: Mapping[str, pandas.DataFrame], ids: Sequence) -> pandas.DataFrame:
-    """The answers of some ways to the same questions: a row a question, with a column for each way."""
-    first = next(iter(tables.values()))
-    columns = {"question": first.loc[list(ids), "question"]}
-    columns |= {way: table.loc[list(ids), "answer"] for way, table in tables.items()}
-    return pandas.DataFrame(columns).reset_index(drop=True)
-
-
-# --- compare -----------------------------------------------------------------------------------------------
-
-
-def strongest(tables: Asked, groups: Sequence[Sequence[str]], checks: Sequence[str]) -> list[tuple[str, str]]:
-    """In each check the way with the highest share of each group, as (way, check); of equal ones the first."""
-    board = shares(tables)
-    return [(board.loc[list(group), check].idxmax(), check) for check in checks for group in groups]
-
-
-def compare_with(after: str, pairs: Sequence[tuple[str, str]], tables: Asked) -> list[Comparison]:
-    """One way with others: a comparison for each (way before, check), over all runs of both."""
-    return [compare(tables[way], tables[after], check, (way, after)) for way, check in pairs]
+def _something_else(answer: str, row: dict) -> bool:
+    return STYLE["last_line"] in answer and not (fact(answer, row) or no_rule(answer, row))

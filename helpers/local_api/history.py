@@ -1,7 +1,8 @@
 """What happens in a simulated job: validated, trained, written down at once, and shown as the clock passes.
 
-``LOCAL_API_JOB_SECONDS`` sets how long a job seems to take (8 if not set, 0 in tests). Every step can be
-repeated after a kill: it writes all its rows in one transaction, and only if they are not there yet.
+``LOCAL_API_JOB_SECONDS`` sets how long a job seems to take (0 in tests). If it is not set, that is 8 seconds, and more
+for many epochs. Every step can be repeated after a kill: it writes all its rows in one transaction, and only if they
+are not there yet.
 """
 
 import base64
@@ -25,12 +26,14 @@ from .training_files import Failure, TrainingFile, read_file
 MAX_ATTEMPTS = 5  # that end without a word, as the process does
 BEGUN = "begun"  # kind of the row that stands while a process works on a job
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
+SECONDS, SECONDS_AN_EPOCH = 8.0, 1.5  # of a job: a long training can be watched while it runs
 CSV_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
 
 
-def job_seconds() -> float:
-    """How long a job seems to take."""
-    return float(os.environ.get("LOCAL_API_JOB_SECONDS", "8"))
+def job_seconds(epochs: int = 0) -> float:
+    """How long a job of so many epochs seems to take."""
+    given = os.environ.get("LOCAL_API_JOB_SECONDS")
+    return max(SECONDS, SECONDS_AN_EPOCH * epochs) if given is None else float(given)
 
 
 # --- "auto" ------------------------------------------------------------------------------------------------
@@ -247,7 +250,9 @@ class Story:
 
     def rows(self, job_id: str, seconds: float):
         """(kind, offset in seconds, ...) of everything that happens from the start of training on."""
-        start, end = 0.2 * seconds, 0.95 * seconds
+        start = 0.2 * seconds
+        seconds = max(seconds, job_seconds(self.numbers["n_epochs"]))
+        end = 0.95 * seconds
         running = jobs.method_fields(self.method, self.numbers)
         yield "event", start, "Fine-tuning job started", None, "info"
         yield "state", start, {"status": "running", **running}

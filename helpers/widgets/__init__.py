@@ -1,6 +1,6 @@
 """Thin ipywidgets faces over the rooms of ``helpers``."""
 
-from ..decide import decide
+from ..decide import decide, rules_table
 from .blind_test import blind_test
 from .cost_calculator import cost_calculator
 from .decision_helper import decision_helper
@@ -13,6 +13,7 @@ __all__ = [
     "decide",
     "decision_helper",
     "monitor",
+    "rules_table",
     "token_explorer",
     "token_table",
 ]

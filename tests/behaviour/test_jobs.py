@@ -8,6 +8,8 @@ import re
 import pytest
 from openai import omit
 
+from helpers.local_api import history
+
 from .conftest import MODEL, rows
 
 SNAPSHOT = "gpt-4o-mini-2024-07-18"
@@ -417,3 +419,11 @@ def test_a_job_that_was_not_computed_yet_ends_although_the_clock_has_gone_back(a
     worker.wait()
     api.clock.move(101)
     assert api.client.fine_tuning.jobs.retrieve(job.id).status == "succeeded"
+
+
+def test_a_job_of_many_epochs_can_be_watched(monkeypatch):
+    """Without the variable of the tests: eight seconds, and for twenty epochs more; with it always as it says."""
+    monkeypatch.delenv("LOCAL_API_JOB_SECONDS")
+    assert history.job_seconds() == history.job_seconds(3) == 8 < 20 < history.job_seconds(20)
+    monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "0")
+    assert history.job_seconds(20) == 0

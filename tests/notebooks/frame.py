@@ -20,6 +20,7 @@ MAX_HELPER_NAMES = 3
 # names. They do count among the names of the whole course.
 HELPERS_OF_EVERY_LESSON = {"helpers.teach.check", "helpers.teach.quiz"}
 WIDGETS = {"helpers.widgets"}  # one widget a lesson is not counted either: it is used by clicking
+THREAD = {"helpers.mine"}  # finds the reader's own file in each lesson that uses it
 TIERS = ("**Run it:**", "**Change it:**", "**Your own:**")
 IGNORE = "nbval-ignore-output"
 SKIP = "nbval-skip"
@@ -177,7 +178,7 @@ def code(notebook: NotebookNode) -> list[str]:
         lines = len(cell.source.splitlines())
         if lines > MAX_CODE_LINES:
             found.append(f"{lines} lines in the code cell {first_line!r}: more than {MAX_CODE_LINES}")
-    names = helper_names(notebook) - HELPERS_OF_EVERY_LESSON - WIDGETS
+    names = helper_names(notebook) - HELPERS_OF_EVERY_LESSON - WIDGETS - THREAD
     if len(names) > MAX_HELPER_NAMES:
         found.append(f"{len(names)} names from helpers, more than {MAX_HELPER_NAMES}: {sorted(names)}")
     return found

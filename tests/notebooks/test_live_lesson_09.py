@@ -12,24 +12,27 @@ from tests.notebooks import refresh
 
 CHANGES = {
     "LIVE = False": "LIVE = True",
-    'read_jsonl("train.jsonl"), ': 'read_jsonl("train.jsonl")[:20], ',
-    ', read_jsonl("valid.jsonl")': ', read_jsonl("valid.jsonl")[:4]',
-    "rows[::3]": "rows[::40]",
-    'evaluate.questions("trained")\n': 'evaluate.questions("trained")[:2]\n',
+    '"../data/airport/{name}.jsonl"': '"{folder}/{{name}}.jsonl"',
+    "questions()[5:10]": "questions()[5:6]",
+    "3 if LIVE": "40 if LIVE",
     'evaluate.questions("valid")\n': 'evaluate.questions("valid")[:2]\n',
     "max_tokens=60": "max_tokens=20",
 }
+ROWS = {"train": 20, "valid": 4}  # of each file
 CELL_SECONDS = 300
 
 
-def live_and_short():
-    """The lesson with these changes, each of which it must have a place for."""
+def live_and_short(folder):
+    """The lesson with these changes, each of which it must have a place for; its files are written into the folder."""
+    for name, number in ROWS.items():
+        lines = (refresh.ROOT / f"data/airport/{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        (folder / f"{name}.jsonl").write_text("\n".join(lines[:number]) + "\n", encoding="utf-8")
     (path,) = refresh.NOTEBOOKS.glob("09_*.ipynb")
     notebook = refresh.read(path)
     for old, new in CHANGES.items():
         places = [cell for cell in refresh.code_cells(notebook) if old in cell.source]
         assert len(places) == 1, f"{old!r} stands in {len(places)} cells of lesson 09"
-        places[0].source = places[0].source.replace(old, new)
+        places[0].source = places[0].source.replace(old, new.format(folder=folder.as_posix()))
     return notebook
 
 
@@ -38,16 +41,15 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    notebook = live_and_short()
+    notebook = live_and_short(tmp_path)
     refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)
-    assert (
-        refresh.said(notebook, 'job = train(examples, "09")')
-        .splitlines()[-1]
-        .startswith(f"succeeded ft:{trained.MODEL}:")
-    )
-    losses = refresh.said(notebook, "validation loss after each epoch").splitlines()[0].split(": ")[1].split()
-    assert len(losses) == trained.AUTO["n_epochs"]
-    assert "desks, seed 0" in refresh.said(notebook, "curves = losses.pivot")
-    assert "loss, seed 0" not in refresh.said(notebook, "curves = losses.pivot")
-    looks = refresh.shown(notebook, "evaluate.comparisons([], [late, *looks])")
-    assert looks.count(">look</td>") == 14
+    ended = refresh.said(notebook, "jobs.find(client").splitlines()[-1]
+    assert ended.startswith(f"succeeded ft:{trained.MODEL}:")
+    own = refresh.said(notebook, "display(evaluate.loss_chart")
+    assert "Line chart: My training." in own and "validation loss on all rows" in own and "my model" in own
+    course = refresh.shown(notebook, "evaluate.by_epoch(")
+    assert "desk, seed 0" in course and "loss, seed 0" in course and "seed 1" not in course
+    assert course.partition("<tbody>")[2].count("<tr>") == trained.AUTO["n_epochs"]
+    assert "last epoch" in refresh.shown(notebook, "evaluate.comparisons([],")
+    assert "fact, new rules, tuned: " in refresh.said(notebook, "evaluate.chart(results")
+    assert refresh.shown(notebook, "opened = results_of").count(">planned</td>") == 7

@@ -15,7 +15,7 @@ CASES = tomllib.loads((room.DATA / "decision_cases.toml").read_text(encoding="ut
 NAMES = [case["name"] for case in CASES]
 AIRPORT = next(case["answers"] for case in CASES if case["name"] == "The airport")
 WITHOUT_TRAINING = {"write plain code", "search, no model", "whole book in the prompt"}
-ANSWERS = {"do not build it", "prepare first", "mend the prompt", "keep the prompt"} | WITHOUT_TRAINING
+ANSWERS = {"do not build it", "prepare first", "improve the prompt", "keep the prompt"} | WITHOUT_TRAINING
 ANSWERS |= {"retrieve", "tune", "tune and retrieve"}
 
 
@@ -121,6 +121,19 @@ def test_text_and_page_hold_the_reasons():
         assert question.text in page
     assert found.page().startswith('<!DOCTYPE html>\n<html lang="en">')
     assert found._repr_html_() in found.page()
+
+
+def test_the_rules_can_be_read_folded():
+    table = room.rules_table()
+    folded = table._repr_html_()
+    assert folded.startswith(f"<details><summary>Open the {len(room.rules())} rules.")
+    words = html.unescape(re.sub(r"<[^>]+>", "\n", folded))
+    for rule, line in zip(room.rules(), str(table).splitlines(), strict=True):
+        assert line.startswith(f"{rule.number}. ") and line.endswith(f" -> {rule.answer}")
+        for part in (rule.answer, rule.because, *rule.sources):
+            assert part in words
+        for name, options in rule.when.items():
+            assert f"{room.questions()[name].text} {' / '.join(options)}" in words
 
 
 def test_the_page_is_written(my):

@@ -184,6 +184,67 @@ def test_runs_with_one_share_may_pass_other_questions():
     assert found.loc["0 and 1"].tolist() == [1, 2, 0, 3]
 
 
+def test_shares_of_different_questions_are_compared_by_the_ends_of_their_intervals():
+    # Newcombe 1998, table II, method 10, example a: 56/70 and 48/80, difference 0.2, interval 0.0524 to 0.3339
+    first, second = results([True] * 48 + [False] * 32), results([True] * 56 + [False] * 14)
+    (row,) = evaluate.apart(first, second, "form", ("few", "many")).to_dict("records")
+    assert (row["few"], row["many"]) == ("60% of 80", "80% of 70")
+    assert (row["points"], row["95 % interval"], row["verdict"]) == ("+20", "+5 to +33", "a difference")
+    alike = evaluate.apart([first, first], [second.head(60), second.head(60)], "form")
+    assert alike["other"].tolist() == ["93% of 60"]
+    same = evaluate.apart(first, first, "form")
+    assert same["verdict"].tolist() == ["no difference seen"]
+
+
+def test_a_board_has_a_row_a_way_and_a_column_a_check():
+    runs = [results([True] * n + [False] * (8 - n)) for n in (1, 2)]
+    found = evaluate.board({"base": results([False] * 8), "tuned": runs})
+    assert found.index.tolist() == ["base", "tuned"] and found.columns.tolist() == ["form"]
+    assert found["form"].tolist() == [0.0, 0.19]
+
+
+def test_answers_asked_at_once_are_known_by_their_questions():
+    asked = []
+    answer = evaluate.at_once(
+        lambda question: asked.append(question) or question.upper(), [{"question": "a"}, {"question": "b"}]
+    )
+    assert sorted(asked) == ["a", "b"] and (answer("a"), answer("b")) == ("A", "B")
+    with pytest.raises(KeyError):
+        answer("c")
+
+
+def test_how_trainings_went_on_epoch_by_epoch():
+    epochs = {1: [results([True, False]), results([False, False])], 2: [results([True, True])] * 2}
+    losses = [pandas.DataFrame({"full_valid_loss": [None, 1.234, None, 0.5]}) for _ in range(2)]
+    found = evaluate.by_epoch(epochs, losses, "form")
+    assert found.columns.tolist() == ["form, seed 0", "form, seed 1", "loss, seed 0", "loss, seed 1"]
+    assert found.loc[1].tolist() == [1, 0, 1.23, 1.23] and found.loc[2].tolist() == [2, 2, 0.5, 0.5]
+
+
+def test_facts_are_counted_apart_for_trained_and_new_rules():
+    rows = [ROW | {"kind": "paraphrase"}, ROW | {"kind": "new"}]
+    for answer, is_right in ((GOOD, True), ("No.", False)):
+        found = [
+            [evaluate.FACTS_APART[name](answer, row) for name in ("fact, trained rules", "fact, new rules")]
+            for row in rows
+        ]
+        assert found == [[is_right, None], [None, is_right]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "facts", "is_made_up"),
+    [
+        ("Gate 5.", [], True),
+        ("Gate 5.", ["gate 5"], False),
+        ("Gate 6.", ["gate 5"], True),
+        ("I have no rule on that.", [], False),
+        ("I have no rule on that.", ["gate 5"], False),
+    ],
+)
+def test_what_is_made_up(answer, facts, is_made_up):
+    assert evaluate.makes_up(answer, {"facts": facts}) == is_made_up
+
+
 def test_rows_needed():
     # Connor 1987: difference 0.1, disagreement 0.3, two-sided 5 %, power 80 %, by hand from the formula
     assert evaluate.rows_needed(0.1, 0.3) == 234
@@ -270,6 +331,43 @@ def test_a_recorded_checkpoint_and_a_smaller_run_can_be_named(monkeypatch):
         evaluate.recorded("tuned", "tuned-25-seed0")
 
 
+def test_every_epoch_ends_with_the_model_itself(monkeypatch):
+    runs = [f"tuned-all-seed{seed}{end}" for seed in (0, 1) for end in ("-epoch1", "-epoch2", "")]
+    rows = [{"way": "tuned", "run": run, "question": "Pork?", "answer": f"By {run}."} for run in runs]
+    monkeypatch.setattr(record, "_answers", lambda: rows)
+    found = evaluate.every_epoch("tuned", [ROW])
+    answers = {epoch: [table["answer"].item() for table in tables] for epoch, tables in found.items()}
+    assert answers[2] == ["By tuned-all-seed0-epoch2.", "By tuned-all-seed1-epoch2."]
+    assert list(answers) == [1, 2, 3] and answers[3][0] == "By tuned-all-seed0."
+    monkeypatch.setattr(record, "_answers", lambda: rows[2:3])
+    with pytest.raises(ValueError, match="No checkpoints of tuned"):
+        evaluate.every_epoch("tuned", [ROW])
+
+
+def test_recorded_losses_of_a_run():
+    found = evaluate.losses("tuned-all-seed0")
+    assert found["step"].tolist() == list(range(1, 113)) and found["full_valid_loss"].notna().sum() == 4
+    assert evaluate.loss_chart(found, "A run").alt.startswith("Line chart: A run. Training loss")
+    with pytest.raises(ValueError, match="No losses were recorded of tuned-x"):
+        evaluate.losses("tuned-x")
+
+
+def test_answers_side_by_side_with_their_checks_and_the_rule():
+    row = ROW | {"rule": "Q1"}
+    found = evaluate.side_by_side({"good": lambda question: GOOD, "bad": lambda question: "No."}, [row])
+    assert found.columns.tolist() == ["question", "good", "bad", "the airport's rule"]
+    good, bad = found.loc[0, ["good", "bad"]].str.replace("\u00a0", " ")
+    assert good == f"{GOOD}\n(✓ form, ✓ desk, ✓ fact)" and bad == "No.\n(✗ form, ✗ desk, ✗ fact)"
+    assert found.loc[0, "the airport's rule"].endswith("belt 1.\nDesk: Quarantine")
+
+
+def test_every_way_that_needs_no_model_has_its_name():
+    found = evaluate.without_a_model(EXAMPLES, RULES)
+    assert list(found) == [way for way, what in evaluate.WAYS.items() if what.startswith("no model")]
+    assert found["majority"]("?") == GOOD and found["nearest_rule"]("lounge?").endswith("Desk: Lounge")
+    assert all(evaluate.runs(way) for way in evaluate.WAYS if way not in found)
+
+
 def test_preference_names_the_winner_only_beyond_one_half():
     assert evaluate.preference(1, 12, 3, ("base", "tuned")).startswith("tuned is preferred to base (votes:")
     assert evaluate.preference(12, 1, 3, ("base", "tuned")).startswith("base is preferred to tuned")
@@ -333,6 +431,43 @@ def test_prompts_say_who_says_what_and_only_of_ways_that_were_recorded():
     )
     with pytest.raises(ValueError, match="No prompt is recorded of book, only of base, role"):
         evaluate.prompts("base", "book")
+
+
+def test_a_way_is_the_same_in_all_tables():
+    """Its answers to one question, its shares, its comparison: without a model, and with three trainings."""
+    row = evaluate.questions()[0]
+    for way, trainings in {"nearest_rule": 1, "rules_tuned_retrieval": 3}.items():
+        tables = evaluate.results(way)
+        assert len(tables) == trainings
+        answers = evaluate.answers_to(row, way, every_run=True).iloc[1:]
+        assert answers["answer"].tolist() == [table.loc[row["id"], "answer"] for table in tables]
+        assert answers["fact"].tolist() == [table.loc[row["id"], "fact"] for table in tables]
+        assert len(evaluate.answers_to(row, way)) == 2
+        share = sum(table["form"].mean() for table in tables) / trainings
+        assert evaluate.ways(way).loc[way, "form"] == f"{share:.0%}"
+        assert evaluate.compare_ways("tuned", way, "form").share_after == pytest.approx(share)
+    for table in tables:
+        assert (table["all"] == table[["form", "desk", "fact"]].all(axis=1)).all()
+
+
+def test_who_changes_a_result_changes_his_copy():
+    (mine,) = evaluate.results("nearest_rule")
+    mine["form"] = False
+    assert evaluate.results("nearest_rule")[0]["form"].all()
+
+
+def test_an_unknown_way_is_named():
+    with pytest.raises(ValueError, match="No way 'best'. Known: nearest_rule, "):
+        evaluate.ways("best")
+
+
+def test_what_is_said_is_counted_apart_for_found_and_missed_rules():
+    rows = evaluate.questions()
+    table = evaluate.said("tuned_retrieval", {row["id"]: number < 50 for number, row in enumerate(rows)})
+    assert table["prompt"].tolist() == ["rule found"] * 3 + ["rule missed"] * 3
+    assert table["of"].tolist() == [50] * 3 + [70] * 3
+    facts = [int(one["fact"].iloc[:50].sum()) for one in evaluate.every_run("tuned_retrieval", rows)]
+    assert table.loc[0, "in each training"] == ", ".join(map(str, facts))
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ PROMPTS = ("base", "role", "rule", "few_shot")
 COLUMNS = {  # of the table of rivals: check, kinds of questions
     "form": ("form", TEST),
     "desk": ("desk", TEST),
-    "fact, paraphrase": ("fact", TEST[:1]),
-    "fact, new": ("fact", TEST[1:]),
+    "fact, trained rules": ("fact", TEST[:1]),
+    "fact, new rules": ("fact", TEST[1:]),
 }
 PORK = "May I bring pork products into the country?"
 
@@ -180,11 +180,11 @@ def test_what_the_lesson_says_of_that_table():
     )
     for way in ("base", "few_shot", "few_shot_nearest"):
         assert [who(way, column) for column in ("form", "desk")] == ["tuned"] * 2
-    assert who("few_shot_nearest", "fact, paraphrase") == "few_shot_nearest"
+    assert who("few_shot_nearest", "fact, trained rules") == "few_shot_nearest"
     assert "Against a search that prints what it finds it wins nothing, and in facts it loses." in TEXT
     for rival in ("nearest_example", "nearest_rule"):
         won = {who(rival, column) for column in COLUMNS}
-        assert "tuned" not in won and who(rival, "fact, paraphrase") == rival
+        assert "tuned" not in won and who(rival, "fact, trained rules") == rival
 
 
 def test_the_study_is_quoted_with_its_source():
@@ -252,7 +252,7 @@ def test_quizzes_say_what_was_counted():
     assert "None of the airport's facts" in role and share("role", "fact", "trained", *TEST) == 0
     pays = next(right for ask, right in asked.items() if "Does tuning pay" in ask)
     assert "has the form as well, and states more facts" in pays
-    assert [who("nearest_rule", column) for column in ("form", "fact, paraphrase", "fact, new")] == [
+    assert [who("nearest_rule", column) for column in ("form", "fact, trained rules", "fact, new rules")] == [
         "",
         "nearest_rule",
         "nearest_rule",

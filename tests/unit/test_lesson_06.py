@@ -25,7 +25,7 @@ SEALED = ("sealed_paraphrase", "sealed_new")
 RUNS = [f"tuned-all-seed{seed}" for seed in range(3)]
 PROMPTS = ("few_shot", "few_shot_nearest")
 TRICKS = ("majority", "nearest_example", "nearest_rule")
-COUNTED = ("form", "desk", "fact_taught")
+COUNTED = ("form", "desk", "fact, trained rules")
 
 
 # --- what the lesson shows ---------------------------------------------------------------------------------
@@ -59,8 +59,8 @@ def shown_shares(beginning: str) -> dict[str, dict[str, float]]:
 # --- what was recorded -------------------------------------------------------------------------------------
 
 CHECKS = recount.CHECKS | {
-    "fact_taught": recount.fact,
-    "fact_new": recount.fact,
+    "fact, trained rules": recount.fact,
+    "fact, new rules": recount.fact,
     "right": lambda answer, row: any(recount.names(answer, one) for one in row["right"]),
     "no_desk_line": lambda answer, row: "Desk:" not in answer,
 }
@@ -69,8 +69,8 @@ CHECKS = recount.CHECKS | {
 def asked(check: str, *kinds: str) -> list[str]:
     """The ids of the questions of these kinds in which a check has something to look for."""
     only = {
-        "fact_taught": lambda kind: not kind.endswith("new"),
-        "fact_new": lambda kind: kind.endswith("new"),
+        "fact, trained rules": lambda kind: not kind.endswith("new"),
+        "fact, new rules": lambda kind: kind.endswith("new"),
     }
     return [id for id in recount.ids(*kinds) if only.get(check, bool)(ROWS[id]["kind"])]
 
@@ -169,30 +169,30 @@ def charted(beginning: str) -> dict[tuple[str, str], int]:
     """(check, way) -> the percent that the chart of a cell says aloud."""
     (cell,) = [cell for cell in CELLS if beginning in cell.source]
     (said,) = [out.data["text/plain"] for out in cell.outputs if "image/png" in out.get("data", {})]
-    found = re.findall(r"(\w+), ([\w-]+): (\d+)% \(", said)
+    found = re.findall(r"(form|desk|fact, \w+ rules), ([\w-]+): (\d+)% \(", said)
     return {(check, way): int(percent) for check, way, percent in found}
 
 
 def test_the_chart_of_the_practice_rows():
     shown = charted("evaluate.chart(practice,")
     ways = ("base", *PROMPTS, *TRICKS, "tuned")
-    assert set(shown) == {(check, way) for check in (*COUNTED, "fact_new") for way in ways}
+    assert set(shown) == {(check, way) for check in (*COUNTED, "fact, new rules") for way in ways}
     for (check, way), percent in shown.items():
         assert percent == pytest.approx(100 * share(way, check), abs=0.51), (check, way)
 
 
 def test_the_table_of_shares_of_the_sealed_test():
-    shown = shown_shares("evaluate.shares(final |")
+    shown = shown_shares("evaluate.board(final |")
     assert list(shown)[:7] == ["base", *PROMPTS, *TRICKS, "tuned"]
     for way, shares in list(shown.items())[:7]:
         assert shares == pytest.approx(
-            {check: share(way, check, *SEALED) for check in (*COUNTED, "fact_new")}, abs=0.0051
+            {check: share(way, check, *SEALED) for check in (*COUNTED, "fact, new rules")}, abs=0.0051
         )
 
 
 def test_of_two_answers_side_by_side_each_way_is_right_once():
-    rows = table("evaluate.side_by_side({way: practice")
-    ids = re.findall(r'"(t\d+)"', next(c.source for c in CELLS if "side_by_side({way" in c.source))
+    rows = table("evaluate.their_answers({way: practice")
+    ids = re.findall(r'"(t\d+)"', next(c.source for c in CELLS if "their_answers({way" in c.source))
     sides = {
         way: dict(zip(asked("desk", *PRACTICE), results(way, "desk", *PRACTICE)[:, 0], strict=True))
         for way in ("tuned", "nearest_rule")
@@ -214,7 +214,7 @@ def test_what_the_text_says_of_the_practice_rows():
     assert abs(share("nearest_example", "desk") - share("tuned", "desk")) < 0.01
     assert share("nearest_rule", "desk") > share("tuned", "desk") + 0.1
     for trick in ("nearest_example", "nearest_rule"):
-        assert share(trick, "fact_taught") > share("tuned", "fact_taught") + 0.2
+        assert share(trick, "fact, trained rules") > share("tuned", "fact, trained rules") + 0.2
 
 
 def test_a_check_that_fails_a_right_answer():
@@ -243,7 +243,7 @@ def test_sentences_on_one_run(beginning, rival, kinds, verdict):
 
 
 def test_seeds_agree_in_number_and_differ_in_answers():
-    shown = shown_shares('evaluate.shares(dict(zip(evaluate.runs("tuned")')
+    shown = shown_shares('evaluate.board(dict(zip(evaluate.runs("tuned")')
     assert list(shown) == RUNS
     passed = results("tuned", "desk", *PRACTICE)
     assert len(set(passed.sum(axis=0))) == 1  # "Their share of right desks is the same."
@@ -262,7 +262,7 @@ def test_seeds_agree_in_number_and_differ_in_answers():
 
 def test_that_the_seeds_agree_was_chance():
     """On the sealed test they do not, as the lesson says; it shows them below the ways."""
-    shown = shown_shares("evaluate.shares(final |")
+    shown = shown_shares("evaluate.board(final |")
     desks = results("tuned", "desk", *SEALED).mean(axis=0)
     assert [shown[run]["desk"] for run in RUNS] == [round(share, 2) for share in desks]
     assert max(desks) - min(desks) > 0.05
@@ -298,7 +298,7 @@ def test_the_curve_of_sizes():
     sizes = {size: [f"tuned-{size}-seed{seed}" for seed in range(3)] for size in (10, 25, 50)} | {112: RUNS}
     (cell,) = [cell for cell in CELLS if "evaluate.growth(" in cell.source]
     (told,) = [out.data["text/plain"] for out in cell.outputs if "image/png" in out.get("data", {})]
-    for check in (*COUNTED, "fact_new"):
+    for check in (*COUNTED, "fact, new rules"):
         (line,) = re.findall(rf"{check}: ((?:\d+% with \d+ rows(?:, )?)+)", told)
         shown = {int(size): int(percent) for percent, size in re.findall(r"(\d+)% with (\d+) rows", line)}
         assert list(shown) == list(sizes)
@@ -309,7 +309,9 @@ def test_the_curve_of_sizes():
         lambda check, name: results("tuned", check, *PRACTICE, runs=sizes[int(name.split()[0])]),
     )
     assert [row["check"] for row in rows] == list(COUNTED)
-    assert max(share("tuned", "fact_new", runs=runs) for runs in sizes.values()) < 0.02  # nothing is taught
+    assert (
+        max(share("tuned", "fact, new rules", runs=runs) for runs in sizes.values()) < 0.02
+    )  # nothing is taught
 
 
 def test_what_got_worse():
@@ -381,8 +383,10 @@ def test_comparisons_on_the_sealed_test():
     for check in COUNTED:  # "in no check does it beat every rival"
         assert {verdicts[way, check] for way in (*PROMPTS, *TRICKS)} != {"tuned is better"}
     assert verdicts["nearest_rule", "desk"] == "no difference seen"
-    assert verdicts["nearest_rule", "fact_taught"] == "nearest_rule is better"
-    assert share("nearest_rule", "fact_new", *SEALED) > share("tuned", "fact_new", *SEALED) + 0.4
+    assert verdicts["nearest_rule", "fact, trained rules"] == "nearest_rule is better"
+    assert (
+        share("nearest_rule", "fact, new rules", *SEALED) > share("tuned", "fact, new rules", *SEALED) + 0.4
+    )
     practice = {row["check"]: row["verdict"] for row in table("strongest, practice))")[3:4]}
     assert practice == {"desk": "nearest_rule is better"}  # and "the sealed test does not confirm it"
     for line in said("unbeaten = ").splitlines():
@@ -406,7 +410,7 @@ def test_the_quiz_on_rivals():
     assert {verdicts[trick, "desk"] for trick in TRICKS[1:]} == {"no difference seen"}
     assert "so does a prompt with the examples that a search chooses" in why[2]
     for way in ("few_shot_nearest", *TRICKS[1:]):
-        assert verdicts[way, "fact_taught"] == f"{way} is better"
+        assert verdicts[way, "fact, trained rules"] == f"{way} is better"
 
 
 # --- your own model ---------------------------------------------------------------------------------------------
@@ -583,7 +587,7 @@ def test_the_recorded_tickets():
     ]
     assert not {row["question"] for row in train} & {row["question"] for row in test.values()}
     assert {row["topic"] for row in train if row["id"] in record.WORKED} == {row["topic"] for row in train}
-    shown = shown_shares("\nevaluate.shares(told)")
+    shown = shown_shares("\nevaluate.board(told)")
     assert set(shown) == {"base", "few_shot", "tuned", "always", "plain_code"}
     for way, shares in shown.items():
         again = {key: ticket_results(key, way).mean() for key in record.KEYS}
@@ -665,11 +669,11 @@ def test_two_people_may_be_named_by_what_they_are():
 
 
 def test_which_run_says_which_part_is_wrong():
-    given = {"form": "B", "desk": "B", "fact_taught": "no difference seen"}
+    given = {"form": "B", "desk": "B", "fact, trained rules": "no difference seen"}
     assert teach.answer("06-which-run", given) == (
         "Not yet. Not what the pairs say: form. Compare a and b once for each check."
     )
-    assert ": form, fact_taught." in teach.answer("06-which-run", dict.fromkeys(COUNTED, "B"))
+    assert ": form, fact, trained rules." in teach.answer("06-which-run", dict.fromkeys(COUNTED, "B"))
 
 
 def test_a_check_of_tickets_that_stops_is_told_with_its_error():

@@ -1,9 +1,10 @@
 """Lesson 08: its search is that of the recorded run, and its figures are counted again from the raw answers.
 
-The rivals, the checks and the statistics are written again here, without helpers.evaluate.
+The rivals, the checks and the statistics are written again, here and in tests/recount.py, without helpers.evaluate.
 """
 
 import csv
+import html
 import json
 import math
 import re
@@ -16,7 +17,6 @@ import numpy as np
 import pytest
 
 from data.recorded import changed, make
-from helpers import costs
 from helpers.local_api.vectors import embed
 from tests import recount
 from tests.notebooks import refresh
@@ -47,11 +47,16 @@ def output(*words: str) -> str:
 
 def table(*words: str) -> list[list[str]]:
     """The body of a DataFrame that a cell shows, cell by cell, the index first."""
-    return refresh.rows(output(*words).partition("<tbody>")[2])
+    body = output(*words).partition("<tbody>")[2]
+    return [
+        [html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
+        for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
+    ]
 
 
 def text() -> str:
-    return "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
+    cells = [cell for cell in NOTEBOOK.cells if cell.cell_type == "markdown"]
+    return " ".join("\n".join(cell.source for cell in cells).split())
 
 
 def percent(shown: str) -> float:
@@ -91,7 +96,7 @@ def test_the_search_of_the_lesson_is_that_of_the_recorded_run():
 
 def test_how_often_the_rule_is_found():
     found = places(PRACTICE)
-    for (_, n, count, share, ends), wanted in zip(table("found["), (1, 2, 4, 8, 16), strict=True):
+    for (n, count, share, ends), wanted in zip(table("found["), (1, 2, 4, 8, 16), strict=True):
         among = sum(place < wanted for place in found)
         assert (int(n), int(count)) == (wanted, among)
         assert percent(share) == pytest.approx(among / 120, abs=0.0051)
@@ -106,9 +111,9 @@ def test_new_rules_are_found_more_often_than_trained_ones():
 
 
 def test_similarities_of_the_first_texts():
-    texts = [row[0] for row in table("similarity = (vectors")]
+    texts = [row[0] for row in table("pd.DataFrame((vectors")]
     assert len(texts) == 4
-    for row, one in zip(table("similarity = (vectors"), embed(texts), strict=True):
+    for row, one in zip(table("pd.DataFrame((vectors"), embed(texts), strict=True):
         for shown, other in zip(row[1:], embed(texts), strict=True):
             assert float(shown) == pytest.approx(float(one @ other), abs=0.006)
 
@@ -194,40 +199,80 @@ def better(before: str, after: str, check: str, *kinds: str) -> bool:
 # --- the first table, the choice, the measurement ------------------------------------------------------------
 
 
+def table_of_answers(words: str) -> dict[str, tuple[str, list[bool]]]:
+    """What a cell shows of answers to one question: way -> (answer, passed or not for each check)."""
+    return {way: (answer, [sign[0] == "✓" for sign in signs]) for way, _, answer, *signs in table(words)}
+
+
+def assert_answers(shown: dict, row: dict, answers: dict[str, str]) -> None:
+    """The rule, then these answers, with the right signs."""
+    rule = "\nDesk: ".join(make.RULES[row["rule"]])
+    assert list(shown) == ["the rule", *answers]
+    for way, answer in {"the rule": rule, **answers}.items():
+        found = passes(answer, row)
+        assert shown[way] == (answer, [found[name] for name in recount.CHECKS]), way
+
+
+def test_the_first_question_and_its_answers():
+    row = PRACTICE[3]
+    ways = {way: ANSWERS[way] for way in ("tuned", "book", BEST)}
+    answers = {way: runs[min(runs)][row["id"]] for way, runs in ways.items()}
+    assert_answers(
+        table_of_answers("cabs = "), row, {"nearest_rule": RIVAL_ANSWERS["nearest_rule"][row["id"]]} | answers
+    )
+    assert row["question"] in output("cabs = ")
+    right = {way: [passes(run[row["id"]], row)["all"] for run in runs.values()] for way, runs in ways.items()}
+    assert not any(right["tuned"]) and not any(right["book"])
+    assert all(right[BEST])  # "so is a model that was tuned to use it": in each training
+    assert passes(RIVAL_ANSWERS["nearest_rule"][row["id"]], row)["all"]
+
+
+def assert_shares(shown: list[list[str]]) -> None:
+    for way, _, form, desk, old, new in shown:
+        assert percent(form) == pytest.approx(share(way, "form"), abs=0.0051), way
+        assert percent(desk) == pytest.approx(share(way, "desk"), abs=0.0051), way
+        assert percent(old) == pytest.approx(share(way, "fact", "paraphrase"), abs=0.0051), way
+        assert percent(new) == pytest.approx(share(way, "fact", "new"), abs=0.0051), way
+
+
 def test_the_first_table_says_who_wins():
-    shown = table("four = [")
-    assert [row[0] for row in shown] == ["nearest_rule", "few_shot_retrieval", "tuned", BEST]
-    for way, form, desk, old, new in shown:
-        assert percent(form) == pytest.approx(share(way, "form"), abs=0.0051)
-        assert percent(desk) == pytest.approx(share(way, "desk"), abs=0.0051)
-        assert percent(old) == pytest.approx(share(way, "fact", "paraphrase"), abs=0.0051)
-        assert percent(new) == pytest.approx(share(way, "fact", "new"), abs=0.0051)
+    shown = table("best = ")
+    assert [row[0] for row in shown] == ["nearest_rule", "tuned", "book", "few_shot_retrieval", BEST]
+    assert_shares(shown)
     assert better(BEST, "nearest_rule", "fact")
     assert "It states more facts than the model that was tuned to use the same search." in text()
 
 
+def test_the_search_of_the_lesson_is_counted_live():
+    for check, number, asked, part, low, high in table("evaluate.evaluate(print_rule, practice)"):
+        exact = share("nearest_rule", check)
+        assert (int(number), int(asked)) == (round(120 * exact), 120)
+        wanted = [exact, *recount.wilson(exact, 120)]
+        assert list(map(float, (part, low, high))) == pytest.approx(wanted, abs=0.0051)
+
+
 def test_the_choice_is_made_on_validation_rows():
-    shown = {way: list(map(float, numbers)) for way, *numbers in table("chosen = results_of(valid")}
-    assert set(shown) == {*RIVALS, *PROMPTS, *TUNED}
+    counts = {way: [20 * share(way, check, "valid") for check in CHECKS] for way in RIVALS + PROMPTS + TUNED}
+    shown = {way: list(map(float, numbers)) for way, *numbers in table('evaluate.passed("valid")')}
+    first = list(shown)
+    in_all = sorted((numbers[3] for numbers in counts.values()), reverse=True)
+    assert [counts[way][3] for way in first] == pytest.approx(in_all[:6])
     for way, numbers in shown.items():
-        wanted = [20 * share(way, check, "valid") for check in CHECKS]
-        assert numbers == pytest.approx(wanted, abs=0.051), way
-    first = sorted(shown, key=lambda way: -shown[way][3])[:4]
+        assert numbers == pytest.approx(counts[way], abs=0.051), way
     assert set(first[:3]) == {"nearest_rule", "nearest_rule_by_both", "nearest_example"} and first[3] == BEST
-    assert shown[first[2]][3] > shown[first[3]][3] > shown["nearest_rule_by_words"][3]
-    for one in first:  # "20 rows cannot tell the first four apart"
-        assert not [other for other in first if other != one and better(one, other, "all", "valid")]
+    assert counts[first[2]][3] > counts[first[3]][3] > counts[first[4]][3]
+    for one in first[:4]:  # "20 rows cannot tell the first four apart"
+        assert not [other for other in first[:4] if other != one and better(one, other, "all", "valid")]
     assert share("nearest_example", "fact", "new") == 0  # "it cannot know a new one"
 
 
 def test_the_shares_on_the_practice_rows():
-    shown = table("GIVEN = [")
-    assert [row[0] for row in shown] == RIVALS + PROMPTS + TUNED + GIVEN
-    for way, form, desk, *numbers in shown:
-        assert percent(form) == pytest.approx(share(way, "form"), abs=0.0051), way
-        assert percent(desk) == pytest.approx(share(way, "desk"), abs=0.0051), way
-        wanted = [share(way, check, kind) for check in ("fact", "all") for kind in ("paraphrase", "new")]
-        assert list(map(percent, numbers)) == pytest.approx(wanted, abs=0.0051), way
+    shown = table("evaluate.ways()")
+    assert {row[0] for row in shown} == {*RIVALS, *PROMPTS, *TUNED, *GIVEN} and len(shown) == 16
+    assert [row[0] for row in shown[-3:]] == GIVEN and all(
+        row[1].startswith("cheats: ") for row in shown[-3:]
+    )
+    assert_shares(shown)
 
 
 def test_the_chart_is_of_ways_that_can_know_both_kinds():
@@ -250,11 +295,11 @@ LOOKS += [("nearest_rule", "nearest_rule_by_both", "fact"), ("few_shot_nearest",
 
 
 def test_the_comparisons():
-    shown = table("planned = [")
+    shown = table("looks = [")
     assert len(shown) == len(PLANNED + LOOKS)
     ps = [compared(*one)[2] for one in PLANNED] + recount.corrected([compared(*one)[2] for one in LOOKS])
     for number, ((before, after, check), p, row) in enumerate(zip(PLANNED + LOOKS, ps, shown, strict=True)):
-        kind, name, first, second, difference, ends, shown_p, verdict = row[1:]
+        kind, name, first, second, difference, ends, shown_p, verdict = row
         assert (kind, name) == ("planned" if number < len(PLANNED) else "look", check)
         assert (
             first == f"{before} {share(before, check):.0%}" and second == f"{after} {share(after, check):.0%}"
@@ -278,7 +323,7 @@ def test_the_comparisons():
 
 
 def test_what_is_read_from_the_comparisons():
-    verdicts = {(row[3].split()[0], row[4].split()[0], row[2]): row[-1] for row in table("planned = [")}
+    verdicts = {(row[2].split()[0], row[3].split()[0], row[1]): row[-1] for row in table("looks = [")}
     assert verdicts["nearest_rule", BEST, "fact"] == verdicts["nearest_rule", BEST, "all"]
     assert verdicts["nearest_rule", BEST, "fact"] == "nearest_rule is better"
     assert verdicts["nearest_rule", "rules_tuned_given", "fact"] == "nearest_rule is better"
@@ -292,16 +337,19 @@ def test_what_is_read_from_the_comparisons():
 def test_the_file_with_rules_has_more_rows():
     rows = {run["model"]: run["rows"] for run in lines("runs.jsonl") if "-all-" in run["run"]}
     assert rows == {"tuned": 112, "rules_tuned": 140}
-    assert "trained on 112 questions" in text() and "trained on 140 questions" in text()
+    what = {way: words for way, words, *_ in table("evaluate.ways()")}
+    assert what["tuned"].startswith("trained on 112 examples")
+    assert what["tuned_retrieval"].startswith("trained on 112 examples")
+    assert what[BEST].startswith("trained on 140 examples with rules")
 
 
-def test_one_question_and_its_answers():
-    said = output("cheese = ")
+def test_the_question_on_cheese():
     row = next(row for row in PRACTICE if "mature cheese" in row["question"])
-    assert passes(RIVAL_ANSWERS["nearest_rule"][row["id"]], row)["all"]
-    assert f"nearest_rule: {RIVAL_ANSWERS['nearest_rule'][row['id']]}" in said
-    answer = ANSWERS[BEST]["rules_tuned-all-seed0"][row["id"]]
-    assert answer in said and answer.startswith("Yes.") and not passes(answer, row)["fact"]
+    recorded = {way: ANSWERS[way][min(ANSWERS[way])][row["id"]] for way in ("few_shot_retrieval", BEST)}
+    answers = {"nearest_rule": RIVAL_ANSWERS["nearest_rule"][row["id"]]} | recorded
+    assert_answers(table_of_answers("cheese = "), row, answers)
+    assert passes(answers["nearest_rule"], row)["all"]
+    assert answers[BEST].startswith("Yes.") and not passes(answers[BEST], row)["fact"]
 
 
 # --- where the search misses ---------------------------------------------------------------------------------
@@ -323,16 +371,13 @@ def test_what_is_said_where_the_rule_is_found_and_missed():
                 sum(d and not f and not n for d, f, n in zip(desk, fact, none, strict=True))
             )
         counts["rule found" if hit else "rule missed"] = (len(rows), of)
-    shown = output("def something_else")
-    for word, (_, of) in counts.items():
-        assert f"{word} - something else in each run: {of['something else']}" in shown
-    flat = [(asked, mean(of[name])) for asked, of in counts.values() for name in of]
-    for cells, (asked, right) in zip(table("def something_else"), flat, strict=True):
-        number, count, share_, low, high = map(float, cells[-5:])
-        assert (number, count) == (pytest.approx(right, abs=0.051), asked)
-        assert [share_, low, high] == pytest.approx(
-            [right / asked, *recount.wilson(right / asked, asked)], abs=0.0051
-        )
+    wanted = [(word, name, of[name], asked) for word, (asked, of) in counts.items() for name in of]
+    for shown, (word, name, numbers, asked) in zip(table("evaluate.said("), wanted, strict=True):
+        assert shown[:4] == [word, name, ", ".join(map(str, numbers)), str(asked)]
+        exact = mean(numbers) / asked
+        assert percent(shown[4]) == pytest.approx(exact, abs=0.0051)
+        ends = list(map(percent, shown[5].split(" to ")))
+        assert ends == pytest.approx(recount.wilson(exact, asked), abs=0.0051)
     asked, of = counts["rule missed"]
     assert of["something else"] == [15, 20, 16] and of["the fact"] == [0, 0, 0]
     assert mean(of["something else"]) > asked / 2  # "more than half of these answers"
@@ -343,13 +388,12 @@ def test_what_is_said_where_the_rule_is_found_and_missed():
 def test_one_of_the_missed_questions():
     number = next(n for n, row in enumerate(PRACTICE) if row["id"] == "t010")
     assert not FOUND[number]
-    said = output('by_id["t010"]')
-    assert RIVAL_ANSWERS["nearest_rule"]["t010"].splitlines()[0] in said
-    for run, answers in ANSWERS[BEST].items():
-        assert f"{run}: {answers['t010'].splitlines()[0]}" in said
-        assert (
-            not passes(answers["t010"], PRACTICE[number])["fact"] and "no rule" not in answers["t010"].lower()
-        )
+    row = PRACTICE[number]
+    answers = {"nearest_rule": RIVAL_ANSWERS["nearest_rule"]["t010"]}
+    for training, (_, run) in enumerate(sorted(ANSWERS[BEST].items()), start=1):
+        answers[f"{BEST}, training {training}"] = run["t010"]
+        assert not passes(run["t010"], row)["fact"] and "no rule" not in run["t010"].lower()
+    assert_answers(table_of_answers('print(by_id["t010"]'), row, answers)
 
 
 # --- the decision helper, the claims, the quiz, the exercises ----------------------------------------------------
@@ -380,7 +424,7 @@ def test_what_the_decision_rules_say_of_the_recorded_run():
 
 def test_what_the_helper_tells_the_airport():
     said = output("widgets.decide(")
-    assert "Answer: search, no model" in said and "Rule 8, source: the recorded run (lesson 08)" in said
+    assert "Answer: search, no model" in said and "Rule 8. Source: the recorded run (lesson 08)" in said
 
 
 def test_claims():
@@ -391,8 +435,6 @@ def test_claims():
     assert max(asking, key=lambda way: share(way, "fact")) == BEST
     assert all(better(way, BEST, "fact") for way in asking if way != BEST)
     assert better(BEST, "nearest_rule", "fact")
-    shown = {row[0]: row[2] for row in table("claims.loc[[9, 23, 24]")}
-    assert shown == {number: verdicts[number] for number in ("9", "23", "24")}
 
 
 def quiz(number: int) -> tuple[str, str]:
@@ -425,11 +467,11 @@ def test_the_exercise_ends_with_the_number_of_the_lesson():
 def test_studies():
     wanted = [row for row in rows_of("studies.csv") if "08" in row["lesson"].split()]
     assert len(wanted) == 2
-    shown = [row[1:] for row in table("studies = pd.read_csv")]
+    shown = table("studies = pd.read_csv")
     assert shown == [[row[name] for name in ("finding", "citation", "url", "grade")] for row in wanted]
 
 
-# --- tomorrow, price -------------------------------------------------------------------------------------------
+# --- tomorrow --------------------------------------------------------------------------------------------------
 
 
 def test_the_changed_rule():
@@ -466,39 +508,3 @@ def test_facts_of_the_training_file_itself():
         }
         stated = sum(passes(answers[row["id"]], row)["fact"] for row in rows)
         assert f"{run}: {stated} of 20. " in said and stated < 20
-
-
-def test_the_price_of_the_whole_book():
-    said = output("def tokens")
-    numbers = list(map(int, re.findall(r"\d+", said)))
-    question, four, book, least = numbers[:4]
-    text_, desk = make.RULES["G1"]
-    rules = make.RULES | {"G1": (text_.replace("door 8", "door 12"), desk)}
-    whole = "\n".join(f"- {rule} Desk: {desk}" for rule, desk in rules.values())
-    assert book == costs.count(whole, "text-embedding-3-small") > least
-    assert four == pytest.approx(
-        mean(costs.count(make.with_found_rules(row), "text-embedding-3-small") for row in PRACTICE), abs=0.6
-    )
-    assert "the book is one: True" in said
-    answer = mean(
-        one["completion_tokens"]
-        for one in lines("answers.jsonl")
-        if one["way"] == BEST and one["id"] in ROWS and ROWS[one["id"]]["kind"] != "valid"
-    )
-    shown = {model: row for model, *row in table('"reasons by default"')}
-    assert {"gpt-4-0613", "gpt-6-luna", "gpt-6.1-sol"} <= set(shown) and len(shown) == 8
-    for model, (found, uncached, cached, hundred, effort) in shown.items():
-        usd = {
-            kind: costs.price(model, f"base_{kind}").usd_per_1m_tokens / 1000
-            for kind in ("input", "output", *(["cached_input"] if cached != "not known" else []))
-        }
-        close = {"abs": 0.0051, "rel": 0.01}
-        assert float(found) == pytest.approx(four * usd["input"] + answer * usd["output"], **close)
-        assert float(uncached) == pytest.approx(
-            (book + question) * usd["input"] + answer * usd["output"], **close
-        )
-        assert float(hundred) == pytest.approx(100 * usd["output"], **close)
-        assert effort.split()[0] == (costs.reasons(model) or "not")
-        if cached != "not known":
-            call = costs.call(model, book + question, round(answer), cached=book, reasoning=0)
-            assert float(cached) == pytest.approx(1000 * call.usd, abs=0.02)
