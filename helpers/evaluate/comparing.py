@@ -16,7 +16,7 @@ SURE = 0.05  # a p below it counts
 Tables = pandas.DataFrame | Sequence[pandas.DataFrame]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two ways on the same questions. Shares and their difference (after minus before) go from -1 to 1."""
 
@@ -55,6 +55,12 @@ class Comparison:
             f"{self.after} ahead on {self.ahead_after}, {self.before} on {self.ahead_before}."
         )
 
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        """At the end of a cell the same sentence as text that wraps between words."""
+        return str(self)
+
 
 def points(difference: float) -> str:
     """In points; near 0 with a decimal, so that an end above 0 is not printed as 0."""
@@ -69,7 +75,7 @@ def p_text(p: float) -> str:
 def compare(
     before: Tables, after: Tables, check: str, names: tuple[str, str] = ("before", "after")
 ) -> Comparison:
-    """Compares two ways question by question (paired). Print it: it is a sentence.
+    """Compares two ways question by question (paired). Printed, or at the end of a cell, it is a sentence.
 
     ``before`` and ``after``: what ``evaluate`` returned, one table or one for each training run. All runs count at
     once. One table on each side: the interval is that of Bonett and Price (2012), an adjusted Wald interval for

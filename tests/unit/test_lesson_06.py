@@ -521,7 +521,9 @@ def test_the_cookbooks_table_as_it_is():
         [row["base_value"], row["tuned_value"], row["few_shot_value"]] for row in table("cookbook = cases")
     ]
     assert shown == [[row[column] for column in columns] for row in rows]
-    assert "asked 100 questions on given texts; 53 times the text held" in text_of("OpenAI's cookbook")
+    assert "asked 100 questions on given texts; for 53 the text held the answer" in text_of(
+        "OpenAI's cookbook"
+    )
     with open(DATA / "claims.csv", encoding="utf-8", newline="") as file:
         verdict = next(row["verdict"] for row in csv.DictReader(file) if row["number"] == "22")
     assert f"({right[1]} against {right[0]} of 100)" in verdict
