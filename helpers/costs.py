@@ -1,11 +1,12 @@
-"""What a training job or a call will cost, from the price book ``data/prices.csv``.
+"""What a training job, a call or a year will cost, from ``data/prices.csv`` and ``data/providers.csv``.
 
 Every figure names the price it rests on: the days for which it holds, its source and how far to trust it.
-The table is read anew each time, so an edited price counts at once.
+The tables are read anew each time, so an edited price counts at once.
 """
 
 import csv
 import datetime
+import fnmatch
 import html
 import math
 from dataclasses import dataclass
@@ -19,6 +20,14 @@ from .dataset.report import Report, auto_epochs
 DATA = Path(__file__).parents[1] / "data"
 GRADES = {"O": "OpenAI's own words", "T": "not confirmed", "K": "common knowledge", "I": "our conclusion"}
 REASONING_LEFT_OUT = "Reasoning not counted"
+HOURS_A_MONTH = 365 * 24 / 12
+# kind of price -> the fact of data/providers.csv that holds it for a model named "provider/model"
+HOSTED = {
+    "training": "training_price",
+    "tuned_input": "tuned_input_price",
+    "tuned_output": "tuned_output_price",
+}
+NOT_FOUND = "price not found"
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,7 @@ class Price:
 
     def amount(self) -> str:
         """The price as the table prints it, with its unit."""
-        exact = f"{self.usd_per_1m_tokens:.4f}".rstrip("0")
-        return f"${max(exact, f'{self.usd_per_1m_tokens:.2f}', key=len)} for 1 million tokens"
+        return f"{_exact(self.usd_per_1m_tokens)} for 1 million tokens"
 
     def origin(self) -> str:
         """The source, its date and its grade."""
@@ -59,10 +67,13 @@ class Price:
 
 
 def history(model: str, kind: str) -> list[Price]:
-    """Every known price of a kind, oldest first. Short names and tuned models (ft:...) count as their base."""
+    """Every known price of a kind, oldest first. Short names and tuned models (ft:...) count as their base.
+
+    "tinker/Qwen3-8B" is a model of another provider; its prices stand in data/providers.csv.
+    """
     base = snapshot(model)
     found = [_price(row) for row in _rows("prices.csv") if (row["model"], row["kind"]) == (base, kind)]
-    return sorted(found, key=lambda one: one.start or datetime.date.min)
+    return sorted(found, key=lambda one: one.start or datetime.date.min) or _hosted(model, kind)
 
 
 def price(model: str, kind: str, on: str | datetime.date | None = None) -> Price:
@@ -81,11 +92,19 @@ def price(model: str, kind: str, on: str | datetime.date | None = None) -> Price
 
 
 def models(kind: str = "base_input") -> list[str]:
-    """The models of data/models.csv that have a price of a kind, short names where there is one."""
+    """The models of data/models.csv that have a price of a kind, short names where there is one.
+
+    Then those of other providers of which every price is known that a tuned model needs: "tinker/Qwen3-8B".
+    """
     names = dict.fromkeys(row["model"] for row in _rows("models.csv") if row["model"] != "*")
     priced = {row["model"] for row in _rows("prices.csv") if row["kind"] == kind}
     with_short_name = {snapshot(name) for name in names if snapshot(name) != name}
-    return [name for name in names if snapshot(name) in priced and name not in with_short_name]
+    own = [name for name in names if snapshot(name) in priced and name not in with_short_name]
+    facts: dict[str, set[str]] = {}
+    for row in _rows("providers.csv"):
+        facts.setdefault(f"{row['provider']}/{row['model']}", set()).add(row["fact"])
+    hosted = [name for name, known in facts.items() if set(HOSTED.values()) <= known]
+    return own + (hosted if kind in HOSTED else [])
 
 
 def dollars(amount: float) -> str:
@@ -141,16 +160,21 @@ class TrainingCost(_Sum):
         """The sum in US dollars."""
         return self.billing_tokens * self.price.usd_per_1m_tokens / 1_000_000
 
+    @property
+    def exact(self) -> bool:
+        """False if the tokens are estimates: no vocabulary is here, or it is not known to be the model's own."""
+        return self.report.exact and tokens.is_exact(self.model)
+
     def title(self) -> str:
         """The sum in one line."""
-        about = "" if self.report.exact else "about "
+        about = "" if self.exact else "about "
         return f"Training {self.model} on {self.report.name}: {about}{dollars(self.usd)}"
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
         cut_off, left_out = self.report.tokens - self.tokens, self.report.rows - self.report.good_rows
         counted = f"{self.tokens:,} in {self.report.good_rows:,} examples"
-        counted += "" if self.report.exact else " (an estimate)"
+        counted += "" if self.exact else " (an estimate)"
         counted += f"; {cut_off:,} more are cut off" if cut_off else ""
         counted += f"; rows with errors, left out: {left_out:,}" if left_out else ""
         return [
@@ -228,15 +252,24 @@ class CallCost(_Sum):
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
-        lines = []
+        lines: list[tuple[str, str]] = []
         for count, price in self.parts:
-            lines += _of_price(f"{count:,} tokens, {price.kind}", price, self.on)
+            amount, source = _of_price(f"{count:,} tokens, {price.kind}", price, self.on)
+            if lines and lines[-1] == source:  # said once, below all prices that it gives
+                lines.pop()
+            lines += [amount, source]
         return [*lines, *self.notes]
 
 
 def reasons(model: str) -> str | None:
     """The reasoning effort that a base model takes if none is asked for; None if no source says that it reasons."""
     return _fact(snapshot(model), "reasoning_default")
+
+
+def always_reasons(model: str) -> bool:
+    """Whether a source says that the reasoning of this base model cannot be switched off."""
+    efforts = _fact(snapshot(model), "reasoning_effort")
+    return efforts is not None and not efforts.startswith("none")
 
 
 def call(
@@ -255,7 +288,7 @@ def call(
     so many tokens on as ``cached_input_from`` in data/models.csv says; below that the service caches nothing,
     and the sum says so. ``reasoning`` are the tokens with which the model thinks before it answers: they are
     billed as output. Without them (None) the sum of a model that reasons by default is not the whole bill, and
-    says so; 0 means that reasoning was switched off.
+    says so; 0 means that reasoning was switched off, which some models do not allow: then it says that.
 
     ``tuned=True`` takes the price of a model tuned from ``model``; without it the name decides (ft:... is tuned).
     ``on`` is as in ``training``. Raises ValueError if a price that is needed is not known.
@@ -269,9 +302,12 @@ def call(
         cached = 0
     if reasoning:
         notes.append(("Reasoning", f"{reasoning:,} of the output tokens"))
-    elif reasoning is None and output_tokens and not tuned and (effort := reasons(model)):
+    elif output_tokens and not tuned and (effort := reasons(model)):
         words = f"{model} reasons by default (effort {effort}), and that is billed as output"
-        notes.append((REASONING_LEFT_OUT, words))
+        if reasoning is None:
+            notes.append((REASONING_LEFT_OUT, words))
+        elif always_reasons(model):
+            notes.append((REASONING_LEFT_OUT, f"{model} cannot be asked to answer without it"))
     output = output_tokens + (reasoning or 0)
     counts = {"input": input_tokens - cached, "cached_input": cached, "output": output}
     kinds = [kind for kind, count in counts.items() if count or kind == "input"]
@@ -294,6 +330,9 @@ class BreakEven(_Sum):
     once: float  # US dollars before the first call: training, people
     calls: int  # a month
     months: int
+    monthly: float = 0.0  # US dollars a month for the tuned model, called or not: a card that waits
+
+    FAR = 10  # a crossing at more than so many times the own calls is named, not drawn
 
     @property
     def saved(self) -> float:
@@ -301,19 +340,46 @@ class BreakEven(_Sum):
         return self.now.usd - self.tuned.usd
 
     @property
+    def fixed(self) -> float:
+        """US dollars of all months that do not depend on the calls."""
+        return self.once + self.months * self.monthly
+
+    @property
     def calls_a_month(self) -> int | None:
-        """The fewest calls a month at which tuning is not dearer. None if it never pays back."""
+        """The fewest calls a month at which tuning is not more expensive. None if it never pays back."""
         if self.saved <= 0:
-            return None if self.once or self.saved else 0
-        return math.ceil(round(self.once / (self.saved * self.months), 6))
+            return None if self.fixed or self.saved else 0
+        return math.ceil(round(self.fixed / (self.saved * self.months), 6))
+
+    @property
+    def pays_from(self) -> str:
+        """The same for a table: "6,250", or "never"."""
+        return "never" if self.calls_a_month is None else f"{self.calls_a_month:,}"
 
     def spent(self, calls: int) -> tuple[float, float]:
         """US dollars of all months at so many calls a month: as now, and with the tuned model."""
-        return calls * self.months * self.now.usd, self.once + calls * self.months * self.tuned.usd
+        return calls * self.months * self.now.usd, self.fixed + calls * self.months * self.tuned.usd
+
+    @property
+    def pays(self) -> bool:
+        """Whether tuning is cheaper in all, or costs the same, at the own calls."""
+        return self.calls_a_month is not None and self.calls >= self.calls_a_month
+
+    @property
+    def bills(self) -> str:
+        """Both sums at the own calls, in words."""
+        now, tuned = map(dollars, self.spent(self.calls))
+        return f"as now {now}, tuned {tuned}"
 
     def points(self) -> list[dict]:
-        """Rows to draw: calls a month, and the dollars of both ways, at 0, break-even, ``calls`` and the end."""
-        marked = {0, self.calls, self.calls_a_month or 0}
+        """Rows to draw: calls a month, and the dollars of both ways, at 0, break-even, ``calls`` and the end.
+
+        The end is twice the calls, or twice the break-even if that is not too far away to see both.
+        """
+        crossing = self.calls_a_month or 0
+        marked = {0, self.calls}
+        if not self.calls or crossing <= self.FAR * self.calls:
+            marked.add(crossing)
         places = sorted(marked | {2 * max(*marked, 1)})
         names = ("Calls a month", "As now", "Tuned")
         return [dict(zip(names, (place, *self.spent(place)), strict=True)) for place in places]
@@ -328,36 +394,142 @@ class BreakEven(_Sum):
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
         now, tuned = self.spent(self.calls)
-        verdict = "saves" if tuned <= now else "costs"
-        spent = f"as now {dollars(now)}, tuned {dollars(tuned)}: tuning {verdict} {dollars(abs(now - tuned))}"
+        verdict = f"tuning {'saves' if self.pays else 'costs'} {dollars(abs(now - tuned))}"
         ways = {f"As now, {self.now.model}": self.now, f"Tuned {self.tuned.model}": self.tuned}
         shown = []
         for name, call in ways.items():
             shown += [(name, call.short()), ("Prices", call.origin()), *call.notes]
+        monthly = [("Each month, called or not", dollars(self.monthly))] if self.monthly else []
         return [
             *shown,
             ("One call saves", dollars(self.saved)),
             ("Before the first call", dollars(self.once)),
-            (f"{self.calls:,} calls a month, {self.months} months", spent),
+            *monthly,
+            (f"{self.calls:,} calls a month, {self.months} months", f"{self.bills}: {verdict}"),
         ]
 
 
-def break_even(now: CallCost, tuned: CallCost, once: float, *, calls: int, months: int = 12) -> BreakEven:
+def break_even(
+    now: CallCost, tuned: CallCost, once: float, *, calls: int, months: int = 12, monthly: float = 0.0
+) -> BreakEven:
     """When a tuned model pays back: ``once`` dollars are paid first, then each call costs what ``tuned`` says.
 
-    ``calls`` is the number of calls a month. Raises ValueError if a number is negative or there is no month.
+    ``calls`` is the number of calls a month; ``monthly`` are dollars a month for the tuned model, called or not.
+    Raises ValueError if a number is negative or there is no month.
     """
-    if once < 0 or calls < 0 or months < 1:
+    if once < 0 or calls < 0 or monthly < 0 or months < 1:
         raise ValueError("Dollars and calls cannot be negative, and there must be at least one month.")
-    return BreakEven(now, tuned, once, calls, months)
+    return BreakEven(now, tuned, once, calls, months, monthly)
+
+
+def bill(
+    job: TrainingCost, call: CallCost, calls: int, rounds: int, days: float, wage: float, months: int = 12
+) -> dict[str, str]:
+    """The bill of a tuned model: people, training, calls, as texts to show.
+
+    ``calls`` are those of a month. ``rounds`` of training and evaluation take ``days`` of work each, and a day
+    of work costs ``wage`` dollars.
+    """
+    people, training, answers = rounds * days * wage, rounds * job.usd, months * calls * call.usd
+    in_all = people + training + answers
+    return {
+        "people": dollars(people),
+        "training, all rounds": dollars(training),
+        f"{months} months of {calls:,} calls each": dollars(answers),
+        "in all": dollars(in_all),
+        "of this, people": f"{people / in_all:.0%}" if in_all else "nothing",
+    }
+
+
+@dataclass(frozen=True)
+class Hourly:
+    """A price by the hour, paid whether anybody calls or not."""
+
+    provider: str
+    usd_per_hour: float
+    note: str
+    origin: str
+
+    @property
+    def usd_a_month(self) -> float:
+        """US dollars for a month of day and night."""
+        return self.usd_per_hour * HOURS_A_MONTH
+
+    def __str__(self) -> str:
+        hour, month = dollars(self.usd_per_hour), dollars(self.usd_a_month)
+        return f"{self.provider} ({self.note}): {hour} an hour, {month} a month\n  Source: {self.origin}"
+
+
+def always_on(provider: str) -> Hourly:
+    """What a deployment of your own costs there. ValueError if data/providers.csv has no such price."""
+    row = _of_provider(provider).get("deployment_price_per_hour")
+    if row is None:
+        raise ValueError(f"No price of a deployment by the hour is known for {provider}.")
+    return Hourly(provider, float(row["value"]), row["note"].removeprefix("US dollars; "), _origin(row))
+
+
+def offers() -> list[dict[str, str]]:
+    """What can be bought to train and to run an open model: a row a provider of data/providers.csv, as texts.
+
+    Only those with a price of training or a word on how a tuned model is paid for.
+    """
+    shown = []
+    for provider in dict.fromkeys(row["provider"] for row in _rows("providers.csv")):
+        facts = _of_provider(provider)
+        training, card = facts.get("training_price"), facts.get("card_price_per_hour")
+        serving = facts.get("tuned_serving")
+        if not (card or serving):
+            continue
+        used = [
+            training or card,
+            serving,
+            *map(facts.get, ("tuned_input_price", "deployment_price_per_hour")),
+        ]
+        shown.append(
+            {
+                "service": provider,
+                "training": _training_offer(training, card),
+                "using the tuned model": _serving_offer(serving, facts),
+                "grades": "".join(sorted({row["grade"] for row in used if row})),
+                "oldest source": min(row["date"] for row in used if row),
+            }
+        )
+    return shown
+
+
+def times(
+    model: str,
+    rival: str,
+    on: str | datetime.date,
+    *,
+    before: int,
+    after: int,
+    answer: int,
+    tuned: bool = True,
+) -> dict[str, object]:
+    """How many times the price of ``rival``, a base model, ``model`` costs on a day: by the token and by the call.
+
+    A call of the rival has a prompt of ``before`` tokens, one of the model ``after``.
+    """
+    family = "tuned" if tuned else "base"
+    row: dict[str, object] = {
+        "on": str(on),
+        "model": f"{model}, tuned" if tuned else model,
+        "compared with": rival,
+    }
+    for kind in ("input", "output"):
+        high, low = price(model, f"{family}_{kind}", on), price(rival, f"base_{kind}", on)
+        row[f"a token of {kind}"] = round(high.usd_per_1m_tokens / low.usd_per_1m_tokens, 2)
+    one, other = call(model, after, answer, tuned=tuned, on=on), call(rival, before, answer, on=on)
+    return row | {"a whole call": round(one.usd / other.usd, 2)}
 
 
 def prompt_to_save(
     model: str, prompt: int, answer: int, *, on: str | datetime.date | None = None
 ) -> int | None:
-    """How many tokens shorter a prompt must get before a tuned call is no dearer than one of its base.
+    """How many tokens shorter a prompt must get before a tuned call costs no more than one of its base.
 
-    None if even a call without a prompt would be dearer, because of its answer. Training is not counted.
+    None if even a call without a prompt would cost more, because of its answer. Training is not counted.
     """
     budget = call(model, prompt, answer, on=on).usd - call(model, 0, answer, tuned=True, on=on).usd
     each = call(model, 1, tuned=True, on=on).usd
@@ -382,6 +554,66 @@ def _available_from(model: str) -> datetime.date | None:
 def _fact(model: str, fact: str) -> str | None:
     found = (row["value"] for row in _rows("models.csv") if (row["model"], row["fact"]) == (model, fact))
     return next(found, None)
+
+
+def _hosted(model: str, kind: str) -> list[Price]:
+    """The price of a model named "provider/model" in the table of providers; [] if there is none."""
+    provider, _, name = model.partition("/")
+    for row in _rows("providers.csv"):
+        found = (row["provider"], row["fact"]) == (provider, HOSTED.get(kind))
+        if found and name and fnmatch.fnmatchcase(name.lower(), row["model"].lower()):
+            dated = datetime.date.fromisoformat(row["date"])
+            usd = float(row["value"])
+            return [Price(model, kind, usd, None, None, row["source"], dated, row["grade"], row["note"])]
+    return []
+
+
+def _of_provider(provider: str) -> dict[str, dict[str, str]]:
+    """The first row of each fact of a provider."""
+    facts: dict[str, dict[str, str]] = {}
+    for row in _rows("providers.csv"):
+        if row["provider"] == provider:
+            facts.setdefault(row["fact"], row)
+    return facts
+
+
+def _origin(row: dict[str, str]) -> str:
+    return f"{row['source']} of {row['date']}, grade {row['grade']} ({GRADES[row['grade']]})"
+
+
+def _training_offer(training: dict | None, card: dict | None) -> str:
+    if training:
+        return f"by the token: {_exact(training['value'])} for 1 million ({_readable(training['model'])})"
+    if card:
+        return f"by the hour of a card: {_exact(card['value'])} ({card['model']})"
+    return f"by the token: {NOT_FOUND}"
+
+
+def _readable(pattern: str) -> str:
+    """The name of a model in the table, without the * of a pattern."""
+    return pattern.strip("*").replace("*", " ")
+
+
+def _serving_offer(serving: dict | None, facts: dict[str, dict[str, str]]) -> str:
+    if serving is None:
+        return "by the hour of the same card"
+    if serving["value"] == "by the hour":
+        hour = facts.get("deployment_price_per_hour")
+        amount = _exact(hour["value"]) if hour else NOT_FOUND
+    else:
+        sides = [facts.get(f"tuned_{side}_price") for side in ("input", "output")]
+        amount = NOT_FOUND
+        if all(sides):  # one dollar sign only: JupyterLab takes what stands between two for a formula
+            one, two = (_exact(row["value"]) for row in sides)
+            amount = f"{one} in, {two.removeprefix('$')} out, for 1 million"
+    many = facts.get("adapters_on_one_base")
+    return f"{serving['value']}: {amount}" + (f"; up to {many['value']} adapters on one base" if many else "")
+
+
+def _exact(usd: float | str) -> str:
+    """A price with all its digits, at least two after the point."""
+    exact = f"{float(usd):.4f}".rstrip("0")
+    return f"${max(exact, f'{float(usd):.2f}', key=len)}"
 
 
 def _price(row: dict) -> Price:

@@ -109,66 +109,108 @@ def _course(values: pandas.Series) -> str:
     return f"{verb} from {first} at step {values.index[0]} to {last} at step {values.index[-1]}"
 
 
-def break_even(points: Sequence[Mapping[str, float]], title: str) -> Chart:
+def break_even(points: Sequence[Mapping[str, float]], title: str, *, here: float | None = None) -> Chart:
     """Two straight lines of US dollars and the place where they cross, if they do.
 
     ``points`` are rows with three keys, as ``costs.BreakEven.points()`` returns them: the first, such as
-    "Calls a month", is the horizontal axis, the others name the lines: first without tuning, then tuned.
+    "Calls a month", is the horizontal axis, which ends with the last row; the others name the lines. ``here`` is
+    the reader's own place on that axis: it is marked and named. A crossing to the right of the axis is said only.
     """
-    ways = Ways.of(points)
+    ways = Ways.of(points, here)
     figure = new_figure()
     axes = axes_of(figure, title, ways.table.index.name, "US dollars")
     top = max(ways.table.max()) or 1
     axes.set_ylim(0, 1.05 * top)
+    axes.set_xlim(0, ways.last)
     strokes = ((UNTUNED, "--", "s"), (TUNED, "-", "o"))
     for name, (color, stroke, marker) in zip(ways.table, strokes, strict=True):
         axes.plot(
-            ways.table.index, ways.table[name], color=color, linewidth=2, linestyle=stroke, marker=marker
+            ways.table.index,
+            ways.table[name],
+            color=color,
+            linewidth=2,
+            linestyle=stroke,
+            marker=marker,
+            clip_on=False,
         )
-    if ways.crossing:
+    if ways.inside:
         axes.plot(*([part] for part in ways.crossing), "o", markersize=12, markerfacecolor="none", color=INK)
+    if here is not None:
+        axes.axvline(here, color=INK, linewidth=1, linestyle=":")
+        axes.annotate(
+            ways.here_name,
+            xy=(here, top),
+            xytext=(5, 0) if here < 0.7 * ways.last else (-5, 0),
+            textcoords="offset points",
+            ha="left" if here < 0.7 * ways.last else "right",
+            va="top",
+            color=INK,
+            fontsize=9,
+        )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: _short(value))
     for name, y in _apart(ways.ends(), gap=0.1 * top).items():
         place = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-        axes.annotate(name, xy=(1.01, y), color=INK, fontsize=9, **place)
+        axes.annotate(name, xy=(1.02, y), color=INK, fontsize=9, **place)
     return Chart(figure, ways.table, f"Line chart: {title}. {ways.sentence()}")
 
 
 @dataclass(frozen=True)
 class Ways:
-    """Two ways to spend money: a column each, the index is the axis. ``crossing`` is where they cost the same."""
+    """Two ways to spend money: a column each, the index is the axis. ``crossing`` is where they cost the same.
+
+    ``here`` is the reader's own place on the axis, if it is to be marked.
+    """
 
     table: pandas.DataFrame
     crossing: tuple[float, float] | None
+    here: float | None = None
 
     @classmethod
-    def of(cls, points: Sequence[Mapping[str, float]]) -> "Ways":
+    def of(cls, points: Sequence[Mapping[str, float]], here: float | None = None) -> "Ways":
         table = pandas.DataFrame(points)
         table = table.set_index(table.columns[0]).astype(float)
         gap = table.iloc[:, 1] - table.iloc[:, 0]
         first, last = table.index[0], table.index[-1]
-        if gap.iloc[0] * gap.iloc[-1] >= 0:
-            return cls(table, None)
-        share = gap.iloc[0] / (gap.iloc[0] - gap.iloc[-1])
+        closing = gap.iloc[0] - gap.iloc[-1]
+        if gap.iloc[0] * closing <= 0:  # the lines lie on each other, or the gap does not get smaller
+            return cls(table, None, here)
+        share = gap.iloc[0] / closing
         way = table.iloc[:, 0]
-        return cls(
-            table, (first + share * (last - first), way.iloc[0] + share * (way.iloc[-1] - way.iloc[0]))
-        )
+        at = (first + share * (last - first), way.iloc[0] + share * (way.iloc[-1] - way.iloc[0]))
+        return cls(table, at, here)
+
+    @property
+    def last(self) -> float:
+        """Where the axis ends."""
+        return self.table.index[-1]
+
+    @property
+    def inside(self) -> bool:
+        """Whether the lines cross within the axis."""
+        return self.crossing is not None and self.crossing[0] < self.last
+
+    @property
+    def here_name(self) -> str:
+        return f"yours: {self.here:,}"
 
     def ends(self) -> dict[str, float]:
         return {name: self.table[name].iloc[-1] for name in self.table}
 
     def sentence(self) -> str:
         """What the lines show, in words and numbers."""
-        axis, last = self.table.index.name.lower(), self.table.index[-1]
+        axis, last = self.table.index.name.lower(), self.last
         lines = "; ".join(
             f"{name}: ${self.table[name].iloc[0]:,.2f} at {self.table.index[0]:,} {axis}, ${end:,.2f} at {last:,}"
             for name, end in self.ends().items()
         )
+        if self.here is not None:
+            lines += f". Marked as yours: {self.here:,} {axis}"
         if not self.crossing:
             return f"{lines}. The lines do not cross."
-        return f"{lines}. They cross at {math.ceil(round(self.crossing[0], 6)):,} {axis}, ${self.crossing[1]:,.2f}."
+        where = "" if self.inside else ", to the right of this chart"
+        place = math.ceil(round(self.crossing[0], 6))
+        return f"{lines}. They cross at {place:,} {axis}, ${self.crossing[1]:,.2f}{where}."
 
 
 def _short(value: float) -> str:
@@ -253,17 +295,26 @@ def loss_curve_svg(
     return _svg(title, lines.sentence(), body)
 
 
-def break_even_svg(points: Sequence[Mapping[str, float]], title: str) -> str:
+def break_even_svg(points: Sequence[Mapping[str, float]], title: str, *, here: float | None = None) -> str:
     """The chart of ``break_even`` as an SVG string, for a picture that changes with its numbers."""
-    ways = Ways.of(points)
-    scale = Scale(ways.table.index[-1], _ticks(0.0, max(ways.table.max()) or 1.0))
+    ways = Ways.of(points, here)
+    scale = Scale(ways.last, _ticks(0.0, max(ways.table.max()) or 1.0))
     body = scale.axes(ways.table.index.name, "US dollars")
     now, tuned = ways.table
     body += scale.polyline(ways.table[now], UNTUNED, 'stroke-width="2.5" stroke-dasharray="6 4"')
     body += scale.squares(ways.table[now], UNTUNED)
     body += scale.polyline(ways.table[tuned], TUNED, 'stroke-width="2.5"')
-    if ways.crossing:
-        body += scale.circle(*ways.crossing)
+    if ways.inside:
+        x, y = scale.x(ways.crossing[0]), scale.y(ways.crossing[1])
+        body += (
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="none" stroke="currentColor" stroke-width="2"/>'
+        )
+    if here is not None:
+        x, right = scale.x(here), here >= 0.7 * ways.last
+        body += (
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="currentColor" '
+            'stroke-dasharray="2 3"/>'
+        ) + _text(x - 6 if right else x + 6, TOP + 10, ways.here_name, "end" if right else "start")
     for name, y in _apart({name: scale.y(end) for name, end in ways.ends().items()}, gap=18).items():
         body += _text(WIDTH - RIGHT + 10, y + 4, name)
     return _svg(title, ways.sentence(), body)

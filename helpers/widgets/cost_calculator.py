@@ -15,17 +15,21 @@ NUMBERS = {
     "Epochs": (3, 1, 50),
     "Calls a month": (10_000, 0, 1_000_000),
     "Prompt tokens now": (1_000, 1, 10_000),
+    "Of these, cached": (0, 0, 10_000),
     "Prompt tokens saved": (900, 0, 10_000),
     "Answer tokens": (30, 0, 1_000),
+    "Thinking tokens now": (0, 0, 5_000),
     "Rounds of training": (3, 1, 20),
     "People: days a round": (0, 0, 60),
     "People: dollars a day": (0, 0, 2_000),
+    "Card that waits: dollars a month": (0, 0, 10_000),
     "Months": (12, 1, 36),
 }
 GUESSED = ("Rounds of training", "People: days a round", "People: dollars a day")
 LEGEND = (
     "Rounds and people are your own guess: no source gives them. People are left out while a box of theirs holds 0. "
-    "Each box holds the same number as the slider beside it. With the keyboard: Tab goes from one to the next; "
+    "Thinking tokens are those of the model that you use now: 0 says that it answers without thinking. "
+    "Each box holds the same number as the slider next to it. With the keyboard: Tab goes from one to the next; "
     "in a box type a number and press Enter; the space bar opens a list of models, Enter takes one."
 )
 STYLE = style(
@@ -40,7 +44,8 @@ STYLE = style(
 def cost_calculator(model: str, compare_with: str | None = None, **start: int) -> "CostCalculator":
     """A widget: set a job, its calls and its people, and see when tuning ``model`` pays back.
 
-    It is compared with calls of ``compare_with`` as they are now (the same model, untuned, if None).
+    It is compared with calls of ``compare_with`` as they are now (the same model, untuned, if None; a model of
+    another provider, such as "tinker/Qwen3-8B", needs one).
     ``start`` sets numbers at the start: rows_in_the_file=112. Raises ValueError if no price of a model is
     known, TypeError for a number that the calculator does not have.
     """
@@ -64,11 +69,18 @@ def sums(model: str, compare_with: str, numbers: dict[str, int]) -> costs.BreakE
     people = numbers["People: days a round"] * numbers["People: dollars a day"]
     job = trained * costs.price(model, "training").usd_per_1m_tokens / 1_000_000
     return costs.break_even(
-        costs.call(compare_with, prompt, answer),
+        costs.call(
+            compare_with,
+            prompt,
+            answer,
+            cached=numbers["Of these, cached"],
+            reasoning=numbers["Thinking tokens now"],
+        ),
         costs.call(model, prompt - numbers["Prompt tokens saved"], answer, tuned=True),
         numbers["Rounds of training"] * (job + people),
         calls=numbers["Calls a month"],
         months=numbers["Months"],
+        monthly=numbers["Card that waits: dollars a month"],
     )
 
 
@@ -109,7 +121,7 @@ class CostCalculator(VBox):
             self._shown.value = f'<p role="alert">{html.escape(str(error))}</p><p>{LEGEND}</p>'
             return
         title = found.title()
-        chart = break_even_svg(found.points(), f"US dollars in {found.months} months")
+        chart = break_even_svg(found.points(), f"US dollars in {found.months} months", here=found.calls)
         self._shown.value = (
             f'<p role="status" aria-live="polite"><strong>{html.escape(title)}.</strong></p>{chart}'
             f"{found._repr_html_()}<p>{LEGEND}</p>"
@@ -117,7 +129,7 @@ class CostCalculator(VBox):
 
 
 def _argument(label: str) -> str:
-    return label.lower().replace(":", "").replace(" ", "_")
+    return label.lower().replace(":", "").replace(",", "").replace(" ", "_")
 
 
 def _box(label: str, value: int) -> BoundedIntText:

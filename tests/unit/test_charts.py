@@ -303,6 +303,32 @@ def test_break_even_svg_says_and_draws_the_same():
     assert not list(ElementTree.fromstring(charts.break_even_svg(APART, "T")).iter(f"{SVG}circle"))
 
 
+def test_the_readers_own_place_is_marked_and_named_and_the_axis_ends_with_the_data():
+    chart = charts.break_even(WAYS, "A year", here=100)
+    axes = chart.figure.axes[0]
+    assert axes.get_xlim() == (0, 2_000)
+    assert list(axes.lines[-1].get_xdata()) == [100, 100]
+    assert {text.get_text() for text in axes.texts} == {"As now", "Tuned", "yours: 100"}
+    assert ". Marked as yours: 100 calls a month. They cross at 1,000" in chart.alt
+    svg = ElementTree.fromstring(charts.break_even_svg(WAYS, "A year", here=100))
+    assert svg.get("aria-label") == chart.alt
+    (name,) = [text for text in svg.iter(f"{SVG}text") if text.text == "yours: 100"]
+    width = charts.WIDTH - charts.LEFT - charts.RIGHT
+    assert float(name.get("x")) == pytest.approx(charts.LEFT + 0.05 * width + 6, abs=0.1)
+    assert name.get("text-anchor") == "start"
+    late = ElementTree.fromstring(charts.break_even_svg(WAYS, "A year", here=1_900))
+    assert "end" in [t.get("text-anchor") for t in late.iter(f"{SVG}text") if t.text == "yours: 1,900"]
+
+
+def test_a_crossing_outside_of_the_chart_is_said_and_not_drawn():
+    near = WAYS[:2]  # the axis ends at 100 calls, the lines cross at 1,000
+    chart = charts.break_even(near, "A year", here=50)
+    assert chart.alt.endswith("They cross at 1,000 calls a month, $100.00, to the right of this chart.")
+    assert len(chart.figure.axes[0].lines) == 3  # both ways and the mark, no circle
+    svg = ElementTree.fromstring(charts.break_even_svg(near, "A year", here=50))
+    assert not list(svg.iter(f"{SVG}circle")) and svg.get("aria-label") == chart.alt
+
+
 def test_break_even_of_nothing():
     flat = [{CALLS: 0, "As now": 0.0, "Tuned": 0.0}, {CALLS: 2, "As now": 0.0, "Tuned": 0.0}]
     assert "The lines do not cross." in charts.break_even(flat, "T").alt

@@ -42,6 +42,24 @@ def test_the_sums_worked_out_by_hand():
     assert (found.calls, found.months) == (10_000, 12)
 
 
+def test_cache_thought_and_a_card_that_waits_are_in_the_sums():
+    """gpt-6-luna: 0.10, 0.01 cached and 0.50; Tinker's Qwen3-8B: 0.44, 0.195 and 0.60, for a million tokens."""
+    numbers = START | {
+        "Prompt tokens now": 3_000,
+        "Of these, cached": 2_000,
+        "Thinking tokens now": 200,
+        "Card that waits: dollars a month": 50,
+    }
+    found = sums("tinker/Qwen3-8B", "gpt-6-luna", numbers)
+    assert found.now.usd == pytest.approx((1_000 * 0.1 + 2_000 * 0.01 + 230 * 0.5) / 1e6)
+    assert found.tuned.usd == pytest.approx((2_100 * 0.195 + 30 * 0.6) / 1e6)
+    assert found.once == pytest.approx(3 * 100 * 60 * 3 * 0.44 / 1e6) and found.monthly == 50
+    with pytest.raises(ValueError, match="the cached ones are a part of the input"):
+        cost_calculator("tinker/Qwen3-8B", "gpt-6-luna", of_these_cached=2_000)  # of a prompt of 1,000 tokens
+    with pytest.raises(ValueError, match="'base_input' is known for tinker/Qwen3-8B"):
+        cost_calculator("tinker/Qwen3-8B")
+
+
 def test_the_page_shows_the_sums():
     seen = shown(cost_calculator(MODEL))
     assert seen.startswith(
@@ -53,7 +71,8 @@ def test_the_page_shows_the_sums():
     assert table["Tuned gpt-4.1-mini"] == "100 input, 30 output: $0.00018; 1,000 such calls: $0.18"
     assert costs.price(MODEL, "tuned_input").origin() in table["Prices"]
     assert 'aria-label="Line chart: US dollars in 12 months.' in seen
-    assert "They cross at 83 calls a month" in seen
+    assert "Marked as yours: 10,000 calls a month. They cross at 83 calls a month" in seen
+    assert ">yours: 10,000</text>" in seen
 
 
 @pytest.mark.parametrize("label", NUMBERS)

@@ -203,8 +203,54 @@ def test_models_with_a_price():
     assert "gpt-5.6-luna" not in costs.models("training") and "gpt-4o-mini" in costs.models("training")
 
 
+def test_a_model_of_another_provider_has_its_prices_in_the_table_of_providers():
+    """Tinker: 0.44 for training, 0.195 and 0.60 for the tuned model, for a million tokens."""
+    model = "tinker/Qwen3-8B"
+    assert costs.call(model, 1_000, 100, tuned=True).usd == pytest.approx((1_000 * 0.195 + 100 * 0.6) / 1e6)
+    assert costs.training(TRAIN, model, n_epochs=1).usd == pytest.approx(
+        sum(tokens.count_messages(row["messages"], "gpt-4o") for row in dataset.read(TRAIN)) * 0.44 / 1e6
+    )
+    assert costs.training(TRAIN, model).title().startswith("Training tinker/Qwen3-8B on train.jsonl: about $")
+    price = costs.price(model, "tuned_input")
+    assert price.amount() == "$0.195 for 1 million tokens" and "grade T (not confirmed)" in price.origin()
+    assert model in costs.models("training") and model not in costs.models()
+    with pytest.raises(ValueError, match="'base_input' is known for tinker/Qwen3-8B"):
+        costs.call(model, 1_000)
+    for nothing in ("tinker/", "tinker", "nobody/Qwen3-8B", "tinker/other"):
+        assert costs.history(nothing, "training") == []
+    assert costs.price("nebius/meta-llama/Llama-3.1-8B-Instruct", "training").usd_per_1m_tokens == 0.4
+
+
+def test_offers_say_how_training_and_using_are_paid():
+    found = {offer["service"]: offer for offer in costs.offers()}
+    assert {"nebius", "crusoe", "together", "fireworks", "tinker", "huggingface"} <= set(found)
+    assert "openai" not in found and "azure" not in found
+    assert all(text.count("$") <= 1 for offer in found.values() for text in offer.values())  # else a formula
+    assert found["tinker"] == {
+        "service": "tinker",
+        "training": "by the token: $0.44 for 1 million (Qwen3-8B)",
+        "using the tuned model": "per token: $0.195 in, 0.60 out, for 1 million",
+        "grades": "T",
+        "oldest source": "2026-10-07",
+    }
+    assert found["crusoe"]["training"] == "by the token: $0.40 for 1 million (llama 3.1 8b)"
+    assert found["nebius"]["using the tuned model"] == "per token: price not found"
+    assert found["huggingface"]["training"] == "by the hour of a card: $2.50 (Nvidia A100)"
+    assert found["crusoe"]["using the tuned model"] == "by the hour: $5.50"
+    assert found["fireworks"]["training"] == "by the token: price not found"
+    assert found["fireworks"]["using the tuned model"].endswith("; up to 100 adapters on one base")
+
+
+def test_a_card_that_waits():
+    card = costs.always_on("crusoe")
+    assert card.usd_a_month == pytest.approx(5.5 * 365 * 24 / 12)
+    assert str(card).startswith("crusoe (one H100): $5.50 an hour, $4,015.00 a month\n  Source: https://")
+    with pytest.raises(ValueError, match="No price of a deployment by the hour is known for tinker"):
+        costs.always_on("tinker")
+
+
 def test_an_edited_table_counts_at_once(tmp_path, monkeypatch):
-    for name in ("prices.csv", "models.csv"):
+    for name in ("prices.csv", "models.csv", "providers.csv"):
         (tmp_path / name).write_bytes((costs.DATA / name).read_bytes())
     monkeypatch.setattr(costs, "DATA", tmp_path)
     old = costs.price("gpt-4.1", "training").usd_per_1m_tokens
@@ -297,10 +343,20 @@ def test_the_minimum_is_that_of_the_table(tmp_path, monkeypatch):
 def test_the_price_of_a_model_that_reasons_says_what_it_leaves_out(model):
     bare, off, thought = (costs.call(model, 384, 31, reasoning=number) for number in (None, 0, 200))
     assert costs.reasons(model) == "medium"
-    assert bare.usd == off.usd and (bare.complete, off.complete, thought.complete) == (False, True, True)
+    always = costs.always_reasons(model)
+    assert always == (model == "gpt-6.1-sol")
+    assert bare.usd == off.usd and (bare.complete, off.complete, thought.complete) == (
+        False,
+        not always,
+        True,
+    )
     assert f"One call of {model}, without its reasoning: $" in bare.title() == str(bare).splitlines()[0]
-    assert ", reasoning not counted: $" in bare.short() and "reasoning" not in off.short() + off.title()
-    assert "billed as output" in dict(bare.lines())[costs.REASONING_LEFT_OUT] and off.notes == ()
+    assert ", reasoning not counted: $" in bare.short()
+    assert "billed as output" in dict(bare.lines())[costs.REASONING_LEFT_OUT]
+    if always:
+        assert off.notes == ((costs.REASONING_LEFT_OUT, f"{model} cannot be asked to answer without it"),)
+    else:
+        assert off.notes == () and "reasoning" not in off.short() + off.title()
     out = costs.price(model, "base_output").usd_per_1m_tokens
     assert thought.usd - bare.usd == pytest.approx(200 * out / 1e6)
     assert thought.notes == (("Reasoning", "200 of the output tokens"),) and thought.parts[-1][0] == 231
@@ -325,6 +381,20 @@ def test_what_is_shown_of_a_call():
         "  Source: https://developers.openai.com/api/docs/pricing of 2026-09-01, grade O (OpenAI's own words)",
     ]
     assert "$0.0018</strong></caption>" in cost._repr_html_()
+
+
+def test_a_source_of_several_prices_is_said_once():
+    names = [name for name, _ in costs.call("gpt-6-luna", 3_000, 31, cached=2_000, reasoning=0).lines()]
+    assert names == [
+        "1,000 tokens, base_input",
+        "2,000 tokens, base_cached_input",
+        "31 tokens, base_output",
+        "Source",
+    ]
+    luna = costs.call(
+        "gpt-5.6-luna", 3_000, 31, cached=2_000, reasoning=0
+    )  # its cached price is of another page
+    assert [name for name, _ in luna.lines()].count("Source") == 3
 
 
 @pytest.mark.parametrize(
@@ -400,10 +470,58 @@ def test_points_hold_start_break_even_own_calls_and_the_end():
         "Tuned": pytest.approx(42),
     }
     assert [point["Calls a month"] for point in plan(saved=0).points()] == [0, 1_000, 2_000]
+    # a break-even at 62.5 times the own calls would leave them invisible at the edge
+    assert [point["Calls a month"] for point in plan(calls=100).points()] == [0, 100, 200]
+    assert [point["Calls a month"] for point in plan(calls=0).points()] == [0, 6_250, 12_500]
     assert [point["Calls a month"] for point in plan(once=0, calls=0).points()] == [0, 2]
 
 
-@pytest.mark.parametrize("wrong", [{"once": -1}, {"calls": -1}, {"months": 0}])
+def test_a_card_that_waits_is_paid_each_month():
+    found = plan(once=12.0, months=12, monthly=3.0)
+    assert found.fixed == 48 and found.calls_a_month == 25_000 == 48 / 0.00016 / 12
+    assert found.pays_from == "25,000" and not found.pays
+    assert found.spent(0) == (0, 48)
+    assert dict(found.lines())["Each month, called or not"] == "$3.00"
+    assert "Each month, called or not" not in dict(plan().lines())
+    assert plan(once=0, monthly=3.0, saved=0).calls_a_month is None
+
+
+def test_both_bills_and_the_verdict_at_the_own_calls():
+    found = plan(once=12.0, months=12)
+    assert (found.bills, found.pays) == ("as now $6.72, tuned $16.80", False)
+    assert plan(calls=6_250).pays and not plan(calls=6_249).pays
+    assert plan(saved=0).pays_from == "never"
+
+
+def test_the_bill_of_a_year():
+    job, call = costs.training(TRAIN, "gpt-4o", n_epochs=1), costs.call("gpt-4o", 1_000, tuned=True)
+    found = costs.bill(job, call, 1_000, 2, 1.5, 100)
+    assert found == {
+        "people": "$300.00",
+        "training, all rounds": costs.dollars(2 * job.usd),
+        "12 months of 1,000 calls each": "$45.00",  # 12,000 times 1,000 tokens at 3.75 for a million
+        "in all": costs.dollars(345 + 2 * job.usd),
+        "of this, people": f"{300 / (345 + 2 * job.usd):.0%}",
+    }
+
+
+def test_times_the_price_of_another_model():
+    """At the launch: tuned 12 and 16, base 1.50 and 2; a call of 100 and 10 against one of 1,000 and 10."""
+    old = "gpt-3.5-turbo-0613"
+    found = costs.times(old, old, "2023-08-22", before=1_000, after=100, answer=10)
+    assert found == {
+        "on": "2023-08-22",
+        "model": f"{old}, tuned",
+        "compared with": old,
+        "a token of input": 8.0,
+        "a token of output": 8.0,
+        "a whole call": round(1_360 / 1_520, 2),
+    }
+    plain = costs.times(old, "gpt-4-0613", "2023-08-22", before=100, after=100, answer=0, tuned=False)
+    assert plain["model"] == old and plain["a token of input"] == plain["a whole call"] == 0.05
+
+
+@pytest.mark.parametrize("wrong", [{"once": -1}, {"calls": -1}, {"months": 0}, {"monthly": -1}])
 def test_impossible_plans(wrong):
     with pytest.raises(ValueError, match="cannot be negative, and there must be at least one month"):
         plan(**wrong)

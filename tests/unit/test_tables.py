@@ -28,6 +28,13 @@ KEYS = {
 }
 TARGETS = {"openai", "azure", "nebius", "crusoe"}  # what connect() knows by name
 MANY_OF_A_PROVIDER = {"job_status", "file_status", "deploy_status", "training_type"}
+DOLLARS_OF_A_PROVIDER = {
+    "training_price",
+    "tuned_input_price",
+    "tuned_output_price",
+    "deployment_price_per_hour",
+    "card_price_per_hour",
+}
 DATES = {
     "available_from",
     "shutdown_date",
@@ -42,6 +49,7 @@ WHOLE_NUMBERS = {
     "training_context",
     "embedding_width",
     "cached_input_from",
+    "cache_kept_minutes",
 }
 MULTIPLIER = "auto_learning_rate_multiplier"
 NAMES = {
@@ -292,24 +300,37 @@ def test_a_fact_of_a_provider_with_one_value_has_one_row():
 def test_numbers_and_days_of_providers_can_be_read():
     read = Counter()
     for row in rows("providers.csv"):
-        if row["fact"] in ("training_price", "deployment_price_per_hour"):
+        if row["fact"] in DOLLARS_OF_A_PROVIDER:
             assert 0 < float(row["value"]) < 1000, row
             assert row["note"].startswith("US dollars"), row
-        elif row["fact"] in ("min_examples", "suffix_max", "created_status"):
+        elif row["fact"] in ("min_examples", "suffix_max", "created_status", "adapters_on_one_base"):
             assert int(row["value"]) >= 0, row
         elif row["fact"] in ("training_end", "deprecated"):
             datetime.date.fromisoformat(row["value"])
         elif row["fact"] == "validation_tokens":
             assert row["value"] in ("billed", "not billed"), row
+        elif row["fact"] == "tuned_serving":
+            assert row["value"] in ("per token", "by the hour"), row
         else:
             assert row["value"], row
             continue
         read[row["fact"]] += 1
-    assert read["training_price"] == 3 and read["training_end"] == 2 and read["deprecated"] == 1
+    assert read["training_price"] == 5 and read["training_end"] == 2 and read["deprecated"] == 1
     assert of_provider("openai")["validation_tokens"] == "not billed"
     assert of_provider("together")["validation_tokens"] == "billed"
     # an old or unread price page is worse than none
     assert "training_price" not in of_provider("azure")
+
+
+def test_a_service_with_one_price_of_using_a_tuned_model_has_both():
+    """Else the price of a call could not be computed, and a bill would be too small."""
+    facts: dict[tuple, set] = {}
+    for row in rows("providers.csv"):
+        facts.setdefault((row["provider"], row["model"]), set()).add(row["fact"])
+    sides = {"tuned_input_price", "tuned_output_price"}
+    priced = {key for key, known in facts.items() if known & sides}
+    assert priced and all(sides | {"training_price"} <= facts[key] for key in priced)
+    assert all(of_provider(name)["tuned_serving"] == "per token" for name, _ in priced)
 
 
 def test_azure_answers_a_creation_in_its_own_way():
