@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas
 
+from . import charts
+
 DATA = Path(__file__).parents[1] / "data"
 SAME, OTHER, TINKER, CARD = (
     "the openai client",
@@ -83,8 +85,11 @@ def bases() -> list[Row]:
     ]
 
 
-def wind_down() -> tuple[pandas.DataFrame, pandas.DataFrame, str]:
-    """What ``charts.timeline`` draws of OpenAI: spans of models, days that ended new jobs, day of the newest source."""
+def wind_down() -> charts.Chart:
+    """The timeline of OpenAI: each model that could be tuned, until its tuned versions end; days that ended new jobs.
+
+    The day on which the facts were checked is that of the newest source in data/models.csv.
+    """
     rows = _rows("models.csv")
     first: dict[tuple[str, str], str] = {}
     for row in rows:
@@ -94,13 +99,14 @@ def wind_down() -> tuple[pandas.DataFrame, pandas.DataFrame, str]:
         for (model, fact), end in first.items()
         if fact == "tuned_shutdown_date" and (model, "available_from") in first
     ]
-    days = [
-        {"day": row["value"], "what": f"no new jobs: {row['note']}"}
-        for row in rows
-        if row["fact"] == "new_jobs_end"
-    ]
-    in_order = pandas.DataFrame(sorted(spans, key=lambda span: span["start"]))
-    return in_order, pandas.DataFrame(days), max(row["date"] for row in rows)
+    closing = [row for row in rows if row["fact"] == "new_jobs_end"]
+    days = [{"day": row["value"], "what": f"no new jobs: {row['note']}"} for row in closing]
+    return charts.timeline(
+        pandas.DataFrame(sorted(spans, key=lambda span: span["start"])),
+        pandas.DataFrame(days),
+        "Models that could be fine-tuned at OpenAI",
+        checked=max(row["date"] for row in rows),
+    )
 
 
 def _service(provider: str) -> Row:
@@ -137,7 +143,8 @@ def _prices(wanted: list[Row]) -> str:
     for price in wanted:
         place = (price["provider"], price["fact"])
         row = next(row for row in _rows("providers.csv") if (row["provider"], row["fact"]) == place)
-        lines.append(f"{float(row['value']):g} {price['unit']}")
+        usd = float(row["value"])
+        lines.append(f"{max(f'{usd:.2f}', f'{usd:g}', key=len)} {price['unit']}")
         used.append(row)
     model = f", {used[0]['model']}" if used[0]["model"] else ""
     return "\n".join([*lines, f"({used[0]['provider']}{model}; {_as_of(used)})"])
