@@ -1,6 +1,7 @@
 """The learner's decision memo, ``my/decision.md``: one section a lesson, written by the last exercise of each."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import mine
@@ -12,6 +13,8 @@ To fine-tune or not: what you found and decided. The last exercise of each lesso
 REST_OF_LINE = r"[ \t]*(?:\r?\n|\Z)"
 LIST = r"(?:(?:[ \t]*\r?\n)*(?:(?:- |[ \t]+\S).*(?:\n|\Z))+)?"
 LABEL = re.compile(r"(.*?)(?:(?<!\d)[:：]|[:：](?!\d))(?!//)")  # not in 10:30, not in https://
+INTERVAL = re.compile(r"(?<![\w.])([+-]?\d+(?:\.\d+)?)(?: ?%| points)? ?(?:to|and|–) ?([+-]?\d+(?:\.\d+)?)")
+WORDS = ("go", "no-go", "not yet")
 SECTION = re.compile(r"^## (\d\d) .*$", re.MULTILINE)
 
 
@@ -31,6 +34,33 @@ def filled(memo: str) -> dict[str, str]:
 def has_number(text: str) -> bool:
     """Whether a digit stands in the text."""
     return re.search(r"\d", text) is not None
+
+
+def must(memo: str) -> list[str]:
+    """What is written in the numbered rows of a memo, "1 What shall change: ..."; they are those that decide."""
+    return [said for label, said in filled(memo).items() if re.match(r"\d ", label)]
+
+
+def decision(rows: Iterable[str]) -> str:
+    """What rows that are a must decide together, each beginning with one of ``WORDS``: one of these words.
+
+    One "no-go" decides; without one, any row that is not "go" makes it "not yet".
+    """
+    words = {starts_with(row) for row in rows}
+    return "no-go" if "no-go" in words else "go" if words == {"go"} else "not yet"
+
+
+def starts_with(row: str) -> str:
+    """The word of ``WORDS`` that a line begins with; "" if with none of them."""
+    return next((word for word in WORDS if re.match(rf"{word}(?![\w-])", row.strip(), re.IGNORECASE)), "")
+
+
+def interval(text: str) -> tuple[float, float] | None:
+    """The ends of the first interval that is written as "11 to 38", "+11 and +38" or "-3 to 12.5"; else None."""
+    for low, high in INTERVAL.findall(text.replace("\u2212", "-")):
+        if float(low) < float(high):
+            return float(low), float(high)
+    return None
 
 
 def place() -> Path:

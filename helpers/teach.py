@@ -17,12 +17,13 @@ from IPython import get_ipython
 from IPython.display import display
 from ipywidgets import HTML, Button, RadioButtons, VBox
 
-from helpers import memo
+from helpers import memo, mine
 
 HELPERS = Path(__file__).resolve().parent
 DATA = HELPERS.parent / "data"
 LETTERS = "abcdefgh"
 RIGHT, NOT_YET = "Right. ", "Not yet. "
+ASKED_TWICE = "concepts"  # a quiz of which the first answers are kept in my/, to show what has changed
 
 
 # --- what the rules of exercises may call ------------------------------------------------------------------
@@ -61,11 +62,15 @@ def is_path(value: object) -> bool:
 
 
 FOR_RULES = {
+    "decision": memo.decision,
     "filled": memo.filled,
     "has_number": memo.has_number,
+    "interval": memo.interval,
     "is_path": is_path,
+    "must": memo.must,
     "parsed": parsed,
     "sent_by": sent_by,
+    "starts_with": memo.starts_with,
 }
 # what a rule raises on a value of an unexpected kind
 UNFIT = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -235,7 +240,7 @@ class Quiz(VBox):
     """For each question radio buttons, and below them what was right and why; one button, and the sum at the end."""
 
     def __init__(self, name: str):
-        self.questions = _load("quizzes", name)["question"]
+        self.name, self.questions = name, _load("quizzes", name)["question"]
         self._choices = [
             RadioButtons(options=[option["text"] for option in question["options"]], value=None)
             for question in self.questions
@@ -270,15 +275,51 @@ class Quiz(VBox):
         texts = [
             verdict(*pair) for pair in zip(self.questions, [one.index for one in self._choices], strict=True)
         ]
-        for said, text in zip(self._said, texts, strict=True):
-            said.value = _status(box(text))
+        chosen = [choice.value for choice in self._choices]
+        before = _first_answers(self.name, chosen)
+        for said, text, now, then in zip(self._said, texts, chosen, before, strict=True):
+            other = f"<p>The first time you chose: {html.escape(then)}</p>" if then and then != now else ""
+            said.value = _status(box(text) + other)
         right = sum(text.startswith(RIGHT) for text in texts)
         why = "Each explanation is under its question."
-        self._sum.value = _status(f"<p><strong>{right} of {len(texts)} right.</strong> {why}</p>")
+        earlier = _right_then(self.questions, before)
+        self._sum.value = _status(f"<p><strong>{right} of {len(texts)} right.</strong> {earlier}{why}</p>")
 
     def _forget(self, said: HTML) -> None:
         """Another option was chosen: what was said of the one before is taken away, and the sum with it."""
         said.value = self._sum.value = _status()
+
+
+def _first_answers(name: str, chosen: list[str | None]) -> list[str | None]:
+    """What was chosen the first time all questions of a quiz that is asked twice were answered; None where nothing was.
+
+    If this is the first time, the answers are kept in ``my/``. Without a place to keep them, nothing is compared.
+    """
+    nothing = [None] * len(chosen)
+    if name != ASKED_TWICE:
+        return nothing
+    file = mine.folder() / f"first_answers_{name}.json"
+    try:
+        kept = parsed(file.read_text(encoding="utf-8")) if file.exists() else None
+        if isinstance(kept, list) and len(kept) == len(chosen):
+            return [then if isinstance(then, str) else None for then in kept]
+        if None not in chosen:
+            mine.replace(file, json.dumps(chosen, ensure_ascii=False).encode("utf-8"))
+    except (OSError, UnicodeError):
+        pass
+    return nothing
+
+
+def _right_then(questions: list[dict], before: list[str | None]) -> str:
+    """How many of the first answers were right, in a sentence; "" if there are none."""
+    if None in before:
+        return ""
+    pairs = zip(questions, before, strict=True)
+    right = sum(
+        any(option["text"] == then and option.get("right") for option in question["options"])
+        for question, then in pairs
+    )
+    return f"The first time: {right}. "
 
 
 def verdict(question: dict, chosen: int | None) -> str:

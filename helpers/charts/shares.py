@@ -22,7 +22,8 @@ def share_chart(summaries: Mapping[str, pandas.DataFrame], title: str) -> Chart:
     rows, looks = range(len(summaries)), _looks(summaries)
     for column, check in enumerate(checks, start=1):
         first = column == 1
-        axes = axes_of(figure, check, "", "Way" if first else "", panel=(1, len(checks), column))
+        name = check.replace(", ", ",\n")  # in one line it would run into the next panel's
+        axes = axes_of(figure, name, "", "Way" if first else "", panel=(1, len(checks), column))
         for row, found, look in zip(rows, summaries.values(), looks, strict=True):
             if check in found.index:
                 share, low, high = 100 * found.loc[check, ["share", "low", "high"]].astype(float)

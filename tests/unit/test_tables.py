@@ -19,12 +19,14 @@ COLUMNS = {
     "prices.csv": ["model", "kind", "usd_per_1m_tokens", "from", "until", "source", "date", "grade", "note"],
     "providers.csv": ["provider", "model", "fact", "value", "source", "date", "grade", "note"],
     "from_scratch.csv": ["model", "fact", "value", "source", "date", "grade", "note"],
+    "bases.csv": ["model", "fact", "value", "source", "date", "grade", "note"],
 }
 KEYS = {
     "models.csv": ("model", "fact", "value"),
     "prices.csv": ("model", "kind", "from"),
     "providers.csv": ("provider", "model", "fact", "value"),
     "from_scratch.csv": ("model", "fact"),
+    "bases.csv": ("model", "fact"),
 }
 TARGETS = {"openai", "azure", "nebius", "crusoe"}  # what connect() knows by name
 MANY_OF_A_PROVIDER = {"job_status", "file_status", "deploy_status", "training_type"}

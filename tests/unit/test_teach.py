@@ -375,6 +375,53 @@ def test_each_explanation_is_under_its_question():
     assert kinds == ["HTML", *["HTML", "RadioButtons", "HTML"] * 2, "Button", "HTML"]
 
 
+def press(name: str, *chosen: int) -> list[str]:
+    """The texts that a quiz shows after these options were chosen, one a question, and the sum at the end."""
+    made = teach.quiz(name)
+    for buttons, place in zip(made._choices, chosen, strict=False):
+        buttons.index = place
+    made._button.click()
+    return [said.value for said in (*made._said, made._sum)]
+
+
+@pytest.fixture
+def asked_twice(monkeypatch, tmp_path):
+    """The quiz of these tests, as one that is asked twice; the reader's own folder."""
+    monkeypatch.setattr(teach, "ASKED_TWICE", "91")
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
+    return tmp_path / "my"
+
+
+def test_a_quiz_that_is_asked_twice_shows_what_has_changed(asked_twice):
+    assert not [text for text in press("91", 2) if "first time" in text], (
+        "one answer is missing: nothing is kept"
+    )
+    assert not [text for text in press("91", 2, 0) if "first time" in text]
+    first, second, end = press("91", 1, 0)
+    assert "The first time you chose: Who knows" in first
+    assert "first time" not in second, "the same answer"
+    assert "2 of 2 right." in end and "The first time: 1. " in end
+    assert "The first time: 1. " in press("91", 0, 1)[-1], "the first answers stay"
+
+
+def test_other_quizzes_keep_nothing(asked_twice, monkeypatch):
+    monkeypatch.setattr(teach, "ASKED_TWICE", "concepts")
+    press("91", 1, 0)
+    assert not asked_twice.exists()
+
+
+@pytest.mark.parametrize("kept", [b"", b"{", b"[1]", b"\xff", b"[null, 3]"])
+def test_first_answers_that_cannot_be_read_are_no_crash(asked_twice, kept):
+    asked_twice.mkdir()
+    (asked_twice / "first_answers_91.json").write_bytes(kept)
+    assert "2 of 2 right." in press("91", 1, 0)[-1]
+
+
+def test_first_answers_that_cannot_be_kept_are_no_crash(asked_twice):
+    asked_twice.write_text("a file, not a folder", encoding="utf-8")
+    assert "2 of 2 right." in press("91", 1, 0)[-1]
+
+
 def test_the_text_holds_all_options_and_no_answer():
     quiz = teach.quiz("91")
     bundle = quiz._repr_mimebundle_()
