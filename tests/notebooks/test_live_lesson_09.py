@@ -52,4 +52,4 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     assert course.partition("<tbody>")[2].count("<tr>") == trained.AUTO["n_epochs"]
     assert "last epoch" in refresh.shown(notebook, "evaluate.comparisons([],")
     assert "fact, new rules, tuned: " in refresh.said(notebook, "evaluate.chart(results")
-    assert refresh.shown(notebook, "opened = results_of").count(">planned</td>") == 7
+    assert refresh.shown(notebook, "evaluate.compare(opened").count(">planned</td>") == 7

@@ -359,7 +359,7 @@ def test_one_minimum_in_chart_and_text():
     )
     assert said("evaluate.comparisons([],").count(f"epoch {list(losses).index(step) + 1} ") == 1
     (text,) = [cell.source for cell in NOTEBOOK.cells if "## Checkpoints" in cell.source]
-    assert f"end of epoch {list(losses).index(step) + 1}. Did the other two" in text and len(losses) == 4
+    assert f"end of epoch {list(losses).index(step) + 1}. Did the two after it" in text and len(losses) == 4
 
 
 def test_desks_and_losses_of_each_epoch_and_seed():
