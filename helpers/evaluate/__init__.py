@@ -27,7 +27,7 @@ from .checks import (
 )
 from .comparing import Comparison, compare, comparisons, holm, rows_needed
 from .counting import Answering, by_question, chart, evaluate, interval, same_answers, size_chart, summary
-from .own import against_all, as_results, askable, sees, untrained
+from .own import against_all, as_results, askable, opening, sees, untrained
 from .people import Agreement, agreement, preference, printable
 from .record import every_run, questions, recorded, rules, runs, sealed
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
@@ -67,6 +67,7 @@ __all__ = [
     "nearest_rule",
     "nearest_turns",
     "no_rule",
+    "opening",
     "preference",
     "printable",
     "questions",
