@@ -57,7 +57,7 @@ from .counting import (
     summary,
 )
 from .held_out import held_out
-from .own import against_all, as_results, askable, sees, untrained
+from .own import against_all, as_results, askable, opening, sees, untrained
 from .people import Agreement, agreement, preference, printable, write_sheet
 from .record import (
     WAYS,
@@ -145,6 +145,7 @@ __all__ = [
     "next_to_rules",
     "no_desk_line",
     "no_rule",
+    "opening",
     "passed",
     "preference",
     "printable",

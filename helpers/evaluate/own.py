@@ -3,6 +3,8 @@
 Here a question is what is sent to a model: the messages before the answer.
 """
 
+import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import pandas
@@ -51,6 +53,14 @@ def untrained(base: Asking, examples: Sequence[dict]) -> dict[str, Asking]:
         "majority": lambda asked: constant(asked[-1]["content"]),
         "nearest_example": lambda asked: nearest(asked[-1]["content"]),
     }
+
+
+def opening(examples: Sequence[dict]) -> list[dict]:
+    """The system prompt that most training examples begin with, as a list of one message; empty if most have none."""
+    firsts = (row["messages"][0] for row in examples)
+    openings = Counter(json.dumps(one if one["role"] in ("system", "developer") else None) for one in firsts)
+    most = json.loads(openings.most_common(1)[0][0]) if openings else None
+    return [most] if most else []
 
 
 def against_all(compared: Sequence[Comparison]) -> str:

@@ -101,7 +101,7 @@ def test_a_messy_file_gets_the_verdict_that_starter_py_gives(page_of, tmp_path, 
     assert len(names["train"] + names["valid"] + names["test"]) == 40
     assert all(row["wanted"].strip() for row in names["questions"])
     assert names["asked"] == [
-        *names["questions"][0]["question"][:-1],
+        messy[1]["messages"][0],  # of most rows, though the first has none
         {"role": "user", "content": "What is your name?"},
     ]
     assert "What is your name?\nYes.\n" in capsys.readouterr().out

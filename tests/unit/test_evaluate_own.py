@@ -85,6 +85,16 @@ def test_rows_that_can_be_asked():
     assert found[0]["messages"] == rows[0]["messages"]
 
 
+def test_the_opening_is_that_of_most_examples():
+    short, long = ({"role": "system", "content": text} for text in ("Be short.", "Be long."))
+    with_prompt = [
+        {"messages": [one, *chat(str(n), "A")["messages"]]} for n, one in enumerate([long, short, short])
+    ]
+    assert evaluate.opening([chat("Q", "A"), *with_prompt]) == [short]
+    assert evaluate.opening([*(chat(str(n), "A") for n in range(3)), *with_prompt]) == []
+    assert evaluate.opening([]) == []
+
+
 def test_rivals_answer_messages():
     examples = [chat("Where is the lounge?", "Gate 1.\nA"), chat("Where is the chapel?", "Gate 2.\nB")]
     examples += [chat("May I smoke?", "No.\nB"), chat("May I swim?", "Perhaps.\nC")]
