@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas
 
 from ..charts import Chart
-from .checks import FACTS_APART
+from .checks import FACTS_APART, STYLE
 from .comparing import Comparison, Tables, compare
 from .counting import as_runs, board, evaluate, size_chart, summary
 from .record import recorded, runs
@@ -19,7 +19,7 @@ Asked = Mapping[str, Tables]  # name of a way -> what ``evaluate`` returned, one
 
 def no_desk_line(answer: str, row: dict) -> bool:
     """The answer names no desk of the airport, for questions that have nothing to do with it."""
-    return "Desk:" not in answer
+    return STYLE["last_line"].strip() not in answer
 
 
 # --- ask ---------------------------------------------------------------------------------------------------
