@@ -57,6 +57,10 @@ def test_lists_that_send_the_same_page_for_ever_end(keeps_metadata, page_of):
     """Files, jobs and events; as at services that ignore ``after``, or repeat their pages."""
     service = page_of.service
     service.keeps_metadata = keeps_metadata
+    # somebody else's, so that the lists are read to their ends
+    service.files.append({"id": "file-0", "created_at": 1, "filename": "other.jsonl"})
+    others = {"id": "ftjob-0", "created_at": 1, "model": "small", "training_file": "file-0", "metadata": {}}
+    service.jobs.append(others | {"status": "running"})
 
     def for_ever(request):
         return as_json(service.right(request).json() | {"has_more": True})
@@ -66,7 +70,7 @@ def test_lists_that_send_the_same_page_for_ever_end(keeps_metadata, page_of):
     for _ in range(2):
         names = page_of.run(until="tuned = TUNED")
         assert names["tuned"] == "ft:small"
-    assert (service.orders, len(service.jobs), len(service.files)) == (1, 1, 2)
+    assert (service.orders, len(service.jobs), len(service.files)) == (1, 2, 3)
     assert len(service.calls) < 200
 
 
