@@ -474,6 +474,8 @@ def test_a_memo_may_name_the_loss_next_to_what_counts(measured, said):
     ("share", "hint"),
     [
         (30 * 4 * 2 * (576 + 576) / 134_515_008, "value matrix"),
+        (30 * 8 * 2 * (576 + 576) / 134_515_008, "value matrix"),
+        (100 * 30 * 4 * 2 * (576 + 576) / 134_515_008, "percent"),
         (100 * 30 * 4 * (576 + 576 + 192 + 576) / 134_515_008, "percent"),
     ],
 )
