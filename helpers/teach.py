@@ -98,7 +98,7 @@ STYLE = """<style>
 
 
 def check(exercise: str, *values: object) -> None:
-    """Shows "Right." or the hint that fits. ``exercise`` is such as "04-mend-a-file".
+    """Shows "Right." or the hint that fits. ``exercise`` is such as "04-fix-a-file".
 
     If the cell before it stopped with an error, its values are old ones: then only that is said.
     An exercise that ``saves`` a section of the decision memo writes its first value there once it is right.
