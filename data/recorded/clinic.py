@@ -33,6 +33,7 @@ ASKED = ("trained", "paraphrase")
 OF_EACH = 6  # questions
 LONGEST_ANSWER = 150  # tokens; a right answer has at most about 50
 WORKER = "--worker"
+PATIENCE = 600.0  # seconds that a training process may take to start, or be silent: the machine is busy
 
 
 # --- faults in a training program ------------------------------------------------------------------------
@@ -78,9 +79,10 @@ def planted(fault: str):
 
 def worker(folder: str, name: str) -> int:
     """The engine's training process; a job whose metadata name a fault is trained with it."""
+    from helpers.local_api.engines.trained import lease
     from helpers.local_api.engines.trained import worker as engine
 
-    train = engine._train
+    lease.SECONDS, train = PATIENCE / 10, engine._train
 
     def train_so(store, row, diary):
         with planted(row.body["metadata"].get("training", "")):
@@ -136,8 +138,8 @@ TRAININGS = {
     "prompts_learned": Training(),
     "no_end": Training(),
     "high_rate": Training(settings={"learning_rate_multiplier": 10}),
-    "two_forms": Training("broken/two_forms.jsonl"),
-    "two_languages": Training("broken/two_languages.jsonl"),
+    "two_forms": Training("broken/help_page.jsonl"),
+    "two_languages": Training("broken/evening_shift.jsonl"),
     "low_rate": Training(settings={"learning_rate_multiplier": 0.01}),
     "zero_weights": Training(settings={"n_epochs": 1}, weight=0),
 }
@@ -238,12 +240,13 @@ def ask(client: OpenAI, model: str, messages: list[dict]) -> dict:
         "finish_reason": reply.choices[0].finish_reason,
         "prompt_tokens": reply.usage.prompt_tokens,
         "completion_tokens": reply.usage.completion_tokens,
+        "max_tokens": LONGEST_ANSWER,
     }
 
 
 def ask_all(client: OpenAI, tuned: str, patient: Patient) -> list[dict]:
-    """The answers to all questions, asked at the same time."""
-    from helpers.local_api.engines.trained import training
+    """The answers to all questions, asked at the same time, with the prompt as the server wrote it down."""
+    from helpers.local_api.engines.trained import serving, training
 
     system = make.SYSTEM if patient.system else None
     chats = [make.chat(system, row["question"]) for row in rows()]
@@ -254,7 +257,11 @@ def ask_all(client: OpenAI, tuned: str, patient: Patient) -> list[dict]:
     ):
         model = make.MODEL if patient.base else tuned
         answers = list(pool.map(lambda chat: ask(client, model, chat), chats))
-    return [{"id": row["id"]} | answer for row, answer in zip(rows(), answers, strict=True)]
+        prompts = [training.prompt_text(serving.server.tokenizer, chat) for chat in chats]
+    return [
+        {"id": row["id"], "system": system, "prompt": prompt} | answer
+        for row, prompt, answer in zip(rows(), prompts, answers, strict=True)
+    ]
 
 
 # --- all of it -------------------------------------------------------------------------------------------
@@ -266,7 +273,7 @@ def main() -> None:
 
     os.environ["LOCAL_API_PRECISION"] = make.PRECISION
     serving.GAP_SECONDS = make.GAP
-    lease._launch = launch
+    lease._launch, lease.START_SECONDS = launch, PATIENCE
     connect()
     client, store = OpenAI(timeout=3600, max_retries=0), Store(guest=True)
     answers, losses, log = (
@@ -289,7 +296,7 @@ def main() -> None:
             log.add([summary(client, name, job)])
         for one in asking:
             print(f"{time.strftime('%H:%M:%S')} asking {one}", flush=True)
-            answers.add(ask_all(client, job.fine_tuned_model, PATIENTS[one]), patient=one)
+            answers.add(ask_all(client, job.fine_tuned_model, PATIENTS[one]), patient=one, training=name)
     write_about()
     print(f"{time.strftime('%H:%M:%S')} done", flush=True)
 

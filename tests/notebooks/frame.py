@@ -51,9 +51,13 @@ def problems_of_any_notebook(notebook: NotebookNode, path: Path) -> list[str]:
 
 def problems_of_a_lesson(notebook: NotebookNode) -> list[str]:
     """The frame that makes lessons look alike."""
+    return [*verb(notebook), *sections(notebook), *problems_of_a_page(notebook)]
+
+
+def problems_of_a_page(notebook: NotebookNode) -> list[str]:
+    """What an extra page keeps to as a lesson does: all but the sections and the verb of the title."""
     return [
         *first_heading(notebook),
-        *sections(notebook),
         *heading_levels(notebook),
         *code(notebook),
         *typed_figures(notebook),
@@ -120,12 +124,17 @@ def standard_form(notebook: NotebookNode, path: Path) -> list[str]:
 
 
 def first_heading(notebook: NotebookNode) -> list[str]:
-    """One H1, in the first cell, that begins with a verb."""
+    """One H1, in the first cell."""
     titles = [text for level, text in headings(notebook) if level == 1]
-    if len(titles) != 1 or not notebook.cells[0].source.startswith("# "):
-        return [f"the first cell must begin with the only H1; found {titles}"]
-    verb = titles[0].split()[0].rstrip(",:")
-    return [] if verb in VERBS else [f"the H1 begins with {verb!r}, not with one of {sorted(VERBS)}"]
+    if len(titles) == 1 and notebook.cells[0].source.startswith("# "):
+        return []
+    return [f"the first cell must begin with the only H1; found {titles}"]
+
+
+def verb(notebook: NotebookNode) -> list[str]:
+    """The title begins with a verb: what the reader will do."""
+    words = [text.split()[0].rstrip(",:") for level, text in headings(notebook) if level == 1][:1]
+    return [f"the H1 begins with {word!r}, not with one of {sorted(VERBS)}" for word in words if word not in VERBS]
 
 
 def sections(notebook: NotebookNode) -> list[str]:

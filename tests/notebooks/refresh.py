@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 GENERATED = "generated"
+PAGES = {"clinic": "06"}  # extra pages, by their names, each with the lesson that sends readers there
 CELL_SECONDS = 120
 KERNEL_SECONDS = 180  # a deadline for a hang: to start one takes long on a busy machine
 WORDS_A_MINUTE = 180
@@ -37,6 +38,7 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+OWN_KEY = re.compile(r"\bsk-local-[0-9a-f]{24}\b")  # of the mock: a lesson may print it, no notebook keeps it
 WIDGET_VIEW = (
     "application/vnd.jupyter.widget-view+json"  # useless without the widget's state, which is not kept
 )
@@ -85,6 +87,11 @@ def lessons(folder: Path = NOTEBOOKS) -> list[Path]:
 def is_lesson(path: Path) -> bool:
     """True for notebooks that are part of the course: their names begin with two digits."""
     return re.match(r"\d\d_", path.name) is not None
+
+
+def is_page(path: Path) -> bool:
+    """True for the extra pages: they look like lessons, but are not among the numbered ones."""
+    return path.stem in PAGES
 
 
 def read(path: Path) -> NotebookNode:
@@ -137,6 +144,8 @@ def in_standard_form(notebook: NotebookNode, path: Path) -> NotebookNode:
     cells = [_clean(cell) for cell in notebook.cells]
     if is_lesson(path):
         cells = _with_generated_cells(cells, path)
+    elif is_page(path):
+        cells = _with_page_cells(cells, path)
     _set_ids(cells)
     return nbformat.from_dict(
         {"cells": cells, "metadata": NOTEBOOK_METADATA, "nbformat": 4, "nbformat_minor": 5}
@@ -158,6 +167,8 @@ def _clean(cell: NotebookNode) -> NotebookNode:
 
 
 def _clean_output(output: NotebookNode) -> dict:
+    if "text" in output:
+        return output | {"text": OWN_KEY.sub("sk-local-<token>", output.text)}
     if "data" not in output:
         return output
     return output | {"data": {kind: data for kind, data in output.data.items() if kind != WIDGET_VIEW}}
@@ -210,6 +221,13 @@ def _with_generated_cells(cells: list[NotebookNode], path: Path) -> list[Noteboo
     return own[:1] + [_generated_cell(head)] + own[1:] + [_generated_cell(links)]
 
 
+def _with_page_cells(cells: list[NotebookNode], path: Path) -> list[NotebookNode]:
+    own = [cell for cell in cells if GENERATED not in cell.metadata.get("tags", [])]
+    links = page_links_line(path)
+    head = f"Extra page · {_minutes(own)}\n\n{links}"
+    return own[:1] + [_generated_cell(head)] + own[1:] + [_generated_cell(links)]
+
+
 def _generated_cell(source: str) -> NotebookNode:
     return nbformat.from_dict(
         {"cell_type": "markdown", "metadata": {"tags": [GENERATED]}, "source": source.strip()}
@@ -217,15 +235,19 @@ def _generated_cell(source: str) -> NotebookNode:
 
 
 def minutes_line(cells: list[NotebookNode], path: Path) -> str:
-    """How long a lesson takes: its words to read; its code cells and its "### Exercise" headings to do."""
+    """The number of a lesson, and how long it takes."""
+    return f"Lesson {int(path.name[:2])} · {_minutes(cells)}"
+
+
+def _minutes(cells: list[NotebookNode]) -> str:
+    """How long a notebook takes: its words to read; its code cells and its "### Exercise" headings to do."""
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     code = sum(cell.cell_type == "code" for cell in cells)
     exercises = len(re.findall(r"^### Exercise", text, re.MULTILINE))
     read_minutes = max(1, round(len(text.split()) / WORDS_A_MINUTE))
     do_minutes = code * MINUTES_A_CODE_CELL + exercises * MINUTES_AN_EXERCISE
-    number = int(path.name[:2])
     unit = "minute" if read_minutes == 1 else "minutes"
-    return f"Lesson {number} · about {read_minutes} {unit} to read, {do_minutes} to do (estimate)"
+    return f"about {read_minutes} {unit} to read, {do_minutes} to do (estimate)"
 
 
 def links_line(path: Path) -> str:
@@ -238,6 +260,15 @@ def links_line(path: Path) -> str:
     if place + 1 < len(course):
         links.append(f"Next: [{title(course[place + 1])}]({course[place + 1].name})")
     return " · ".join(links)
+
+
+def page_links_line(path: Path) -> str:
+    """Links to the lesson that a page belongs to, and to the one after it, as far as there are any."""
+    course = lessons(path.parent)
+    number = PAGES[path.stem]
+    after = [other for other in course if other.name[:2] > number]
+    links = [f"Belongs to: [{title(other)}]({other.name})" for other in course if other.name[:2] == number]
+    return " · ".join(links + [f"Next lesson: [{title(other)}]({other.name})" for other in after[:1]])
 
 
 def title(path: Path) -> str:

@@ -21,6 +21,13 @@ def test_lesson(path):
     assert frame.problems_of_a_lesson(refresh.read(path)) == []
 
 
+@pytest.mark.parametrize("name", refresh.PAGES)
+def test_page(name):
+    notebook = refresh.read(refresh.NOTEBOOKS / f"{name}.ipynb")
+    assert frame.problems_of_a_page(notebook) == []
+    assert [path for path in refresh.lessons() if path.name.startswith(refresh.PAGES[name])]
+
+
 @pytest.mark.parametrize("path", refresh.notebooks(), ids=lambda path: path.stem)
 def test_no_date_is_typed_into_the_text(path):
     """A date is a fact of a table: a cell reads it there and prints it."""

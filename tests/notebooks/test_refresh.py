@@ -41,6 +41,23 @@ def test_minutes_are_words_code_cells_and_exercises(course):
     assert line == "Lesson 1 · about 5 minutes to read, 8 to do (estimate)"
 
 
+def test_an_extra_page_has_minutes_and_links(course, monkeypatch):
+    monkeypatch.setitem(refresh.PAGES, "starter", "01")
+    path = course / "starter.ipynb"
+    head, foot = (cell.source for cell in refresh.in_standard_form(refresh.read(path), path).cells[1::2])
+    assert foot == "Belongs to: [Decide well](01_b.ipynb) · Next lesson: [Prepare well](02_c.ipynb)"
+    assert head == f"Extra page · about 1 minute to read, 1 to do (estimate)\n\n{foot}"
+    assert not refresh.is_lesson(path) and refresh.is_page(path)
+
+
+def test_a_printed_key_of_the_mock_is_not_kept(course):
+    path = course / "02_c.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace("file-", "sk-local-"), encoding="utf-8")
+    refresh.refresh(path)
+    assert refresh.code_cells(refresh.read(path))[0].outputs[0].text == "sk-local-<token> 2\n"
+    assert refresh.refresh(path) is False
+
+
 def test_ids_come_from_the_text(course):
     notebook = refresh.read(course / "starter.ipynb")
     notebook.cells.append(nbformat.v4.new_code_cell(CODE))
