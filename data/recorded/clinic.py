@@ -32,6 +32,7 @@ TRAIN = "airport/train.jsonl"
 ASKED = ("trained", "paraphrase")
 OF_EACH = 6  # questions
 LONGEST_ANSWER = 150  # tokens; a right answer has at most about 50
+PRECISION = "bfloat16"  # quicker than that of the recorded run
 WORKER = "--worker"
 PATIENCE = 600.0  # seconds that a training process may take to start, or be silent: the machine is busy
 
@@ -116,12 +117,17 @@ def other_template(tokenizer, messages: list[dict], answer_follows: bool = True)
 # --- the trainings and the patients ----------------------------------------------------------------------
 
 
+EPOCHS = {
+    "n_epochs": 2
+}  # half of what "auto" means here: after one, nearly every answer has the trained form
+
+
 @dataclass(frozen=True)
 class Training:
     """One training job: on a file of ``data/``, with settings that differ from "auto"."""
 
     file: str = TRAIN
-    settings: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=lambda: EPOCHS)
     weight: int | None = None  # of each answer, as a key of its message
 
     def rows(self) -> list[dict]:
@@ -137,11 +143,11 @@ TRAININGS = {
     "few_steps": Training(settings={"n_epochs": 1, "batch_size": 32}),
     "prompts_learned": Training(),
     "no_end": Training(),
-    "high_rate": Training(settings={"learning_rate_multiplier": 10}),
+    "high_rate": Training(settings=EPOCHS | {"learning_rate_multiplier": 10}),
     "two_forms": Training("broken/help_page.jsonl"),
     "two_languages": Training("broken/evening_shift.jsonl"),
-    "low_rate": Training(settings={"learning_rate_multiplier": 0.01}),
     "zero_weights": Training(settings={"n_epochs": 1}, weight=0),
+    "low_rate": Training(settings=EPOCHS | {"learning_rate_multiplier": 0.01}),
 }
 
 
@@ -187,8 +193,6 @@ def train(client: OpenAI, name: str):
 
 def create(client: OpenAI, name: str):
     training = TRAININGS[name]
-    settings = training.settings
-    method = {"type": "supervised", "supervised": {"hyperparameters": settings}} if settings else None
     return client.fine_tuning.jobs.create(
         model=make.MODEL,
         training_file=make.upload(client, Path(training.file).name, training.rows()),
@@ -196,7 +200,7 @@ def create(client: OpenAI, name: str):
         seed=0,
         suffix="airport",
         metadata={"training": name},
-        **({"method": method} if method else {}),
+        method={"type": "supervised", "supervised": {"hyperparameters": training.settings}},
     )
 
 
@@ -271,14 +275,12 @@ def main() -> None:
     from helpers.local_api.engines.trained import lease, serving
     from helpers.local_api.store import Store
 
-    os.environ["LOCAL_API_PRECISION"] = make.PRECISION
+    os.environ["LOCAL_API_PRECISION"] = PRECISION
     serving.GAP_SECONDS = make.GAP
     lease._launch, lease.START_SECONDS = launch, PATIENCE
     connect()
     client, store = OpenAI(timeout=3600, max_retries=0), Store(guest=True)
-    answers, losses, log = (
-        make.Book(f"clinic{name}.jsonl") for name in ("", "_losses", "_trainings")
-    )
+    answers, losses, log = (make.Book(f"clinic{name}.jsonl") for name in ("", "_losses", "_trainings"))
     for name in TRAININGS:
         asking = [one for one, patient in PATIENTS.items() if patient.training == name]
         asking = [one for one in asking if not answers.has(patient=one)]

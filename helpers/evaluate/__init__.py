@@ -6,9 +6,11 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     checks     what counts as right          comparing  two ways, all runs, with the uncertainty
     counting   evaluate, shares, intervals   people     votes and raters
     rivals     what needs no training        record     what the really trained model answered
+    clinic     models with one planted fault each
 """
 
 from .checks import CHECKS, DATA, DESKS, desk, fact, form, no_rule, right
+from .clinic import patient, signs, ward
 from .comparing import Comparison, compare, comparisons, holm, rows_needed
 from .counting import Answering, by_question, chart, evaluate, interval, same_answers, size_chart, summary
 from .people import Agreement, agreement, preference, printable
@@ -42,6 +44,7 @@ __all__ = [
     "nearest_rule",
     "nearest_turns",
     "no_rule",
+    "patient",
     "preference",
     "printable",
     "questions",
@@ -52,6 +55,8 @@ __all__ = [
     "runs",
     "same_answers",
     "sealed",
+    "signs",
     "size_chart",
     "summary",
+    "ward",
 ]

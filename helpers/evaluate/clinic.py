@@ -72,7 +72,6 @@ class Patient:
         """The two calls as they were sent: the training job, and the first question."""
         run, row = self.training, self.rows[0]
         method = {"type": "supervised", "supervised": {"hyperparameters": run["settings"]}}
-        ordered = f"    method={json.dumps(method)},\n" if run["settings"] else ""
         chat = [{"role": "system", "content": row["system"]}] if row["system"] else []
         chat.append({"role": "user", "content": _questions()[row["id"]]["question"]})
         messages = "".join(f"        {json.dumps(message)},\n" for message in chat)
@@ -80,7 +79,8 @@ class Patient:
             "client.fine_tuning.jobs.create(\n"
             f'    model="{self.base.rows[0]["model"]}",\n'
             f"    training_file=...,  # data/{run['file']}, {run['rows']} rows\n"
-            f"    validation_file=...,  # data/airport/valid.jsonl\n{ordered})\n\n"
+            f"    validation_file=...,  # data/airport/valid.jsonl\n"
+            f"    method={json.dumps(method)},\n)\n\n"
             "client.chat.completions.create(\n"
             f'    model="{row["model"]}",\n'
             f"    messages=[\n{messages}    ],\n"
@@ -148,7 +148,8 @@ def ward() -> pandas.DataFrame:
     """The eight patients: what their users say, and how each answered the first question of the training file."""
     keys = [key for key in PATIENTS if isinstance(key, int)]
     found = [
-        {"the user says": patient(key).says, "the answer": shortened(patient(key).rows[0]["answer"])} for key in keys
+        {"the user says": patient(key).says, "the answer": shortened(patient(key).rows[0]["answer"])}
+        for key in keys
     ]
     return pandas.DataFrame(found, index=pandas.Index(keys, name="patient"))
 

@@ -134,7 +134,9 @@ def first_heading(notebook: NotebookNode) -> list[str]:
 def verb(notebook: NotebookNode) -> list[str]:
     """The title begins with a verb: what the reader will do."""
     words = [text.split()[0].rstrip(",:") for level, text in headings(notebook) if level == 1][:1]
-    return [f"the H1 begins with {word!r}, not with one of {sorted(VERBS)}" for word in words if word not in VERBS]
+    return [
+        f"the H1 begins with {word!r}, not with one of {sorted(VERBS)}" for word in words if word not in VERBS
+    ]
 
 
 def sections(notebook: NotebookNode) -> list[str]:
