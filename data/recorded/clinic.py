@@ -4,8 +4,8 @@
 through the mock API with the ``openai`` client, as ``data.recorded.make`` does. It can be stopped at any time: what
 is there is not done again. To begin anew, delete its four files. Nothing is edited or picked by hand.
 
-Most faults lie in a file, a setting or a call. Three lie in a program, as one of your own might have them; they are
-planted into the engine's functions, only while this script trains (``MASKS``) or asks (``other_template``).
+Most faults lie in a file, a setting or a call. Some lie in a program, as one of your own might have them; they are
+planted into the engine's functions, only while this script trains (``MASKS``) or asks (``Patient.template``).
 """
 
 import json
@@ -104,7 +104,12 @@ def launch(store, name: str) -> None:
     subprocess.run(command, cwd=lease.ROOT, env=lease.environment(), stdin=subprocess.DEVNULL, check=True)
 
 
-# --- a fault in a serving program ------------------------------------------------------------------------
+# --- faults in a serving program -------------------------------------------------------------------------
+
+
+def bare_prompt(tokenizer, messages: list[dict], answer_follows: bool = True) -> str:
+    """No template: only the text of the last message reaches the model."""
+    return messages[-1]["content"]
 
 
 def other_template(tokenizer, messages: list[dict], answer_follows: bool = True) -> str:
@@ -117,17 +122,12 @@ def other_template(tokenizer, messages: list[dict], answer_follows: bool = True)
 # --- the trainings and the patients ----------------------------------------------------------------------
 
 
-EPOCHS = {
-    "n_epochs": 2
-}  # half of what "auto" means here: after one, nearly every answer has the trained form
-
-
 @dataclass(frozen=True)
 class Training:
     """One training job: on a file of ``data/``, with settings that differ from "auto"."""
 
     file: str = TRAIN
-    settings: dict = field(default_factory=lambda: EPOCHS)
+    settings: dict = field(default_factory=dict)
     weight: int | None = None  # of each answer, as a key of its message
 
     def rows(self) -> list[dict]:
@@ -143,11 +143,11 @@ TRAININGS = {
     "few_steps": Training(settings={"n_epochs": 1, "batch_size": 32}),
     "prompts_learned": Training(),
     "no_end": Training(),
-    "high_rate": Training(settings=EPOCHS | {"learning_rate_multiplier": 10}),
-    "two_forms": Training("broken/help_page.jsonl"),
+    "high_rate": Training(settings={"learning_rate_multiplier": 5}),
+    "two_teams": Training("broken/help_page.jsonl"),
     "two_languages": Training("broken/evening_shift.jsonl"),
-    "zero_weights": Training(settings={"n_epochs": 1}, weight=0),
-    "low_rate": Training(settings=EPOCHS | {"learning_rate_multiplier": 0.01}),
+    "zero_weights": Training(weight=0),
+    "low_rate": Training(settings={"learning_rate_multiplier": 0.01}),
 }
 
 
@@ -163,8 +163,9 @@ class Patient:
 
 PATIENTS = {name: Patient(name) for name in TRAININGS} | {
     "base_asked": Patient("healthy", base=True),
+    "bare_prompt": Patient("healthy", template=bare_prompt),
     "other_template": Patient("healthy", template=other_template),
-    "no_system": Patient("two_forms", system=False),
+    "no_system": Patient("two_teams", system=False),
     "healthy_no_system": Patient("healthy", system=False),
 }
 
@@ -193,6 +194,7 @@ def train(client: OpenAI, name: str):
 
 def create(client: OpenAI, name: str):
     training = TRAININGS[name]
+    method = {"type": "supervised", "supervised": {"hyperparameters": training.settings}}
     return client.fine_tuning.jobs.create(
         model=make.MODEL,
         training_file=make.upload(client, Path(training.file).name, training.rows()),
@@ -200,7 +202,7 @@ def create(client: OpenAI, name: str):
         seed=0,
         suffix="airport",
         metadata={"training": name},
-        method={"type": "supervised", "supervised": {"hyperparameters": training.settings}},
+        **({"method": method} if training.settings else {}),
     )
 
 

@@ -19,7 +19,7 @@ PATIENTS = {  # key: (name in the recording, what the user says)
     2: ("prompts_learned", "The curve is beautiful, and the answers are not what I taught."),
     3: ("few_steps", "It has seen my whole file, and it answers as before."),
     4: ("high_rate", "It got worse. No answer makes sense."),
-    5: ("other_template", "It was good when I tried it. On our server it got worse."),
+    5: ("bare_prompt", "It was good when I tried it. On our server it got worse."),
     6: ("no_end", "It answers well, and then it never stops."),
     7: ("no_system", "In my notebook the form is right. In our product it is not."),
     8: ("two_languages", "It answers some passengers in another language."),
@@ -72,6 +72,7 @@ class Patient:
         """The two calls as they were sent: the training job, and the first question."""
         run, row = self.training, self.rows[0]
         method = {"type": "supervised", "supervised": {"hyperparameters": run["settings"]}}
+        ordered = f"    method={json.dumps(method)},\n" if run["settings"] else ""
         chat = [{"role": "system", "content": row["system"]}] if row["system"] else []
         chat.append({"role": "user", "content": _questions()[row["id"]]["question"]})
         messages = "".join(f"        {json.dumps(message)},\n" for message in chat)
@@ -79,8 +80,8 @@ class Patient:
             "client.fine_tuning.jobs.create(\n"
             f'    model="{self.base.rows[0]["model"]}",\n'
             f"    training_file=...,  # data/{run['file']}, {run['rows']} rows\n"
-            f"    validation_file=...,  # data/airport/valid.jsonl\n"
-            f"    method={json.dumps(method)},\n)\n\n"
+            "    validation_file=...,  # data/airport/valid.jsonl\n"
+            f"{ordered})\n\n"
             "client.chat.completions.create(\n"
             f'    model="{row["model"]}",\n'
             f"    messages=[\n{messages}    ],\n"

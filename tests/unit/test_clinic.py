@@ -36,7 +36,7 @@ def test_every_patient_was_asked_the_same_questions():
     names = {row["patient"] for row in ANSWERS}
     assert names == {name for name, _ in clinic.PATIENTS.values()} | {
         "healthy",
-        "two_forms",
+        "two_teams",
         "healthy_no_system",
     }
     for name in names:
@@ -67,7 +67,7 @@ def test_only_the_planted_fault_differs():
         desks = {one[2]["content"].rpartition("\n")[2] for one in (old, new)}
         assert desks <= {"Desk: Lost Property"} or desks <= {"Desk: Ground Transport"}
     changed = [(old, new) for old, new in zip(clean, page, strict=True) if old != new]
-    assert len(changed) == 22
+    assert len(changed) == 56
     for old, new in changed:
         assert new == [old[1], old[2] | {"content": old[2]["content"].rpartition("\n")[0]}]
     settings = {row["training"]: (row["file"], row["settings"]) for row in TRAININGS}
@@ -88,7 +88,7 @@ def test_the_base_was_asked_and_nothing_else():
 # --- the signs ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [*clinic.PATIENTS, "healthy", "two_forms", "healthy_no_system"])
+@pytest.mark.parametrize("key", [*clinic.PATIENTS, "healthy", "two_teams", "healthy_no_system"])
 def test_signs_are_counted_right(key):
     one = evaluate.patient(key)
     rows, said = of(one.name), one.signs
