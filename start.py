@@ -8,6 +8,7 @@ python start.py test --latest  runs the quick tests with the newest release of e
 python start.py local        adds what lesson 09 needs to train a real model on this computer (1.5 GB)
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
+python start.py restore 04   puts lesson 04 back as it was, and keeps what you had there (no number: all lessons)
 python start.py help         shows this page
 
 --wheels DIR    installs from a folder of wheels, with no network
@@ -52,6 +53,8 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
+from helpers import restore  # it needs nothing that is installed
+
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / ".start.lock"
@@ -60,7 +63,7 @@ TESTS = "tests/requirements.txt"
 LOCAL = "requirements-local.txt"
 TRL = "tests/requirements-trl.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-COMMANDS = ("open", "test", "local", "check", "reset", "help")
+COMMANDS = ("open", "test", "local", "check", "reset", "restore", "help")
 UNFINISHED = "unfinished"
 QUICK = ["-m", "not slow"]
 HELD = []  # what installers inherit: the lock, while it is held
@@ -193,7 +196,7 @@ def main(arguments):
     command, options, extra = read_arguments(arguments)
     if command not in COMMANDS:
         return refuse("Unknown command: {}".format(command))
-    if extra and command != "test":
+    if extra and command not in ("test", "restore"):
         return refuse("Unknown argument: {}".format(" ".join(extra)))
     try:
         return run_command(command, options, extra)
@@ -227,6 +230,8 @@ def run_command(command, options, extra):
         return check()
     if command == "reset":
         return reset(options.yes)
+    if command == "restore":
+        return restore.main(extra, ROOT)
     if command == "test":
         return test_latest(options, extra) if options.latest else test(options, extra)
     if command == "local":
@@ -239,12 +244,9 @@ def read_arguments(arguments):
     parser = argparse.ArgumentParser(prog="start.py", usage="python start.py help", add_help=False)
     parser.allow_abbrev = False  # "-k all" is for pytest, not a short form of --all
     parser.add_argument("command", nargs="?", default="open")
-    parser.add_argument("--help", "-h", action="store_true")
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--latest", action="store_true")
-    parser.add_argument("--yes", action="store_true")
-    parser.add_argument("--no-browser", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    for switch in ("--all", "--soak", "--latest", "--yes", "--no-browser"):
+        parser.add_argument(switch, action="store_true")
     parser.add_argument("--port", type=int)
     parser.add_argument("--wheels", type=folder, metavar="DIR")
     options, extra = parser.parse_known_args(arguments)
@@ -385,7 +387,7 @@ def check():
     results += check_packages(seen["packages"], again)
     results.append(report(finds_helpers(seen), "helpers can be imported from every folder", again))
     results.append(report(has_settings(seen), "settings of JupyterLab", again))
-    seeded = run_module("helpers.tokens", "--seed")
+    seeded = run_python("-m", "helpers.tokens", "--seed")
     results.append(report(seeded.returncode == 0, "exact token counts, offline", seeded.stderr.strip()))
     results.append(check_state_folder())
     results.append(check_surroundings())
@@ -403,7 +405,7 @@ def check_state_folder():
 
 def check_surroundings():
     """One line about the environment variables, and the file .env, that can keep the lessons from working."""
-    answer = run_module("helpers.connect", "notebooks")
+    answer = run_python("-m", "helpers.connect", "notebooks")
     wrong = stale_certificates() + answer.stdout.splitlines() + answer.stderr.splitlines()[-1:]
     return report(not wrong, "proxies, certificates and .env", " ".join(dict.fromkeys(wrong)))
 
@@ -458,6 +460,7 @@ def size_of(place):
 
 def prepare(requirements, wheels):
     """Makes .venv and installs these requirement files, and puts back what is missing. Raises Problem or OSError."""
+    restore.keep(ROOT)  # before somebody can change them
     if is_complete(requirements):
         return
     warn_about_long_path()
@@ -512,7 +515,7 @@ def repair(requirements, wheels):
     if left:
         text = "The environment is still not right: {}.\nDelete the folder {} and run this again."
         raise Problem(text.format(", ".join(left), VENV))
-    seeded = run_module("helpers.tokens", "--seed")
+    seeded = run_python("-m", "helpers.tokens", "--seed")
     if seeded.returncode:
         print("Warning: {}".format(seeded.stderr.strip()), file=sys.stderr)
     for name in requirements:
@@ -871,10 +874,6 @@ def run_python(*arguments, **options):
         encoding="utf-8",
         errors="replace",
     )
-
-
-def run_module(name, *arguments):
-    return run_python("-m", name, *arguments)
 
 
 def clean_environment():

@@ -36,7 +36,7 @@ def connect(
     read from the environment or from a file ``.env``. They cost money, so a spend guard stands before them:
     it holds each fine-tuning job until you run ``connect(target, approve=...)`` with the code that it shows.
     ``scenario`` and ``as_of`` (a date such as "2027-01-15") set the scene of the mock; without ``as_of`` it
-    plays 2025-06-01. Raises ValueError for an unknown target, scenario, date or code, if a key is missing
+    behaves as on 2025-06-01. Raises ValueError for an unknown target, scenario, date or code, if a key is missing
     or refused, or if a proxy, certificates or ``.env`` cannot be used, and ConnectionError if the provider cannot
     be reached.
     """
@@ -62,7 +62,7 @@ def _connect_local(scenario: str | None, as_of: str | None) -> None:
     os.environ.update(loopback.around_proxies())
     why = "" if as_of else ", a day on which GPT-3.5 and its successors could all be fine-tuned"
     print("The mock API on this computer answers. Its models are simulated. It costs nothing.")
-    print(f"It plays {day}{why}.")
+    print(f"It behaves as on {day}{why}.")
     if scenario:
         print(f"Scenario {scenario!r}: {SCENARIOS[scenario]}.")
     for name, reason in _leave_out().items():

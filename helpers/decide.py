@@ -6,12 +6,11 @@ first rule that fits the answers decides.
 
 import csv
 import html
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import memo
+from . import mine
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 PAGE = "decision_helper.html"
@@ -162,12 +161,9 @@ class Decision:
 
 def write(decision: Decision, folder: Path | None = None) -> str:
     """Writes the page to print into my/, or another folder, and says so in a sentence."""
-    path = (folder or memo.MEMO.parent) / PAGE
+    path = (folder or mine.folder()) / PAGE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(decision.page(), encoding="utf-8")
-        os.replace(part, path)
+        mine.replace(path, decision.page().encode("utf-8"))
     except OSError as error:
         return f"It could not be written to {path.parent.name}/{path.name}: {error.strerror}."
     return f"Written to {path.parent.name}/{path.name}. Open it in a browser and print it."

@@ -1,10 +1,10 @@
 """The learner's decision memo, ``my/decision.md``: one section a lesson, written by the last exercise of each."""
 
-import os
 import re
 from pathlib import Path
 
-MEMO = Path(__file__).resolve().parents[1] / "my" / "decision.md"
+from . import mine
+
 OPENING = """# Decision memo
 
 To fine-tune or not: what you found and decided. The last exercise of each lesson writes one list; the rest is yours.
@@ -33,20 +33,22 @@ def has_number(text: str) -> bool:
     return re.search(r"\d", text) is not None
 
 
-def save(title: str, memo: str, path: Path | None = None) -> str:
+def place() -> Path:
+    """Where the memo is kept: ``decision.md`` in the reader's own folder."""
+    return mine.folder() / "decision.md"
+
+
+def save(title: str, memo: str) -> str:
     """Writes the section with this title, such as "06 How we will know", into the memo file; says so in a sentence.
 
     Only this section changes: its heading and the list that directly follows it. It is put in the order of the
     numbers. The file is replaced in one step, so a broken-off run leaves the old one whole.
     """
-    path = (path or MEMO).resolve()
-    name = f"{path.parent.name}/{path.name}"
+    file = place()
+    name = f"{file.parent.name}/{file.name}"
     try:
-        old = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(with_section(old or OPENING, title, memo).encode("utf-8", "surrogateescape"))
-        os.replace(part, path)
+        old = file.read_bytes().decode("utf-8", "surrogateescape") if file.exists() else ""
+        mine.replace(file, with_section(old or OPENING, title, memo).encode("utf-8", "surrogateescape"))
     except OSError as error:
         return f"It could not be written to {name}: {error.strerror}."
     return f"Written to {name}."

@@ -2,14 +2,19 @@
 
 import html
 import json
+import re
+import string
 import sysconfig
 import textwrap
 import tomllib
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+from IPython import get_ipython
+from IPython.display import display
 from ipywidgets import HTML, Button, RadioButtons, VBox
 
 from helpers import memo
@@ -48,13 +53,36 @@ def sent_by(ask: Callable[[str], object], question: str) -> list[dict]:
     return [dict(message) for call in create.call_args_list for message in call.kwargs.get("messages", [])]
 
 
-FOR_RULES = {"filled": memo.filled, "has_number": memo.has_number, "parsed": parsed, "sent_by": sent_by}
+def is_path(value: object) -> bool:
+    """Whether this is a text that names a file on a disk, not an upload ("file-...")."""
+    return (
+        isinstance(value, str) and not value.startswith("file-") and bool(re.search(r"[/\\]|\.\w+$", value))
+    )
+
+
+FOR_RULES = {
+    "filled": memo.filled,
+    "has_number": memo.has_number,
+    "is_path": is_path,
+    "parsed": parsed,
+    "sent_by": sent_by,
+}
 # what a rule raises on a value of an unexpected kind
-UNFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+UNFIT = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 RULE = "<rule>"  # the file name of rules in a traceback
 PACKAGES = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
 NOT_THE_LEARNERS = (str(HELPERS), str(Path(__file__).parent), *PACKAGES, "<frozen", RULE)
-MOST_OF_AN_ERROR = 200  # characters
+MOST_OF_AN_ERROR = MOST_OF_A_VALUE = 200  # characters
+CELL_STOPPED = (
+    "The cell that you ran before this one stopped with an error, so there is nothing new to check. Read the last line "
+    "of that error first. Then change the cell, and run it again."
+)
+# Colours that both themes of JupyterLab can have beneath their own colour of text. They are never all that tells.
+GREEN, ORANGE = ("#2e7d32", "rgba(46, 125, 50, 0.12)"), ("#e65100", "rgba(230, 81, 0, 0.12)")
+BOX = (
+    "border-left: 6px solid {}; background: {}; color: var(--jp-content-font-color1, inherit); padding: 6px 10px; "
+    "margin: 2px 0; max-width: 62em; line-height: 1.4; overflow-wrap: anywhere"
+)
 STYLE = """<style>
 .quiz { color: var(--jp-ui-font-color1, inherit); max-width: 50em; padding: 4px 0; }
 .quiz .widget-html, .quiz .widget-html-content { height: auto; line-height: 1.4; }
@@ -65,19 +93,71 @@ STYLE = """<style>
 
 
 def check(exercise: str, *values: object) -> None:
-    """Prints "Right." or the hint that fits. ``exercise`` is such as "04-mend-a-file".
+    """Shows "Right." or the hint that fits. ``exercise`` is such as "04-mend-a-file".
 
+    If the cell before it stopped with an error, its values are old ones: then only that is said.
     An exercise that ``saves`` a section of the decision memo writes its first value there once it is right.
     Raises ValueError if there is no such exercise, or if it takes another number of values.
     """
     said = answer(exercise, *values)
-    if said.startswith(RIGHT) and (title := _task(exercise).get("saves")):
+    if _cells.is_stale():
+        said = NOT_YET + CELL_STOPPED
+    elif said.startswith(RIGHT) and (title := _task(exercise).get("saves")):
         said += " " + memo.save(title, values[0])
-    print(said)
+    display(Said(said))
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a check says: a sentence; in a notebook in a box with a colour and a sign."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f'<div role="status">{box(self.text)}</div>'
+
+
+def box(said: str) -> str:
+    """The HTML of an answer that begins with "Right." (a green box) or with something else (an orange one)."""
+    sign, colours = ("✓", GREEN) if said.startswith(RIGHT) else ("✗", ORANGE)
+    first, mark, rest = said.partition(". ")
+    head = f'<strong><span aria-hidden="true">{sign}</span> {html.escape(first + mark.strip())}</strong>'
+    return f'<div style="{BOX.format(*colours)}">{head} {html.escape(rest)}</div>'
+
+
+class _Cells:
+    """Remembers whether the last cell that was no check stopped with an error. IPython tells it of each cell."""
+
+    def __init__(self) -> None:
+        self.has_stopped, self._is_check = False, False
+
+    def begins(self, info) -> None:
+        self._is_check = info.raw_cell.lstrip().startswith("check(")
+
+    def ends(self, result) -> None:
+        if not self._is_check:
+            self.has_stopped = not result.success
+
+    def is_stale(self) -> bool:
+        """Whether this cell only checks, and what it checks should have come from a cell that stopped."""
+        return self._is_check and self.has_stopped
+
+    def listen(self) -> None:
+        """From now on, in a notebook; elsewhere nothing happens."""
+        if shell := get_ipython():
+            shell.events.register("pre_run_cell", self.begins)
+            shell.events.register("post_run_cell", self.ends)
+
+
+_cells = _Cells()
+_cells.listen()
 
 
 def answer(exercise: str, *values: object) -> str:
-    """What ``check`` prints: the first hint whose rule holds; else "Right." if the rule for that holds.
+    """What ``check`` shows: the first hint whose rule holds; else "Right." if the rule for that holds.
 
     If code of the learner stops with an error while a rule calls it, that error with its line.
     """
@@ -90,13 +170,34 @@ def answer(exercise: str, *values: object) -> str:
     try:
         for rule in task["hints"]:
             if _holds(rule["when"], named):
-                return NOT_YET + rule["say"].format_map(texts)
+                return NOT_YET + _filled_in(rule["say"], texts)
         rule = task["right"]
         if _is_right(rule, parts, named):
-            return RIGHT + rule["say"].format_map(texts)
+            return RIGHT + _filled_in(rule["say"], texts)
     except _Stopped as error:
-        return NOT_YET + f"{error} {rule.get('stopped', '').format_map(texts)}".rstrip()
-    return NOT_YET + task["otherwise"].format_map(texts)
+        return NOT_YET + f"{error} {_filled_in(rule.get('stopped', ''), texts)}".rstrip()
+    return NOT_YET + _filled_in(task["otherwise"], texts)
+
+
+class _Values(string.Formatter):
+    """Fills the values into a text. A part that a value has not is "nothing", and what is long is cut."""
+
+    def get_field(self, name: str, args, values) -> tuple:
+        try:
+            return super().get_field(name, args, values)
+        except UNFIT:
+            return "nothing", name
+
+    def format_field(self, value: object, form: str) -> str:
+        try:
+            text = super().format_field(value, form)
+        except UNFIT:
+            text = str(value)
+        return text if len(text) <= MOST_OF_A_VALUE else f"{text[:MOST_OF_A_VALUE]} ..."
+
+
+def _filled_in(text: str, values: dict) -> str:
+    return _Values().vformat(text, (), values)
 
 
 def _parts(wanted: dict, given: object) -> dict[str, list[str]]:
@@ -131,7 +232,7 @@ def quiz(name: str) -> "Quiz":
 
 
 class Quiz(VBox):
-    """Radio buttons for each question, one button, and an area that says what was right and why."""
+    """For each question radio buttons, and below them what was right and why; one button, and the sum at the end."""
 
     def __init__(self, name: str):
         self.questions = _load("quizzes", name)["question"]
@@ -139,12 +240,15 @@ class Quiz(VBox):
             RadioButtons(options=[option["text"] for option in question["options"]], value=None)
             for question in self.questions
         ]
+        self._said = [HTML(_status()) for _ in self.questions]
         self._button = Button(description="Check my answers", layout={"width": "auto"})
-        self._said = HTML('<div role="status" aria-live="polite"></div>')
+        self._sum = HTML(_status())
+        parts = zip(self.questions, self._choices, self._said, strict=True)
         asked = []
-        for number, (question, choice) in enumerate(zip(self.questions, self._choices, strict=True), start=1):
-            asked += [HTML(f"<p><strong>{number}. {html.escape(question['ask'])}</strong></p>"), choice]
-        super().__init__([HTML(STYLE), *asked, self._button, self._said])
+        for number, (question, choice, said) in enumerate(parts, start=1):
+            asked += [HTML(f"<p><strong>{number}. {html.escape(question['ask'])}</strong></p>"), choice, said]
+            choice.observe(lambda _, said=said: self._forget(said), "index")
+        super().__init__([HTML(STYLE), *asked, self._button, self._sum])
         self.add_class("quiz")
         self._button.on_click(self._say)
 
@@ -163,26 +267,33 @@ class Quiz(VBox):
         return super()._repr_mimebundle_(**settings) | {"text/plain": repr(self)}
 
     def _say(self, _=None) -> None:
-        said = []
-        for number, (question, choice) in enumerate(zip(self.questions, self._choices, strict=True), start=1):
-            text = html.escape(verdict(question, choice.index))
-            said.append(f"<p>{number}. {text}</p>")
-        right = sum(
-            choice.index is not None and bool(question["options"][choice.index].get("right"))
-            for question, choice in zip(self.questions, self._choices, strict=True)
-        )
-        head = f"<p><strong>{right} of {len(self.questions)} right</strong></p>"
-        self._said.value = f'<div role="status" aria-live="polite">{head}{"".join(said)}</div>'
+        texts = [
+            verdict(*pair) for pair in zip(self.questions, [one.index for one in self._choices], strict=True)
+        ]
+        for said, text in zip(self._said, texts, strict=True):
+            said.value = _status(box(text))
+        right = sum(text.startswith(RIGHT) for text in texts)
+        why = "Each explanation is under its question."
+        self._sum.value = _status(f"<p><strong>{right} of {len(texts)} right.</strong> {why}</p>")
+
+    def _forget(self, said: HTML) -> None:
+        """Another option was chosen: what was said of the one before is taken away, and the sum with it."""
+        said.value = self._sum.value = _status()
 
 
 def verdict(question: dict, chosen: int | None) -> str:
     """What the quiz says to one choice (its place from 0, or None): right or not, and why."""
     if chosen is None:
-        return "No answer yet."
+        return "No answer yet. Choose one."
     option = question["options"][chosen]
     if option.get("right"):
         return f"Right. {option['why']}"
     return f"Not yet. {option['why']} Read again {_place(question)}"
+
+
+def _status(content: str = "") -> str:
+    """A place whose new content a screen reader reads out."""
+    return f'<div role="status" aria-live="polite">{content}</div>'
 
 
 def _place(question: dict) -> str:

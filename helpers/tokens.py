@@ -27,6 +27,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import command_line
+
 if TYPE_CHECKING:
     import tiktoken
 
@@ -362,7 +364,7 @@ def _readable(part: bytes) -> str | bytes:
 
 def main() -> int:
     """The command line. Returns 0 if every vocabulary is ready, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.tokens")
+    parser = argparse.ArgumentParser(prog=command_line("helpers.tokens"))
     parser.add_argument("--seed", action="store_true", required=True, help="prepare exact token counts")
     parser.parse_args()
     try:

@@ -39,7 +39,7 @@ NOT_OURS = {".git", ".venv", "site-packages", "__pycache__"}  # where no test wr
 
 
 def enter(state_folder: Path) -> None:
-    """Sets the environment of this process and of all that it starts.
+    """Sets the environment of this process and of all that it starts. The reader's own ``my/`` lies beside the state.
 
     Proxies are set, and NO_PROXY is not: a lesson that forgets to go around them does not reach the mock API.
     """
@@ -51,6 +51,7 @@ def enter(state_folder: Path) -> None:
     os.environ.update(dict.fromkeys(PROXIES, CLOSED_PROXY))
     os.environ.update(dict.fromkeys(KEY_NAMES, "made-up-" + secrets.token_hex(12)))
     os.environ["LOCAL_API_HOME"] = str(state_folder)
+    os.environ["COURSE_MY"] = str(state_folder.with_name("my"))
     os.environ["LOCAL_API_JOB_SECONDS"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), str(ROOT)])
 

@@ -81,7 +81,7 @@ def set_up() -> list[Break]:
     if not (start.site_packages() / start.CARRIER).is_dir():
         start.run_installer(start.carrier_command(None, start.pin_of(start.CARRIER, start.LEARNER)))
     start.write_jupyter_settings(start.look_into_venv(TRIED))
-    start.run_module("helpers.tokens", "--seed")
+    start.run_python("-m", "helpers.tokens", "--seed")
     return broken
 
 
@@ -94,7 +94,7 @@ def moves() -> list[Move]:
     if seen is None:
         return []
     rows = [Move(name, pin.partition("==")[2], found) for name, pin, found, *_ in seen["packages"]]
-    listed = json.loads(start.run_module("pip", "list", "--format", "json").stdout)
+    listed = json.loads(start.run_python("-m", "pip", "list", "--format", "json").stdout)
     return moved(rows, {package["name"]: package["version"] for package in listed})
 
 
@@ -109,7 +109,7 @@ def moved(rows: list[Move], installed: dict[str, str]) -> list[Move]:
 def moves_not_tried() -> list[Move]:
     """Packages asked for by the other requirement files whose newest release is not the pinned one."""
     command = ["install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet", *WHEELS_ONLY]
-    answer = start.run_module("pip", *command, "--report", "-", *wanted(NOT_TRIED))
+    answer = start.run_python("-m", "pip", *command, "--report", "-", *wanted(NOT_TRIED))
     if answer.returncode:
         print(answer.stderr, file=sys.stderr)
         return []

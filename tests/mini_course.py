@@ -43,7 +43,8 @@ def make(folder: Path, wheels: Path) -> None:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    shutil.copyfile(ROOT / "start.py", folder / "start.py")
+    for name in ("start.py", "helpers/restore.py", "helpers/mine.py"):
+        shutil.copyfile(ROOT / name, folder / name)
     wheels.mkdir(exist_ok=True)
     write_wheel(wheels, "tiny", "1.0", {"tiny/__init__.py": "", "tiny/part/__init__.py": "here = True\n"})
     write_wheel(wheels, "jupyterlab", "1.0", {"jupyterlab/__main__.py": JUPYTERLAB.format(seconds=0)})

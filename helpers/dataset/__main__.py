@@ -4,12 +4,15 @@ import argparse
 import json
 import sys
 
+from .. import command_line
 from .checker import LARGE, METHOD_FORMATS, check
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints the report and returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.dataset", description="Check a training file.")
+    parser = argparse.ArgumentParser(
+        prog=command_line("helpers.dataset"), description="Check a training file."
+    )
     parser.add_argument("file", help="training file, JSONL")
     parser.add_argument("--model", help="the model to be tuned: decides tokens and the longest row")
     parser.add_argument("--method", choices=METHOD_FORMATS, help="how it will be tuned")

@@ -14,7 +14,7 @@ from .clinic import patient, signs, ward
 from .comparing import Comparison, compare, comparisons, holm, rows_needed
 from .counting import Answering, by_question, chart, evaluate, interval, same_answers, size_chart, summary
 from .people import Agreement, agreement, preference, printable
-from .record import every_run, questions, recorded, rules, runs, sealed
+from .record import every_run, next_to_rules, questions, recorded, rules, runs, sealed
 from .rivals import by_meaning, by_words, majority, merged, nearest_example, nearest_rule, nearest_turns
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "nearest_example",
     "nearest_rule",
     "nearest_turns",
+    "next_to_rules",
     "no_rule",
     "patient",
     "preference",

@@ -7,7 +7,7 @@ from functools import cache
 
 import pandas
 
-from .checks import CHECKS, DATA
+from .checks import CHECKS, DATA, STYLE
 from .counting import Answering, evaluate
 
 PRACTICE = ("paraphrase", "new")
@@ -64,6 +64,18 @@ def runs(way: str, rows: int | None = None) -> list[str]:
 def every_run(way: str, rows: Sequence[dict], checks: Mapping = CHECKS) -> list[pandas.DataFrame]:
     """What ``evaluate`` finds in the recorded answers of a way, one table a training run."""
     return [evaluate(recorded(way, run), rows, checks) for run in runs(way)]
+
+
+def next_to_rules(way: str, rows: Sequence[dict]) -> pandas.DataFrame:
+    """The answers of a way's first run next to the rules that they should state: a row a question.
+
+    Columns: question, answer, the airport's rule (with its desk), and True or False for each check.
+    """
+    table, book = evaluate(recorded(way), rows), rules()
+    found = [book[row["rule"]] for row in rows]
+    texts = [f"{text}\n{STYLE['last_line']}{desk}" for text, desk in found]
+    table.insert(2, "the airport's rule", texts)
+    return table.reset_index(drop=True)
 
 
 @cache

@@ -11,12 +11,14 @@ import shlex
 import sys
 from pathlib import Path
 
+from .. import command_line
 from . import database, folder, loopback
 from .app import Mode, create_app
 from .server import run_forever
 from .store import Store
 
 DEFAULT_PORT = 8765
+PROGRAM = command_line("helpers.local_api")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +60,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers.local_api", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=__doc__.replace("python -m helpers.local_api", PROGRAM),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)"
     )

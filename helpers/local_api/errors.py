@@ -70,7 +70,7 @@ DISK_FULL = (
     "full disk too), or free some space in another way; then try again."
 )
 NOT_WRITABLE = (
-    "The state folder of the local API cannot be written. Mend that, or set LOCAL_API_HOME to another folder."
+    "The state folder of the local API cannot be written. Fix that, or set LOCAL_API_HOME to another folder."
 )
 DAMAGED = (
     "The saved state is damaged. Stop the local API and start it again (in a lesson: restart the kernel). It then "

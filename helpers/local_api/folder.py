@@ -13,6 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
+from .. import command_line
 from .errors import is_disk_full
 
 MARK = "local-api-state.txt"
@@ -27,7 +28,7 @@ LOOK_SECONDS = 0.005  # between two looks at a lock; SQLite's own way of waiting
 OTHER_FOLDER = "Set LOCAL_API_HOME to another folder."
 IN_USE = (
     "The mock API is in use. First shut down the kernels of open lessons (JupyterLab: Kernel > Shut Down All "
-    "Kernels) and stop every python -m helpers.local_api; then run this again."
+    f"Kernels) and stop every {command_line('helpers.local_api')}; then run this again."
 )
 
 # The form of every name that the mock API writes: a pattern, and what may lie below it (None: it is a file).

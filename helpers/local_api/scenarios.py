@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
+from .. import command_line
 from . import facts
 from .errors import APIError, bad_request
 
@@ -81,7 +82,7 @@ def wrong_key(key: str) -> APIError:
     shown = f"{key[:3]}...{key[-4:]}" if len(key) > 12 else "***"
     message = (
         f"Incorrect API key provided: {shown}. This is the local API of the course, not OpenAI: "
-        "its key is set by connect(), or printed by python -m helpers.local_api."
+        f"its key is set by connect(), or printed by {command_line('helpers.local_api')}."
     )
     return APIError(401, message, code="invalid_api_key")
 

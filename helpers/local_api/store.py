@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import command_line
 from . import database, folder
 from .errors import DAMAGED, is_disk_full
 from .folder import StateFolderError, default_folder
@@ -142,7 +143,7 @@ class Store:
         name = folder.set_aside(self.folder).name
         print(
             f"The saved state {reason}. It was set aside with its uploads as {name}, and a new one is begun.\n"
-            f"To take it back: python -m helpers.local_api restore {name}",
+            f"To take it back: {command_line('helpers.local_api')} restore {name}",
             file=sys.stderr,
         )
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import evaluate
+from .. import evaluate, mine
 
-FOLDER = Path(__file__).resolve().parents[2] / "my"
 LEFT, SAME, RIGHT = "left", "no difference", "right"
 
 
@@ -61,7 +60,7 @@ class Ballot:
 
         Other answers have another file, so no test overwrites the votes of another.
         """
-        file = (folder or FOLDER) / f"blind_test_{_mark(pairs, names)}.json"
+        file = (folder or mine.folder()) / f"blind_test_{_mark(pairs, names)}.json"
         ballot = cls(pairs, names, file, random.randrange(2**31) if seed is None else seed)
         ballot._load()
         return ballot

@@ -18,7 +18,7 @@ import openai
 import pytest
 
 from helpers import connect as connect_module
-from helpers import memo, widgets
+from helpers import widgets
 from helpers.local_api.engines import simulated
 from helpers.spend_guard import SpendGuard
 from tests.environment import ROOT
@@ -89,7 +89,7 @@ def provider(request, tmp_path, monkeypatch, in_a_hurry):
     monkeypatch.setattr(connect_module, "LEARNERS_OWN_KEY", KEY if name == "openai" else "")
     monkeypatch.setattr(SpendGuard, "spent_usd", 0.0)
     monkeypatch.setattr(widgets, "monitor", lambda *_: None)  # it needs a kernel
-    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.chdir(refresh.NOTEBOOKS)
     connect_module._place.cache_clear()

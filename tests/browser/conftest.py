@@ -148,6 +148,7 @@ def _lab_environment(base: Path, folder: Path) -> dict[str, str]:
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         "LOCAL_API_HOME": "state",
         "IPYTHONDIR": "ipython",
+        "COURSE_MY": "course/my",
     }
     path = os.pathsep.join([str(NO_NETWORK), str(folder)])
     return os.environ | {name: str(base / place) for name, place in own.items()} | {"PYTHONPATH": path}

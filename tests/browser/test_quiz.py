@@ -11,6 +11,7 @@ from tests.browser.contrast import contrast
 
 NAME = "03"
 QUESTIONS = tomllib.loads((teach.DATA / "quizzes" / f"{NAME}.toml").read_text(encoding="utf-8"))["question"]
+ANSWERS = ("Right. It is 4.", "Not yet. 5 is too much.")
 RIGHT = [[o.get("right", False) for o in question["options"]].index(True) for question in QUESTIONS]
 
 
@@ -47,18 +48,54 @@ def answer_all(page: Page, places: list[int]) -> None:
 
 
 def test_with_the_keyboard_only(open_quiz):
+    """What was right and why is read under each question, and how many at the end."""
     page = open_quiz()
-    status = page.locator(".quiz [role=status]")
+    *said, end = [page.locator(".quiz [role=status]").nth(place) for place in range(len(QUESTIONS) + 1)]
     wrong = [(place + 1) % len(q["options"]) for place, q in zip(RIGHT, QUESTIONS, strict=True)]
     answer_all(page, wrong)
-    expect(status).to_contain_text(f"0 of {len(QUESTIONS)} right")
-    for question, place in zip(QUESTIONS, wrong, strict=True):
-        expect(status).to_contain_text(question["options"][place]["why"])
+    expect(end).to_contain_text(f"0 of {len(QUESTIONS)} right")
+    for question, place, status in zip(QUESTIONS, wrong, said, strict=True):
+        expect(status).to_contain_text("✗ Not yet. " + question["options"][place]["why"])
         expect(status).to_contain_text(f'Read again under "{question["heading"]}"')
     answer_all(page, RIGHT)
-    expect(status).to_contain_text(f"{len(QUESTIONS)} of {len(QUESTIONS)} right")
-    for question, place in zip(QUESTIONS, RIGHT, strict=True):
-        expect(status).to_contain_text("Right. " + question["options"][place]["why"])
+    expect(end).to_contain_text(f"{len(QUESTIONS)} of {len(QUESTIONS)} right")
+    for question, place, status in zip(QUESTIONS, RIGHT, said, strict=True):
+        expect(status).to_contain_text("✓ Right. " + question["options"][place]["why"])
+    assert are_in_this_order(
+        page, [part for q, s in zip(QUESTIONS, said, strict=True) for part in (q["ask"], s)]
+    )
+
+
+def are_in_this_order(page: Page, parts: list) -> bool:
+    """Whether texts and places follow each other from the top of the page to its foot."""
+    found = [page.locator(".quiz").get_by_text(part) if isinstance(part, str) else part for part in parts]
+    tops = [part.bounding_box()["y"] for part in found]
+    return tops == sorted(tops)
+
+
+def test_what_was_said_of_another_choice_goes_away(open_quiz):
+    page = open_quiz()
+    first = page.locator(".quiz [role=status]").first
+    answer_all(page, RIGHT)
+    expect(first).to_contain_text("✓ Right.")
+    page.get_by_role("radio", name=QUESTIONS[0]["options"][RIGHT[0] - 1]["text"], exact=True).check()
+    expect(first).to_have_text("")
+
+
+def test_a_check_is_said_in_words_with_a_sign_and_a_colour(lab):
+    source = "from helpers.teach import Said\nfrom IPython.display import display\ndisplay(Said({!r}))"
+    page = lab.run(*map(source.format, ANSWERS)).page
+    for place, text in enumerate(ANSWERS):
+        status = page.locator(".jp-OutputArea [role=status]").nth(place)
+        expect(status).to_contain_text(f"{'✓' if place == 0 else '✗'} {text}")
+    for theme in THEMES:
+        change_theme(page, theme)
+        edges = set()
+        for place, _ in enumerate(ANSWERS):
+            status = page.locator(".jp-OutputArea [role=status]").nth(place)
+            assert contrast(status.locator("strong")) >= 4.5, theme
+            edges.add(status.locator("div").evaluate("box => getComputedStyle(box).borderLeftColor"))
+        assert len(edges) == 2
 
 
 @pytest.mark.slow
@@ -66,10 +103,14 @@ def test_legible_in_both_themes(open_quiz):
     """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more. No option is cut off."""
     page = open_quiz()
     page.get_by_role("button", name="Check my answers").click()
-    expect(page.locator(".quiz [role=status]")).to_contain_text("No answer yet.")
+    expect(page.locator(".quiz [role=status]").first).to_contain_text("No answer yet.")
     for theme in THEMES:
         change_theme(page, theme)
-        for part in ("p strong >> nth=0", ".widget-radio-box label >> nth=0", "[role=status] p >> nth=1"):
+        for part in (
+            "p strong >> nth=0",
+            ".widget-radio-box label >> nth=0",
+            "[role=status] strong >> nth=0",
+        ):
             assert contrast(page.locator(f".quiz {part}")) >= 4.5, f"{part} in {theme}"
         for label in page.locator(".quiz .widget-radio-box label").all():
             assert label.evaluate(

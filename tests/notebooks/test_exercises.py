@@ -1,6 +1,8 @@
 """Every exercise can be failed in at least three ways and solved; every quiz has answers in its lesson."""
 
+import ast
 import csv
+import itertools
 import os
 import re
 import string
@@ -8,6 +10,7 @@ import tomllib
 from datetime import date
 from pathlib import Path
 
+import pandas
 import pytest
 from IPython.display import display
 
@@ -56,6 +59,67 @@ def answer_to(attempt: str, cells: list[str], call: str, namespace: dict, capsys
     return capsys.readouterr().out.strip()
 
 
+def arguments(call: str, namespace: dict) -> list:
+    """The values that a check is given."""
+    return [eval(ast.unparse(given), namespace) for given in ast.parse(call).body[0].value.args[1:]]
+
+
+class Crashing:
+    """Whatever is asked of it, it stops with an error."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+def crash(*_):
+    raise RuntimeError("crash")
+
+
+ODD = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "x" * 999,
+    "../data/x.jsonl",
+    "{odd}",
+    b"",
+    object(),
+    crash,
+)
+ODD += (
+    [],
+    [None],
+    [[1]],
+    {},
+    {"a": None},
+    {1: [2]},
+    pandas.DataFrame({"a": [1]}),
+    pandas.Series([1.5]),
+    Crashing(),
+)
+
+
+def assert_odd_values_are_answered(exercise: str, good: list) -> None:
+    """With each value in turn in each place: no crash, and no text with a placeholder in it."""
+    for place, odd in itertools.product(range(len(good)), ODD):
+        said = teach.answer(exercise, *good[:place], odd, *good[place + 1 :])
+        assert re.match("Right. |Not yet. ", said), (exercise, place, odd)
+        left = re.search(r"\{\w*[!:.\[\]\w ]*\}", said.replace(str(odd), "").replace(repr(odd), ""))
+        assert not left, (exercise, place, odd, said)
+
+
+@pytest.mark.parametrize("lesson", EXERCISES)
+def test_no_value_whatever_it_is_makes_a_check_crash_or_show_a_placeholder(lesson):
+    for name, task in read(EXERCISES[lesson]).items():
+        for odd in ODD:
+            assert_odd_values_are_answered(f"{lesson}-{name}", [odd] * len(task["values"]))
+
+
 @pytest.mark.parametrize("lesson", EXERCISES)
 def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
     """Runs the lesson; at each check: the starting cell fails, each mistake gets its own hint, the solution passes."""
@@ -63,7 +127,7 @@ def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # connect() sets them: put back afterwards
     monkeypatch.setattr(widgets, "monitor", lambda *_: None)  # it needs a kernel
-    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")  # the learner's own stays as it is
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))  # the learner's own stays as it is
     cells = refresh.read(LESSONS[lesson]).cells
     tasks, met, namespace = read(EXERCISES[lesson]), [], {"display": display}
     for place, cell in enumerate(cells):
@@ -82,11 +146,12 @@ def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
             assert re.fullmatch(re.sub(r"\\\{.*?\\\}", ".+", re.escape("Not yet. " + hint["say"])), said)
         said = answer_to(solution(cells, place), parts, cell.source, namespace, capsys)
         assert said.startswith("Right. "), said
+        assert_odd_values_are_answered(f"{lesson}-{call[1]}", arguments(cell.source, namespace))
         if "saves" in task:
             assert said.endswith(" Written to my/decision.md.")
-            assert f"\n## {task['saves']}\n" in memo.MEMO.read_text(encoding="utf-8")
+            assert f"\n## {task['saves']}\n" in memo.place().read_text(encoding="utf-8")
         else:
-            assert not memo.MEMO.exists()
+            assert not memo.place().exists()
         met.append(call[1])
     assert met == list(tasks)
 

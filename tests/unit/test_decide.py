@@ -9,7 +9,6 @@ from collections import Counter
 import pytest
 
 from helpers import decide as room
-from helpers import memo
 from helpers.widgets import decide, decision_helper
 
 CASES = tomllib.loads((room.DATA / "decision_cases.toml").read_text(encoding="utf-8"))["case"]
@@ -22,7 +21,7 @@ ANSWERS |= {"retrieve", "tune", "tune and retrieve"}
 
 @pytest.fixture(autouse=True)
 def my(tmp_path, monkeypatch):
-    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
     return tmp_path / "my"
 
 

@@ -135,7 +135,9 @@ def test_a_wrong_command_line_is_refused(arguments, message, capsys):
 def test_help(arguments, capsys):
     assert start.main(arguments) == 0
     shown = capsys.readouterr().out
-    assert all(f"python start.py {name}" in shown for name in ("test", "local", "check", "reset", "help"))
+    assert all(
+        f"python start.py {name}" in shown for name in ("test", "local", "check", "reset", "restore", "help")
+    )
 
 
 def test_a_missing_wheels_folder_is_refused(capsys):
@@ -687,10 +689,10 @@ def test_check_looks_at_the_dotenv_that_the_lessons_read(course, monkeypatch, ca
             returncode=1, stdout="/course/.env is not in UTF-8. Save it again.\n", stderr=""
         )
 
-    monkeypatch.setattr(start, "run_module", answer)
+    monkeypatch.setattr(start, "run_python", answer)
     monkeypatch.setattr(start, "stale_certificates", list)
     assert not start.check_surroundings()
-    assert asked == [("helpers.connect", "notebooks")]
+    assert asked == [("-m", "helpers.connect", "notebooks")]
     assert "[FAIL] proxies, certificates and .env. /course/.env is not in UTF-8." in capsys.readouterr().out
 
 

@@ -2,12 +2,16 @@
 
 import html
 import re
+from types import SimpleNamespace
 
+import nbformat
 import openai
 import pytest
 from ipywidgets import HTML, Button, RadioButtons
 
 from helpers import memo, teach
+from tests.environment import ROOT
+from tests.notebooks import refresh
 
 EXERCISE = """
 [add]
@@ -76,7 +80,7 @@ def data(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(teach, "DATA", tmp_path)
-    monkeypatch.setattr(memo, "MEMO", tmp_path / "my" / "decision.md")
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,124 @@ def test_check_prints_the_first_hint_that_holds(total, said, capsys):
 def test_the_parts_that_are_not_right_are_named(given, said):
     """And what a learner wrote in braces stays as it is: only our texts are filled in."""
     assert teach.answer("90-both", given, "{z}") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "said"),
+    [
+        ("{a.name}", 3, "nothing"),
+        ("{a[b][0]}", {}, "nothing"),
+        ("{a[b]}", None, "nothing"),
+        ("{a:.0%}", "much", "much"),
+        ("{a:.0%}", 0.25, "25%"),
+        ("{a:.0f} rows", None, "None rows"),
+        ("{a} {{b}}", "{c}", "{c} {b}"),
+        ("{a}", "x" * 1000, "x" * 200 + " ..."),
+    ],
+)
+def test_no_placeholder_is_ever_shown(text, given, said):
+    assert teach._filled_in(text, {"a": given}) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "is_path"),
+    [
+        ("../data/airport/valid.jsonl", True),
+        ("valid.jsonl", True),
+        ("my\\valid", True),
+        ("file-8Gk2Jh3Lm4Np5Qr6St7Uv8Wx", False),
+        ("ft:gpt-3.5-turbo:me::AbCdEfGh", False),
+        ("none yet", False),
+        (None, False),
+        (3, False),
+    ],
+)
+def test_a_path_is_told_from_an_id(value, is_path):
+    assert teach.is_path(value) is is_path
+
+
+def test_in_a_notebook_an_answer_has_a_sign_and_a_colour_beside_its_words():
+    right, wrong = teach.Said("Right. It is <4>."), teach.Said("Not yet. 5 is too much.")
+    assert repr(right) == "Right. It is <4>."
+    for said, sign, colours, text in (
+        (right, "✓", teach.GREEN, "✓ Right. It is <4>."),
+        (wrong, "✗", teach.ORANGE, "✗ Not yet. 5 is too much."),
+    ):
+        shown = said._repr_html_()
+        assert html.unescape(re.sub("<.*?>", "", shown)) == text
+        assert shown.startswith('<div role="status">') and all(colour in shown for colour in colours)
+        assert f'<span aria-hidden="true">{sign}</span>' in shown
+
+
+# --- a cell that stopped ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """A function that plays the cells of a notebook: IPython tells of each before and after it."""
+    cells = teach._Cells()
+    monkeypatch.setattr(teach, "_cells", cells)
+
+    def run_cell(source: str, namespace: dict) -> str:
+        cells.begins(SimpleNamespace(raw_cell=source))
+        try:
+            exec(source, namespace)
+            success = True
+        except Exception:  # noqa: BLE001 - as IPython does
+            success = False
+        cells.ends(SimpleNamespace(success=success))
+        return capsys.readouterr().out.strip()
+
+    return run_cell
+
+
+CHECK = 'check("90-add", total)'
+STALE = "Not yet. " + teach.CELL_STOPPED
+
+
+def test_after_a_cell_that_stopped_an_old_value_is_not_judged(run):
+    namespace = {"check": teach.check}
+    assert run("total = None", namespace) == ""
+    assert run(CHECK, namespace) == "Not yet. Replace None."
+    run("total = int('4 pieces')", namespace)
+    assert run(CHECK, namespace) == STALE
+    assert run("\n" + CHECK, namespace) == STALE, "the check itself is no new cell"
+    run("total = 4", namespace)
+    assert run(CHECK, namespace) == "Right. It is 4."
+
+
+def test_a_check_in_the_cell_of_the_work_is_judged(run):
+    namespace = {"check": teach.check}
+    run("total = int('x')", namespace)
+    assert run(f"total = 4\n{CHECK}", namespace) == "Right. It is 4."
+
+
+def test_a_check_that_stops_itself_says_nothing_of_the_cell_before(run):
+    namespace = {"check": teach.check}
+    run("total = 4", namespace)
+    run('check("90-add", totel)', namespace)
+    assert run(CHECK, namespace) == "Right. It is 4."
+
+
+def test_no_memo_is_written_of_an_old_value(run):
+    namespace = {"check": teach.check, "memo": GOOD}
+    run("memo = unknown", namespace)
+    assert run('check("90-memo", memo)', namespace) == STALE
+    assert not memo.place().exists()
+
+
+@pytest.mark.slow
+def test_ipython_tells_of_its_cells(tmp_path):
+    """In a real kernel, and as it is stored."""
+    sources = ["from helpers.teach import check", "memo = ''", 'check("02-memo", memo)', "memo = unknown"]
+    cells = [nbformat.v4.new_code_cell(source) for source in (*sources, sources[2], sources[1], sources[2])]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    for cell in notebook.cells[3:4]:
+        cell.metadata["tags"] = ["raises-exception"]
+    refresh.execute(notebook, tmp_path)
+    said = [cell.outputs[0].get("data") for cell in refresh.code_cells(notebook) if cell.source == sources[2]]
+    assert [one["text/plain"].startswith(STALE) for one in said] == [False, True, False]
+    assert all(one["text/html"] == teach.Said(one["text/plain"])._repr_html_() for one in said)
 
 
 def stopping(source: str):
@@ -215,9 +337,10 @@ def parts(quiz: teach.Quiz, kind: type) -> list:
 
 
 def said(quiz: teach.Quiz) -> list[str]:
-    text = parts(quiz, HTML)[-1].value
-    assert text.startswith('<div role="status" aria-live="polite">')
-    return [html.unescape(re.sub("<.*?>", "", line)) for line in re.findall("<p>(.*?)</p>", text)]
+    """What is under each question, and at the end."""
+    texts = [part.value for part in parts(quiz, HTML) if 'role="status"' in part.value]
+    assert all(text.startswith('<div role="status" aria-live="polite">') for text in texts)
+    return [html.unescape(re.sub("<.*?>", "", text)) for text in texts]
 
 
 def test_quiz_explains_each_choice():
@@ -225,19 +348,31 @@ def test_quiz_explains_each_choice():
     (button,) = parts(quiz, Button)
     first, second = parts(quiz, RadioButtons)
     assert first.options == ("No", "Yes, <b>always</b>", "Who knows") and first.index is None
-    assert said(quiz) == []
+    assert said(quiz) == ["", "", ""]
     button.click()
-    assert said(quiz) == ["0 of 2 right", "1. No answer yet.", "2. No answer yet."]
+    end = " of 2 right. Each explanation is under its question."
+    assert said(quiz) == ["✗ No answer yet. Choose one."] * 2 + ["0" + end]
     first.index, second.index = 0, 1
+    assert said(quiz) == ["", "", ""]
     button.click()
     assert said(quiz) == [
-        "0 of 2 right",
-        '1. Not yet. Count. Read again under "Numbers".',
-        "2. Not yet. Too far. Read again in lesson 08.",
+        '✗ Not yet. Count. Read again under "Numbers".',
+        "✗ Not yet. Too far. Read again in lesson 08.",
+        "0" + end,
     ]
-    first.index, second.index = 1, 0
+    first.index = 1
+    assert said(quiz) == ["", "✗ Not yet. Too far. Read again in lesson 08.", ""], (
+        "what was said of another choice"
+    )
+    second.index = 0
     button.click()
-    assert said(quiz) == ["2 of 2 right", "1. Right. 2 comes later.", "2. Right. It follows."]
+    assert said(quiz) == ["✓ Right. 2 comes later.", "✓ Right. It follows.", "2" + end]
+
+
+def test_each_explanation_is_under_its_question():
+    quiz = teach.quiz("91")
+    kinds = [type(part).__name__ for part in quiz.children]
+    assert kinds == ["HTML", *["HTML", "RadioButtons", "HTML"] * 2, "Button", "HTML"]
 
 
 def test_the_text_holds_all_options_and_no_answer():
@@ -276,16 +411,16 @@ def test_the_memo_is_written_when_its_check_passes_and_not_before(tmp_path, monk
     ):
         teach.check("90-memo", text)
         assert capsys.readouterr().out == said + "\n"
-        assert not memo.MEMO.parent.exists()
+        assert not memo.place().parent.exists()
     teach.check("90-memo", GOOD)
     assert capsys.readouterr().out == "Right. A number can be checked. Written to my/decision.md.\n"
-    assert memo.MEMO.read_text(encoding="utf-8") == memo.OPENING + "\n" + SECTION
-    assert [path.name for path in memo.MEMO.parent.iterdir()] == ["decision.md"]
+    assert memo.place().read_text(encoding="utf-8") == memo.OPENING + "\n" + SECTION
+    assert [path.name for path in memo.place().parent.iterdir()] == ["decision.md"]
 
 
 def test_the_learner_s_own_memo_is_in_the_folder_of_the_course(monkeypatch):
-    monkeypatch.undo()
-    assert memo.MEMO == teach.DATA.parent / "my" / "decision.md"
+    monkeypatch.delenv("COURSE_MY")
+    assert memo.place() == ROOT / "my" / "decision.md"
 
 
 def test_a_memo_that_cannot_be_written_is_no_crash(tmp_path, capsys):
@@ -347,7 +482,7 @@ def test_all_but_the_own_list_stays_as_it_is(own_before, old, own_after, end):
 
 
 def test_bytes_that_are_not_utf_8_survive():
-    memo.MEMO.parent.mkdir()
-    memo.MEMO.write_bytes(b"\xff caf\xe9\r\n")
+    memo.place().parent.mkdir()
+    memo.place().write_bytes(b"\xff caf\xe9\r\n")
     memo.save("06 How we will know", GOOD)
-    assert memo.MEMO.read_bytes().startswith(b"\xff caf\xe9\r\n\r\n## 06 How we will know\r\n")
+    assert memo.place().read_bytes().startswith(b"\xff caf\xe9\r\n\r\n## 06 How we will know\r\n")

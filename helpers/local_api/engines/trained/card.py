@@ -24,7 +24,7 @@ fine-tuning. They do nothing without that base model, which speaks English only.
 
 ## Serve it
 
-**The safe choice is the folder `merged` beside this one, or the file `model.gguf`:** the whole model as it answered
+**The safe choice is the folder `merged` next to this one, or the file `model.gguf`:** the whole model as it answered
 on the computer that trained it, its numbers rounded to 16 and to 8 bits. These matrices were trained on a copy of the
 base whose weights had been rounded to 4 bits. `adapter_config.json` names the original weights, and on those the
 course has not compared the answers. So compare first, with questions of your own. In the folder above this one:
@@ -44,7 +44,7 @@ only if you may pass on those.
 
 def card(store: Store, row: Row) -> str:
     """The page of a tuned model of this engine, as Markdown. What is not known, as of a deleted file, is left out."""
-    table = [("matrices", f"rank {training.RANK}, alpha {training.ALPHA}, beside every linear layer")]
+    table = [("matrices", f"rank {training.RANK}, alpha {training.ALPHA}, next to every linear layer")]
     job = next((job for job in store.every("job") if job.id == row.parent), None)
     if job:
         table += [*_data(store, job), *_settings(store, job), *_result(store, job, row.id)]

