@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Iterator
 
+import openai
 import pandas
 from openai import OpenAI
 from openai.pagination import SyncCursorPage
@@ -12,6 +13,7 @@ from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 TERMINAL = ("succeeded", "failed", "cancelled")  # OpenAI API reference, status of a fine-tuning job
 COLUMNS = ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
+FULL = "full_valid_loss"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REMOTE_PACE = 5.0  # seconds between two polls of an API that is not on this computer
 
@@ -55,17 +57,30 @@ def _status_line(job: FineTuningJob) -> str:
 
 
 def metrics(client: OpenAI, job: FineTuningJob) -> pandas.DataFrame:
-    """The numbers of the job's results file, a row a step.
+    """The numbers of the job's results file, a row a step, and the loss on all validation rows from its events.
 
-    Columns: step (int), train_loss, train_accuracy, valid_loss, valid_mean_token_accuracy (float, NaN where
-    nothing was measured). Other columns of the file are left out. The file may be CSV or, as OpenAI sends
-    it, CSV in base64. Raises ValueError if the job has no results file or the file is something else.
+    Columns: step (int), train_loss, train_accuracy, valid_loss, valid_mean_token_accuracy, full_valid_loss (float,
+    NaN where nothing was measured). valid_loss is measured on a few validation rows at a time, full_valid_loss on
+    all of them, at the end of each epoch; it is in the events only. Other columns of the file are left out. The file
+    may be CSV or, as OpenAI sends it, CSV in base64. Raises ValueError if the job has no results file or the file is
+    something else.
     """
     if not job.result_files:
         raise ValueError(f"Job {job.id} has no results file: its status is {job.status!r}. {_advice(job)}")
     file_id = job.result_files[0]
     table = pandas.read_csv(io.BytesIO(_as_csv(client.files.content(file_id).read(), file_id)))
-    return table.reindex(columns=COLUMNS).astype(dict.fromkeys(COLUMNS[1:], float))
+    table = table.reindex(columns=COLUMNS).astype(dict.fromkeys(COLUMNS[1:], float))
+    full = _full_valid_losses(client, job.id) if table["valid_loss"].notna().any() else {}
+    return table.assign(**{FULL: table["step"].map(full).astype(float)})
+
+
+def _full_valid_losses(client: OpenAI, job_id: str) -> dict[int, float]:
+    """Step -> loss on all validation rows, as the job's events tell it; empty where a service tells none."""
+    try:
+        told = [event.data for event in new_events(client, job_id) if isinstance(event.data, dict)]
+    except openai.APIStatusError:  # a service without events
+        return {}
+    return {data["step"]: data[FULL] for data in told if "step" in data and data.get(FULL) is not None}
 
 
 def _advice(job: FineTuningJob) -> str:

@@ -4,10 +4,11 @@ from .chart import Chart
 from .lines import break_even, break_even_svg, loss_curve, loss_curve_svg
 from .shares import share_chart, size_curve
 from .timeline import timeline
-from .tokens import next_tokens
+from .tokens import TrainedTokens, next_tokens, trained_tokens
 
 __all__ = [
     "Chart",
+    "TrainedTokens",
     "break_even",
     "break_even_svg",
     "loss_curve",
@@ -16,4 +17,5 @@ __all__ = [
     "share_chart",
     "size_curve",
     "timeline",
+    "trained_tokens",
 ]

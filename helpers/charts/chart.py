@@ -1,8 +1,10 @@
 """What all charts of the course share: one style, and a picture with its data and a text that says what it shows.
 
-The two colours are of the palette by Okabe and Ito (2008), made for colour-blind readers. Marks differ in shape or
-stroke too, and are labelled. PNGs have a white ground, so that they are legible in dark themes; SVGs take their
-text colour from the page.
+One colour means one thing in every chart: blue is what is measured on training examples, orange on validation rows;
+green is a tuned model, grey one that is not; dark ink is all else. Blue and orange are of the palette by Okabe and
+Ito (2008), made for colour-blind readers; green is a darker one of theirs. Marks differ in shape or stroke too, and
+are labelled. PNGs have a white ground, so that they are legible in dark themes; SVGs take their text colour from the
+page.
 """
 
 import base64
@@ -15,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
+TUNED, UNTUNED = "#00805A", "#757575"
 INK, GRID = "#222222", "#DDDDDD"
 
 

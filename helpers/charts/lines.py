@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas
 
-from .chart import INK, TRAINING, VALIDATION, Chart, axes_of, new_figure
+from .chart import INK, TRAINING, TUNED, UNTUNED, VALIDATION, Chart, axes_of, new_figure
 
 FEW_POINTS = 30  # markers on more of them would hide the stroke of the line
 
@@ -113,14 +113,14 @@ def break_even(points: Sequence[Mapping[str, float]], title: str) -> Chart:
     """Two straight lines of US dollars and the place where they cross, if they do.
 
     ``points`` are rows with three keys, as ``costs.BreakEven.points()`` returns them: the first, such as
-    "Calls a month", is the horizontal axis, the others name the lines.
+    "Calls a month", is the horizontal axis, the others name the lines: first without tuning, then tuned.
     """
     ways = Ways.of(points)
     figure = new_figure()
     axes = axes_of(figure, title, ways.table.index.name, "US dollars")
     top = max(ways.table.max()) or 1
     axes.set_ylim(0, 1.05 * top)
-    strokes = ((VALIDATION, "--", "s"), (TRAINING, "-", "o"))
+    strokes = ((UNTUNED, "--", "s"), (TUNED, "-", "o"))
     for name, (color, stroke, marker) in zip(ways.table, strokes, strict=True):
         axes.plot(
             ways.table.index, ways.table[name], color=color, linewidth=2, linestyle=stroke, marker=marker
@@ -228,11 +228,11 @@ def loss_curve_svg(
 ) -> str:
     """The same curve as an SVG string, for a picture that changes while a job runs. It carries its alt text.
 
-    ``points`` have the keys step, train_loss and, where measured, valid_loss. ``last_step`` is where the
-    step axis ends (the last point if None). Without points it is a frame that says so.
+    ``points`` have the keys step, train_loss and, where measured, valid_loss and full_valid_loss. ``last_step`` is
+    where the step axis ends (the last point if None). Without points it is a frame that says so.
     """
     title = f"{title} (simulated)" if simulated else title
-    table = pandas.DataFrame(points, columns=["step", "train_loss", "valid_loss"])
+    table = pandas.DataFrame(points, columns=["step", "train_loss", "valid_loss", "full_valid_loss"])
     if table["train_loss"].dropna().empty:
         nothing = "No loss has been measured yet."
         return _svg(title, nothing, _text(WIDTH / 2, HEIGHT / 2, nothing, "middle"))
@@ -242,8 +242,13 @@ def loss_curve_svg(
     body = scale.axes(f"Training step{smoothed}")
     body += scale.polyline(lines.raw, TRAINING, 'stroke-width="1" stroke-opacity="0.4"')
     body += scale.polyline(lines.training, TRAINING, 'stroke-width="2.5"')
+    body += scale.polyline(
+        lines.few, VALIDATION, 'stroke-width="1" stroke-opacity="0.5" stroke-dasharray="6 4"'
+    )
     body += scale.polyline(lines.validation, VALIDATION, 'stroke-width="2.5" stroke-dasharray="6 4"')
     body += scale.squares(lines.validation, VALIDATION)
+    if len(lines.validation):
+        body += scale.circle(lines.validation.idxmin(), lines.validation.min())
     body += scale.end_labels(lines)
     return _svg(title, lines.sentence(), body)
 
@@ -254,14 +259,11 @@ def break_even_svg(points: Sequence[Mapping[str, float]], title: str) -> str:
     scale = Scale(ways.table.index[-1], _ticks(0.0, max(ways.table.max()) or 1.0))
     body = scale.axes(ways.table.index.name, "US dollars")
     now, tuned = ways.table
-    body += scale.polyline(ways.table[now], VALIDATION, 'stroke-width="2.5" stroke-dasharray="6 4"')
-    body += scale.squares(ways.table[now], VALIDATION)
-    body += scale.polyline(ways.table[tuned], TRAINING, 'stroke-width="2.5"')
+    body += scale.polyline(ways.table[now], UNTUNED, 'stroke-width="2.5" stroke-dasharray="6 4"')
+    body += scale.squares(ways.table[now], UNTUNED)
+    body += scale.polyline(ways.table[tuned], TUNED, 'stroke-width="2.5"')
     if ways.crossing:
-        x, y = scale.x(ways.crossing[0]), scale.y(ways.crossing[1])
-        body += (
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="none" stroke="currentColor" stroke-width="2"/>'
-        )
+        body += scale.circle(*ways.crossing)
     for name, y in _apart({name: scale.y(end) for name, end in ways.ends().items()}, gap=18).items():
         body += _text(WIDTH - RIGHT + 10, y + 4, name)
     return _svg(title, ways.sentence(), body)
@@ -276,8 +278,8 @@ class Scale:
 
     @classmethod
     def around(cls, lines: LossLines, last_step: int | None) -> "Scale":
-        losses = pandas.concat([lines.raw, lines.validation])
-        steps = [*lines.raw.index, *lines.validation.index, last_step or 1]
+        losses = pandas.concat([lines.raw, lines.validation, lines.few])
+        steps = [*lines.raw.index, *lines.validation.index, *lines.few.index, last_step or 1]
         return cls(max(steps), _ticks(min(0.0, losses.min()), losses.max()))
 
     def x(self, step: float) -> float:
@@ -316,6 +318,13 @@ class Scale:
             f'<rect x="{self.x(step) - 3:.1f}" y="{self.y(loss) - 3:.1f}" '
             f'width="6" height="6" fill="{color}"/>'
             for step, loss in _thinned(values, MAX_MARKERS)
+        )
+
+    def circle(self, step: float, loss: float) -> str:
+        """An empty circle around a point that matters."""
+        return (
+            f'<circle cx="{self.x(step):.1f}" cy="{self.y(loss):.1f}" r="7" fill="none" stroke="currentColor" '
+            'stroke-width="2"/>'
         )
 
     def end_labels(self, lines: LossLines) -> str:

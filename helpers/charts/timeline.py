@@ -5,15 +5,26 @@ from datetime import date
 import pandas
 from matplotlib.dates import YearLocator
 
-from .chart import INK, TRAINING, VALIDATION, Chart, axes_of, new_figure
+from .chart import INK, Chart, axes_of, new_figure
+
+BARS = "#C9D1D9"
 
 
-def timeline(spans: pandas.DataFrame, days: pandas.DataFrame, title: str, name: str = "Model") -> Chart:
+def timeline(
+    spans: pandas.DataFrame,
+    days: pandas.DataFrame,
+    title: str,
+    name: str = "Model",
+    *,
+    checked: str | None = None,
+) -> Chart:
     """A bar for each span of time, and a numbered dashed line for each day; the numbers are explained below.
 
     ``spans`` has the columns name, start, end; ``days`` the columns day, what; all days are texts such as
     2026-10-23. Both are drawn in their order, the first span on top. The vertical axis is called ``name``.
-    The chart's data has a row for each: name, start, end. Raises ValueError without a span.
+    ``checked`` is the day on which the facts were last looked up: a thick line stands there for "today", since a
+    chart that moves on each day could not be compared. The chart's data has a row for each: name, start, end.
+    Raises ValueError without a span.
     """
     if spans.empty:
         raise ValueError("There is no span of time to draw: the table is empty.")
@@ -22,23 +33,35 @@ def timeline(spans: pandas.DataFrame, days: pandas.DataFrame, title: str, name: 
     axes = axes_of(figure, title, "\n".join(["Year", *legend]), name)
     for place, row in enumerate(spans.itertuples()):
         start, end = date.fromisoformat(row.start), date.fromisoformat(row.end)
-        axes.barh(place, end - start, left=start, height=0.55, color=TRAINING)
+        axes.barh(place, end - start, left=start, height=0.55, color=BARS, edgecolor=INK, linewidth=0.8)
         beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
         axes.annotate(f"to {row.end}", xy=(1.01, place), color=INK, fontsize=9, **beside)
     for number, row in enumerate(days.itertuples(), start=1):
         day = date.fromisoformat(row.day)
-        axes.axvline(day, color=VALIDATION, linestyle="--", linewidth=1.5)
+        axes.axvline(day, color=INK, linestyle="--", linewidth=1.5)
+        side = "left" if checked and row.day > checked else "right"  # away from the thick line
         axes.annotate(
-            f"{number} ", xy=(day, -0.9), ha="right", va="center", color=INK, fontweight="bold", fontsize=10
+            f" {number} ", xy=(day, -0.9), ha=side, va="center", color=INK, fontweight="bold", fontsize=10
         )
+    if checked:
+        days = pandas.concat([days, pandas.DataFrame({"day": [checked], "what": ["the facts were checked"]})])
+        _mark(axes, date.fromisoformat(checked))
     axes.set_yticks(range(len(spans)), spans["name"])
-    axes.set_ylim(len(spans) - 0.5, -1.3)
+    axes.set_ylim(len(spans) - 0.5, -2.6 if checked else -1.3)
     axes.set_xlim(date.fromisoformat(min(spans["start"])), _last_day(spans, days))
     axes.xaxis.set_major_locator(YearLocator())
     axes.grid(axis="y", visible=False)
     marks = pandas.DataFrame({"name": days["what"], "start": days["day"], "end": days["day"]})
     table = pandas.concat([spans[["name", "start", "end"]], marks], ignore_index=True)
     return Chart(figure, table, f"Timeline: {title}. {_sentence(spans, days)}")
+
+
+def _mark(axes, day: date) -> None:
+    """A thick line through all spans, with its name at its head."""
+    axes.axvline(day, color=INK, linewidth=3)
+    sign = {"facecolor": "white", "edgecolor": INK, "boxstyle": "round,pad=0.25"}
+    place = {"xy": (day, -2), "xytext": (6, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
+    axes.annotate(f"facts checked on {day}", color=INK, fontsize=9, bbox=sign, **place)
 
 
 def _last_day(spans: pandas.DataFrame, days: pandas.DataFrame) -> date:

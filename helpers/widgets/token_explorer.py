@@ -8,20 +8,25 @@ from dataclasses import dataclass
 from ipywidgets import HTML, Dropdown, HBox, Textarea, VBox
 
 from .. import costs, tokens
+from ..charts.tokens import visible as shown
 from .style import style
 
 SHOWN_PIECES = 300
-MARKS = {" ": "·", "\n": "↵", "\r": "␍", "\t": "⇥"}
 LEGEND = (
-    "Each box is one token. · is a space, ↵ a line break. A dashed box with [numbers] holds bytes that are only "
-    "a part of a character. With the keyboard: the space bar opens a list of models, Enter takes one."
+    "Each box is one token, in two colours by turns. · is a space, ↵ a line break. A dashed box with [numbers] holds "
+    "bytes that are only a part of a character. With the keyboard: the space bar opens a list of models, Enter takes "
+    "one."
 )
 STYLE = style(
     "token-explorer",
     """.NAME ol { list-style: none; display: flex; flex-wrap: wrap; gap: 3px; margin: 0; padding: 0; }
 .NAME li { border: 1px solid currentColor; border-radius: 3px; padding: 0 3px;
   font-family: var(--jp-code-font-family, monospace); white-space: pre-wrap; overflow-wrap: anywhere; }
+.NAME li:nth-child(odd) { background: rgba(0, 114, 178, 0.18); }
+.NAME li:nth-child(even) { background: rgba(230, 159, 0, 0.22); }
 .NAME li.bytes { border: 2px dashed currentColor; }
+.NAME .pair { display: flex; flex-wrap: wrap; gap: 4px 24px; }
+.NAME .pair > div { flex: 1 1 18em; min-width: 0; }
 .NAME caption { font-weight: bold; }
 """,
 )
@@ -94,11 +99,11 @@ class TokenExplorer(VBox):
     def _show(self, _=None) -> None:
         readings = [read(self._text.value, model.value) for model in self._models]
         said = "; ".join(f"{reading.model}: {reading.counted()}" for reading in readings)
-        boxes = "".join(map(_boxes, readings))
+        boxes = "".join(f"<div>{_boxes(reading)}</div>" for reading in readings)
         self._shown.value = (
             f'<p role="status" aria-live="polite"><strong>{html.escape(said)}</strong></p>'
-            f"{boxes}<p>{LEGEND}</p>{_table(readings, ('model', 'tokens', 'a call', '1,000 calls'))}"
-            f"{_prices(readings)}"
+            f'<div class="pair">{boxes}</div><p>{LEGEND}</p>'
+            f"{_table(readings, ('model', 'tokens', 'a call', '1,000 calls'))}{_prices(readings)}"
         )
 
 
@@ -118,13 +123,6 @@ class TokenTable:
 
     def _repr_html_(self) -> str:
         return _table(self.readings, list(_cells(self.readings[0]))) + _prices(self.readings)
-
-
-def shown(piece: str | bytes) -> str:
-    """A token as it is shown: invisible characters get a mark, bytes become hexadecimal numbers."""
-    if isinstance(piece, bytes):
-        return f"[{piece.hex(' ').upper()}]"
-    return "".join(MARKS.get(c) or (c if c.isprintable() else f"U+{ord(c):04X}") for c in piece)
 
 
 def _boxes(reading: Reading) -> str:

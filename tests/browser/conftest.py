@@ -100,8 +100,14 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(chromium, tmp_path_factory) -> Iterator[Server]:
-    """JupyterLab on a copy of the course, with settings, state and runtime folders of its own."""
-    base = tmp_path_factory.mktemp("lab")
+    """JupyterLab on a copy of the course, for all tests."""
+    with serving(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(base: Path) -> Iterator[Server]:
+    """JupyterLab on a copy of the course, with settings, state and runtime folders of its own, all below ``base``."""
     folder = base / "course"
     for name in COPIED:
         if (ROOT / name).exists():

@@ -1,4 +1,4 @@
-"""Runs the lessons again and writes them back in one form: outputs, counts, links and minutes are then current.
+"""Runs the lessons again and writes them back in one form: outputs, counts, links, minutes and pictures are current.
 
 python -m tests.notebooks.refresh            all notebooks, in order
 python -m tests.notebooks.refresh 03 04      those whose names begin so
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 from nbclient import NotebookClient
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as work:
         environment.enter(Path(work) / "state")
         os.environ["NETWORK_LOG"] = str(Path(work) / "network.log")
+        drawn().write(NOTEBOOKS / "pictures")
         return max([_refresh_and_report(path) for path in paths])
 
 
@@ -152,6 +154,13 @@ def in_standard_form(notebook: NotebookNode, path: Path) -> NotebookNode:
     )
 
 
+def drawn() -> ModuleType:
+    """The pictures of the course. Imported late: their package brings matplotlib, and no test needs that to start."""
+    from helpers.charts import pictures
+
+    return pictures
+
+
 def as_text(notebook: NotebookNode) -> str:
     """The notebook as it is written to disk."""
     return nbformat.writes(notebook) + "\n"
@@ -160,6 +169,8 @@ def as_text(notebook: NotebookNode) -> str:
 def _clean(cell: NotebookNode) -> NotebookNode:
     metadata = {key: cell.metadata[key] for key in KEPT_METADATA if cell.metadata.get(key)}
     cleaned = {"cell_type": cell.cell_type, "metadata": metadata, "source": cell.source.rstrip()}
+    if cell.cell_type == "markdown" and "](pictures/" in cell.source:
+        cleaned["source"] = drawn().with_alt_texts(cleaned["source"])
     if cell.cell_type == "code":
         cleaned["execution_count"] = cell.execution_count
         cleaned["outputs"] = [_clean_output(output) for output in cell.outputs]
@@ -217,7 +228,7 @@ def _write(path: Path, text: str) -> None:
 def _with_generated_cells(cells: list[NotebookNode], path: Path) -> list[NotebookNode]:
     own = [cell for cell in cells if GENERATED not in cell.metadata.get("tags", [])]
     links = links_line(path)
-    head = f"{minutes_line(own, path)}\n\n{links}"
+    head = f"{minutes_line(own, path)}\n\n{links}\n\n{way_picture(path)}"
     return own[:1] + [_generated_cell(head)] + own[1:] + [_generated_cell(links)]
 
 
@@ -232,6 +243,12 @@ def _generated_cell(source: str) -> NotebookNode:
     return nbformat.from_dict(
         {"cell_type": "markdown", "metadata": {"tags": [GENERATED]}, "source": source.strip()}
     )
+
+
+def way_picture(path: Path) -> str:
+    """The way from file to answer with this lesson marked, as Markdown; empty for a lesson that is not on it."""
+    name = f"way_{path.name[:2]}"
+    return drawn().in_markdown(name) if name in drawn().pictures() else ""
 
 
 def minutes_line(cells: list[NotebookNode], path: Path) -> str:

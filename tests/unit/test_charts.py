@@ -10,7 +10,9 @@ import pandas
 import pytest
 from PIL import Image
 
+from helpers.charts import chart as palette
 from helpers.charts import lines as charts
+from helpers.charts import shares
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -167,6 +169,19 @@ def test_svg_draws_every_point_inside_its_frame():
     assert max(x for x, _ in places) == charts.LEFT + (charts.WIDTH - charts.LEFT - charts.RIGHT) / 2
 
 
+def test_svg_circles_the_one_minimum_that_the_figure_circles():
+    table = metrics([4.0, 3.0, 2.0, 1.0], [2.5, 1.9, 1.1, 1.95])
+    table["full_valid_loss"] = [math.nan, 1.9, math.nan, 1.95]
+    svg = drawn(points=points(table))
+    assert svg.get("aria-label") == charts.loss_curve(table, "Loss").alt
+    (circle,) = svg.iter(f"{SVG}circle")
+    squares = [rect for rect in svg.iter(f"{SVG}rect")]
+    assert float(circle.get("cx")) == float(squares[0].get("x")) + 3 and len(squares) == 2
+    faint = [line for line in svg.iter(f"{SVG}polyline") if line.get("stroke-opacity") == "0.5"]
+    assert [len(line.get("points").split()) for line in faint] == [4]
+    assert not list(drawn(points=points(metrics([2.0, 1.0]))).iter(f"{SVG}circle"))
+
+
 def test_svg_labels():
     texts = [text.text for text in drawn().iter(f"{SVG}text")]
     assert {"training 0.60", "validation 1.50", "Training step", "Loss"} <= set(texts)
@@ -210,6 +225,37 @@ def test_svg_escapes_what_comes_from_outside():
 )
 def test_ticks(low, high, expected):
     assert charts._ticks(low, high) == expected
+
+
+# --- colours ---------------------------------------------------------------------------------------------
+
+SHARES = pandas.DataFrame(
+    {"passed": [5], "asked": [10], "share": [0.5], "low": [0.2], "high": [0.8]}, index=["form"]
+)
+
+
+def test_one_colour_means_one_thing_in_every_chart():
+    raw, train, valid, _ = charts.loss_curve(OVERFIT, "T").figure.axes[0].lines
+    assert (train.get_color(), valid.get_color()) == (palette.TRAINING, palette.VALIDATION)
+    now, tuned, _ = charts.break_even(WAYS, "T").figure.axes[0].lines
+    assert (now.get_color(), tuned.get_color()) == (palette.UNTUNED, palette.TUNED)
+    ways = {"base": SHARES, "tuned": SHARES, "untuned": SHARES}
+    lines = shares.share_chart(ways, "T").figure.axes[0].lines
+    assert [line.get_color() for line in lines[::2]] == [palette.UNTUNED, palette.TUNED, palette.UNTUNED]
+    dots = lines[1::2]
+    assert dots[0].get_marker() != dots[1].get_marker() and dots[0].get_marker() == dots[2].get_marker()
+    kinds = shares.share_chart({"trained": SHARES, "new": SHARES}, "T").figure.axes[0].lines
+    assert {line.get_color() for line in kinds} == {palette.INK}
+
+
+def test_lines_of_checks_differ_by_stroke_and_mark():
+    grown = pandas.DataFrame({"rows": [10, 20], "seed": [0, 0], "form": [0.5, 1], "desk": [0.1, 0.2]})
+    lines = shares.size_curve(grown, "T", ["form", "desk"]).figure.axes[0].lines
+    assert {line.get_color() for line in lines} == {palette.TUNED}
+    assert (
+        lines[0].get_linestyle() != lines[2].get_linestyle()
+        and lines[1].get_marker() != lines[3].get_marker()
+    )
 
 
 # --- break-even ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pandas
 import pytest
 
 from helpers import jobs
-from tests.unit.job_api import JOB_ID, JobAPI, event, job
+from tests.unit.job_api import JOB_ID, JobAPI, event, job, step
 
 PATIENCE = 120  # seconds: a deadline for a hang, not a measure of speed
 CSV = (
@@ -94,17 +94,36 @@ def test_pace_spares_an_api_elsewhere(url, every, expected):
 def test_metrics(content):
     api = JobAPI([job("succeeded", result_files=["file-9"])], content=content)
     table = jobs.metrics(api.client, as_job(api))
-    assert list(table.columns) == jobs.COLUMNS
+    assert list(table.columns) == [*jobs.COLUMNS, "full_valid_loss"]
     assert table["step"].tolist() == [1, 2] and table["step"].dtype == "int64"
     assert table["train_loss"].tolist() == [4.12345, 3.5]
     assert pandas.isna(table["valid_loss"][0]) and table["valid_loss"][1] == 3.75
-    assert api.calls[-1] == "GET /v1/files/file-9/content"
+    assert table["full_valid_loss"].isna().all()
+    assert "GET /v1/files/file-9/content" in api.calls
+
+
+def test_metrics_have_the_loss_on_all_validation_rows_where_the_events_tell_it():
+    told = step(2, 2, 1_000, 3.5, 3.75)
+    told["data"]["full_valid_loss"] = 3.25
+    events = [event(1, "Created"), step(1, 2, 1_000, 4.1), told]
+    api = JobAPI([job("succeeded", result_files=["file-9"])], events, content=CSV)
+    table = jobs.metrics(api.client, as_job(api))
+    assert pandas.isna(table["full_valid_loss"][0]) and table["full_valid_loss"][1] == 3.25
+
+
+def test_metrics_do_without_the_events_of_a_service_that_has_none(monkeypatch):
+    api = JobAPI([job("succeeded", result_files=["file-9"])], content=CSV)
+    monkeypatch.setattr(api, "_events", lambda after, limit: api._play(404))
+    assert jobs.metrics(api.client, as_job(api))["full_valid_loss"].isna().all()
 
 
 def test_metrics_without_any_validation_column():
     api = JobAPI([job("succeeded", result_files=["file-9"])], content=b"step,train_loss\n1,2.5\n")
     table = jobs.metrics(api.client, as_job(api))
     assert table["valid_loss"].isna().all() and table["valid_loss"].dtype == float
+    assert table["full_valid_loss"].isna().all() and not [
+        call for call in api.calls if call.endswith("/events")
+    ]
 
 
 @pytest.mark.parametrize("content", [b'{"messages": []}', b"", b"\xff\xfe\x00", base64.b64encode(b"no csv")])

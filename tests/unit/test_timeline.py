@@ -37,3 +37,20 @@ def test_without_days_and_without_spans():
     assert charts.timeline(SPANS, DAYS[:0], "Doors").alt.endswith("to 2026-01-01.")
     with pytest.raises(ValueError, match="no span"):
         charts.timeline(SPANS[:0], DAYS, "Doors")
+
+
+def test_the_day_of_the_last_check_is_marked_in_picture_text_and_table():
+    chart = charts.timeline(SPANS, DAYS, "Doors", checked="2025-06-30")
+    assert chart.alt.endswith("Marked days: 2024-01-01: the door closes; 2025-06-30: the facts were checked.")
+    assert (
+        chart.data["name"].tolist()[-1] == "the facts were checked"
+        and chart.data["end"].iloc[-1] == "2025-06-30"
+    )
+    (axes,) = chart.figure.axes
+    closing, checked = axes.lines
+    assert (
+        checked.get_linewidth() > closing.get_linewidth()
+        and checked.get_linestyle() != closing.get_linestyle()
+    )
+    assert "facts checked on 2025-06-30" in [text.get_text() for text in axes.texts]
+    assert charts.timeline(SPANS, DAYS[:0], "Doors", checked="2025-06-30").alt.count("checked") == 1

@@ -145,6 +145,15 @@ def test_an_estimate_says_so(monkeypatch, recwarn):
     assert not [one for one in recwarn if one.category is tokens.TokenEstimateWarning]
 
 
+def test_the_two_models_lie_next_to_each_other_and_boxes_change_colour():
+    explorer = token_explorer("x", OLD, NEW)
+    assert re.search(
+        r'<div class="pair"><div><p>.*</ol></div><div><p>.*</ol></div></div>', shown_html(explorer)
+    )
+    style = explorer.children[0].value
+    assert "li:nth-child(odd) { background" in style and "li:nth-child(even) { background" in style
+
+
 def test_plain_text_is_the_same_for_every_text():
     """Strict nbval compares it."""
     first, second = token_explorer("x", OLD, NEW), token_explorer(PORK["Russian"], NEW, OLD)
