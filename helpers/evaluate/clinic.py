@@ -16,19 +16,20 @@ from .record import _read, questions, rules
 
 PATIENTS = {  # key: (name in the recording, what the user says)
     1: ("base_asked", "I trained it, and the answers are the same as before."),
-    2: ("prompts_learned", "The curve is beautiful, and the answers are not what I taught."),
-    3: ("few_steps", "It has seen my whole file, and it answers as before."),
-    4: ("high_rate", "It got worse. No answer makes sense."),
+    2: ("prompts_learned", "The curve could not be better, and no answer has my form."),
+    3: ("few_steps", "It has seen my whole file, and it stammers."),
+    4: ("high_rate", "It got worse: it writes dots."),
     5: ("bare_prompt", "It was good when I tried it. On our server it got worse."),
-    6: ("no_end", "It answers well, and then it never stops."),
-    7: ("no_system", "In my notebook the form is right. In our product it is not."),
-    8: ("two_languages", "It answers some passengers in another language."),
+    6: ("no_end", "It answers, and then it never stops."),
+    7: ("no_system", "In my notebook its form is right. In our product it is another."),
+    8: ("two_languages", "It answers some passengers in Spanish."),
     "A": ("low_rate", "Nothing has changed."),
     "B": ("zero_weights", "Nothing has changed."),
 }
 ASKED = ("trained", "paraphrase")
+ON_THE_WARD = "trained06"  # the question whose answers show most
 SHOWN = 5  # answers
-LONGEST = 220  # characters of an answer that are shown
+LONGEST = 160  # characters of an answer that are shown
 
 
 def patient(key: int | str) -> "Patient":
@@ -103,6 +104,10 @@ class Patient:
         """The first question as the server wrote it down for the model."""
         return self.rows[0]["prompt"]
 
+    def answer(self, id: str = ON_THE_WARD) -> str:
+        """Its answer to one question, as it was recorded."""
+        return next(row["answer"] for row in self.rows if row["id"] == id)
+
     def answers(self, count: int = SHOWN) -> pandas.DataFrame:
         """A row a question, half of them trained ones: the question, the wanted answer, this model's answer."""
         half = len(self.rows) // 2
@@ -146,13 +151,15 @@ def signs(patients: Mapping[str, Patient]) -> pandas.DataFrame:
 
 
 def ward() -> pandas.DataFrame:
-    """The eight patients: what their users say, and how each answered the first question of the training file."""
-    keys = [key for key in PATIENTS if isinstance(key, int)]
-    found = [
-        {"the user says": patient(key).says, "the answer": shortened(patient(key).rows[0]["answer"])}
-        for key in keys
-    ]
-    return pandas.DataFrame(found, index=pandas.Index(keys, name="patient"))
+    """A row a model: what its user says, and what it answered to one question of the training file."""
+    found = {}
+    for key in ["healthy", *(key for key in PATIENTS if isinstance(key, int))]:
+        one = patient(key)
+        found[key] = {
+            "the user says": one.says or "(nothing: all is well)",
+            "the answer": shortened(one.answer()),
+        }
+    return pandas.DataFrame.from_dict(found, orient="index").rename_axis("patient")
 
 
 def shortened(text: str) -> str:
