@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from statistics import mean
 
 import pandas
@@ -80,8 +81,8 @@ class Patient:
         return (
             "client.fine_tuning.jobs.create(\n"
             f'    model="{self.base.rows[0]["model"]}",\n'
-            f"    training_file=...,  # data/{run['file']}, {run['rows']} rows\n"
-            "    validation_file=...,  # data/airport/valid.jsonl\n"
+            f"    training_file=...,  # {Path(run['file']).name}, {run['rows']} rows\n"
+            "    validation_file=...,  # valid.jsonl\n"
             f"{ordered})\n\n"
             "client.chat.completions.create(\n"
             f'    model="{row["model"]}",\n'
@@ -129,8 +130,7 @@ class Patient:
         words = {row["id"]: row["answer"] for row in self.base.rows}
         train, valid = losses["train_loss"], losses["full_valid_loss"].dropna()
         return {
-            "answers": len(rows),
-            "in the trained form": sum(form(row["answer"], {}) for row in rows),
+            f"in the trained form, of {len(rows)}": sum(form(row["answer"], {}) for row in rows),
             "with the right desk": sum(bool(desk(row["answer"], _questions()[row["id"]])) for row in rows),
             "word for word the base's": sum(row["answer"] == words[row["id"]] for row in rows),
             "ended by the model": sum(row["finish_reason"] == "stop" for row in rows),
@@ -146,8 +146,9 @@ class Patient:
 
 
 def signs(patients: Mapping[str, Patient]) -> pandas.DataFrame:
-    """The signs of several models in one table, a row a sign and a column a model."""
-    return pandas.DataFrame({name: one.signs for name, one in patients.items()}).rename_axis("sign")
+    """A row a sign and a column a model. Of several models only the signs in which they differ."""
+    table = pandas.DataFrame({name: one.signs for name, one in patients.items()})
+    return table[table.nunique(axis=1) > 1] if len(patients) > 1 else table
 
 
 def ward() -> pandas.DataFrame:
@@ -159,7 +160,7 @@ def ward() -> pandas.DataFrame:
             "the user says": one.says or "(nothing: all is well)",
             "the answer": shortened(one.answer()),
         }
-    return pandas.DataFrame.from_dict(found, orient="index").rename_axis("patient")
+    return pandas.DataFrame.from_dict(found, orient="index")
 
 
 def shortened(text: str) -> str:
