@@ -11,6 +11,7 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     tickets    the tickets of lesson 06       own        a file of the reader's own
     held_out   a test file as questions for a model
     ways       every way next to the others, their answers to one question
+    clinic     models with one planted fault each
 """
 
 from .asked import (
@@ -40,6 +41,7 @@ from .checks import (
     regex,
     right,
 )
+from .clinic import patient, signs, ward
 from .comparing import Comparison, apart, compare, comparisons, holm, rows_needed
 from .counting import (
     Answering,
@@ -147,6 +149,7 @@ __all__ = [
     "no_rule",
     "opening",
     "passed",
+    "patient",
     "preference",
     "printable",
     "prompts",
@@ -163,6 +166,7 @@ __all__ = [
     "sealed",
     "sees",
     "side_by_side",
+    "signs",
     "size_chart",
     "strongest",
     "summary",
@@ -170,6 +174,7 @@ __all__ = [
     "ticket_answers",
     "tickets",
     "untrained",
+    "ward",
     "ways",
     "without_a_model",
     "write_sheet",

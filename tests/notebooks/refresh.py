@@ -29,7 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 GENERATED = "generated"
-PAGES = {"article": "00"}  # extra pages, by their names, each with the lesson that sends readers there
+PAGES = {
+    "article": "00",
+    "clinic": "06",
+}  # extra pages, by their names, each with the lesson that sends readers there
 CELL_SECONDS = 120
 KERNEL_SECONDS = 180  # a deadline for a hang: to start one takes long on a busy machine
 WORDS_A_MINUTE = 180
@@ -246,7 +249,7 @@ def _with_generated_cells(cells: list[NotebookNode], path: Path) -> list[Noteboo
 def _with_page_cells(cells: list[NotebookNode], path: Path) -> list[NotebookNode]:
     own = [cell for cell in cells if GENERATED not in cell.metadata.get("tags", [])]
     links = page_links_line(path)
-    head = f"Extra page · {_minutes(own)}\n\n{links}"
+    head = f"Extra page · {_minutes(own)}\n\n{links}\n\n{way_picture(path)}"
     return own[:1] + [_generated_cell(head)] + own[1:] + [_generated_cell(links)]
 
 
@@ -257,8 +260,8 @@ def _generated_cell(source: str) -> NotebookNode:
 
 
 def way_picture(path: Path) -> str:
-    """The way from file to answer with this lesson marked, as Markdown; empty for a lesson that is not on it."""
-    name = f"way_{path.name[:2]}"
+    """The way from file to answer with this lesson or page marked, as Markdown; empty for one that is not on it."""
+    name = f"way_{path.stem if is_page(path) else path.name[:2]}"
     return drawn().in_markdown(name) if name in drawn().pictures() else ""
 
 

@@ -18,6 +18,7 @@ from helpers import memo, teach, widgets
 from tests.notebooks import frame, refresh
 
 LESSONS = {path.name[:2]: path for path in refresh.lessons()}
+LESSONS |= {path.stem: path for path in refresh.notebooks() if refresh.is_page(path)}
 EXERCISES = {path.stem: path for path in sorted((teach.DATA / "exercises").glob("*.toml"))}
 QUIZZES = {path.stem: path for path in sorted((teach.DATA / "quizzes").glob("*.toml"))}
 WITHOUT_TASKS = set()
@@ -132,7 +133,7 @@ def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
     for place, cell in enumerate(cells):
         if cell.cell_type != "code":
             continue
-        call = re.match(r'check\("\d\d-([\w-]+)"', cell.source)
+        call = re.match(r'check\("(?:\d\d|[a-z]+)-([\w-]+)"', cell.source)
         if not call:
             exec(cell.source, namespace)
             continue
