@@ -20,7 +20,7 @@ ROW, CELL = re.compile(r"<tr.*?</tr>", re.DOTALL), re.compile(r"<(th|td)( [^>]*)
 NUMBER = re.compile(r"[-+−]?[$€]?\d[\d., ]*\d* ?%?")
 NOTHING = ("", "-", "–", "None", "nan", "NaN", "<NA>")
 LOOKED_AT = 200  # values of a column
-LONG, SHORT = 60, 25  # characters in a line: above, it is wrapped; up to these, it never is
+LONG, SHORT = 60, 18  # characters in a line: above, it is wrapped; up to these, it never is
 
 
 def register() -> None:

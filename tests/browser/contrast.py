@@ -60,7 +60,7 @@ MEASURE = """elements => {
     };
     const firstText = element => {
         const nodes = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-        while (nodes.nextNode()) if (/[\\p{L}\\p{N}]/u.test(nodes.currentNode.data)) return nodes.currentNode;
+        while (nodes.nextNode()) if (/[\\p{L}\\p{N}\\p{So}]/u.test(nodes.currentNode.data)) return nodes.currentNode;
         return refuse("it has no text");
     };
     const boxes = text => {

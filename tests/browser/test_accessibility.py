@@ -152,7 +152,7 @@ def test_every_widget_live(lab: Lab):
 def test_no_widget_is_left_out():
     source = "\n".join(WIDGETS.values())
     lacking = {name for name in widgets.__all__ if not re.search(rf"\b{name}\(", source)}
-    assert lacking <= {"decide"}, lacking  # a function that returns text
+    assert lacking <= {"decide", "rules_table"}, lacking  # functions that return texts and tables
 
 
 PALE, LEGIBLE = "color: #999; background: #888", "color: #fff; background: #222"
