@@ -181,19 +181,11 @@ def rows() -> list[dict]:
 
 def train(client: OpenAI, name: str):
     """The finished job of this training; one that exists is found again by its name in the metadata."""
-    jobs = list(client.fine_tuning.jobs.list(metadata={"training": name}))
-    jobs = [job for job in jobs if job.status not in ("failed", "cancelled")]
-    job = jobs[0] if jobs else create(client, name)
-    while job.status not in ("succeeded", "failed", "cancelled"):
-        time.sleep(2)
-        job = client.fine_tuning.jobs.retrieve(job.id)
-    if job.status != "succeeded":
-        sys.exit(f"{name}: {job.status}, {job.error}")
-    return job
+    return make.finished(client, {"training": name}, lambda metadata: create(client, metadata))
 
 
-def create(client: OpenAI, name: str):
-    training = TRAININGS[name]
+def create(client: OpenAI, metadata: dict):
+    training = TRAININGS[metadata["training"]]
     method = {"type": "supervised", "supervised": {"hyperparameters": training.settings}}
     return client.fine_tuning.jobs.create(
         model=make.MODEL,
@@ -201,7 +193,7 @@ def create(client: OpenAI, name: str):
         validation_file=make.upload(client, "valid.jsonl", make.read_jsonl("valid.jsonl")),
         seed=0,
         suffix="airport",
-        metadata={"training": name},
+        metadata=metadata,
         **({"method": method} if training.settings else {}),
     )
 

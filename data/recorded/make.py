@@ -15,6 +15,7 @@ import platform
 import random
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -256,26 +257,31 @@ def upload(client: OpenAI, name: str, rows: list[dict]) -> str:
 
 def train(client: OpenAI, run: Run):
     """The finished job of this run; one that exists is found again by its name in the metadata."""
-    jobs = list(client.fine_tuning.jobs.list(metadata={"run": run.name}))
-    jobs = [job for job in jobs if job.status not in ("failed", "cancelled")]
     valid = "valid.jsonl" if run.model == "tuned" else "valid_with_rules.jsonl"
-    job = (
-        jobs[0]
-        if jobs
-        else client.fine_tuning.jobs.create(
+
+    def create(metadata: dict):
+        return client.fine_tuning.jobs.create(
             model=MODEL,
             training_file=upload(client, "train.jsonl", run.training_rows()),
             validation_file=upload(client, valid, read_jsonl(valid)),
             seed=run.seed,
             suffix="airport",
-            metadata={"run": run.name},
+            metadata=metadata,
         )
-    )
+
+    return finished(client, {"run": run.name}, create)
+
+
+def finished(client: OpenAI, metadata: dict, create: Callable):
+    """The job with this metadata, made by ``create`` if there is none that can succeed, once it has succeeded."""
+    jobs = client.fine_tuning.jobs.list(metadata=metadata)
+    alive = (job for job in jobs if job.status not in ("failed", "cancelled"))
+    job = next(alive, None) or create(metadata)
     while job.status not in ("succeeded", "failed", "cancelled"):
         time.sleep(2)
         job = client.fine_tuning.jobs.retrieve(job.id)
     if job.status != "succeeded":
-        sys.exit(f"{run.name}: {job.status}, {job.error}")
+        sys.exit(f"{', '.join(metadata.values())}: {job.status}, {job.error}")
     return job
 
 

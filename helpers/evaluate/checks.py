@@ -17,6 +17,11 @@ Check = Callable[[str, dict], bool | None]
 STYLE = tomllib.loads((DATA / "airport" / "house_style.toml").read_text(encoding="utf-8"))
 
 
+def in_style(text: str, desk: str) -> str:
+    """An answer of the airport: what a rule says, then its desk in a line of its own."""
+    return f"{text}\n{STYLE['last_line']}{desk}"
+
+
 def form(answer: str, row: dict) -> bool:
     """House style of the airport: at most 30 words, then a last line with one of its 14 desks."""
     *text, last = answer.strip().splitlines() or [""]

@@ -12,7 +12,7 @@ from statistics import mean
 
 import pandas
 
-from .checks import DATA, STYLE, desk, form
+from .checks import DATA, desk, form, in_style
 from .record import _read, questions, rules
 
 PATIENTS = {  # key: (name in the recording, what the user says)
@@ -190,4 +190,4 @@ def _trained() -> dict[str, str]:
 
 def _wanted(row: dict) -> str:
     """The answer of the training file; for new words its rule and desk."""
-    return _trained().get(row["question"]) or f"\n{STYLE['last_line']}".join(rules()[row["rule"]])
+    return _trained().get(row["question"]) or in_style(*rules()[row["rule"]])

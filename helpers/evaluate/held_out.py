@@ -1,11 +1,10 @@
 """The rows of a test file, the reader's own or the airport's, as questions for a model."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-from .checks import STYLE
-from .own import askable
+from .checks import in_style
+from .own import askable, opening
 from .record import rules
 
 
@@ -22,21 +21,15 @@ def held_out(test: str | Path, train: str | Path) -> list[dict]:
     book = rules()
     if not all(row.get("rule") in book for row in rows):
         raise ValueError(f"{test}: each row needs messages, as in a training file.")
-    system = _system(_read(train))
+    system = opening(_read(train))
     return [
         {
             "id": row["id"],
             "question": [*system, {"role": "user", "content": row["question"]}],
-            "wanted": f"{text}\n{STYLE['last_line']}{desk}",
+            "wanted": in_style(*book[row["rule"]]),
         }
         for row in rows
-        for text, desk in [book[row["rule"]]]
     ]
-
-
-def _system(examples: Sequence[dict]) -> list[dict]:
-    """The system message that the training examples begin with, in a list; empty if they have none."""
-    return [message for message in examples[0]["messages"][:1] if message["role"] == "system"]
 
 
 def _read(path: str | Path) -> list[dict]:

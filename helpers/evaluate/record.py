@@ -7,7 +7,7 @@ from functools import cache
 
 import pandas
 
-from .checks import CHECKS, DATA, STYLE
+from .checks import CHECKS, DATA, in_style
 from .counting import Answering, evaluate
 
 PRACTICE = ("paraphrase", "new")
@@ -129,11 +129,8 @@ def side_by_side(answers: Mapping[str, Answering], rows: Sequence[dict]) -> pand
     found = []
     for row in rows:
         given = {way: _marked(table.loc[row["id"]]) for way, table in tables.items()}
-        text, desk = book[row["rule"]]
         found.append(
-            {"question": row["question"]}
-            | given
-            | {"the airport's rule": f"{text}\n{STYLE['last_line']}{desk}"}
+            {"question": row["question"]} | given | {"the airport's rule": in_style(*book[row["rule"]])}
         )
     return pandas.DataFrame(found)
 
@@ -149,8 +146,7 @@ def next_to_rules(way: str, rows: Sequence[dict]) -> pandas.DataFrame:
     Columns: question, answer, the airport's rule (with its desk), and True or False for each check.
     """
     table, book = evaluate(recorded(way), rows), rules()
-    found = [book[row["rule"]] for row in rows]
-    texts = [f"{text}\n{STYLE['last_line']}{desk}" for text, desk in found]
+    texts = [in_style(*book[row["rule"]]) for row in rows]
     table.insert(2, "the airport's rule", texts)
     return table.reset_index(drop=True)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ..local_api import vectors
-from .checks import STYLE
+from .checks import in_style
 from .counting import Answering
 
 Search = Callable[[str], list[int]]
@@ -89,7 +89,7 @@ def nearest_rule(
     """The rule that a search puts first, with its desk, as it stands in the book. ``rules``: id -> (text, desk)."""
     listed = list(rules.values())
     find = search([text for text, _ in listed])
-    printed = [f"{text}\n{STYLE['last_line']}{desk}" for text, desk in listed]
+    printed = [in_style(*rule) for rule in listed]
     return lambda question: printed[find(question)[0]]
 
 

@@ -9,7 +9,7 @@ from functools import cache
 
 import pandas
 
-from .checks import CHECKS, DATA, STYLE, fact, no_rule
+from .checks import CHECKS, DATA, STYLE, fact, in_style, no_rule
 from .comparing import Comparison, compare
 from .counting import Answering, by_question, evaluate, interval
 from .record import PRACTICE, every_run, questions, recorded, rules, runs
@@ -48,8 +48,7 @@ def answers_to(row: Mapping, *ways: str, every_run: bool = False) -> pandas.Data
     Columns: what answers, answer, and True or False for each check. Of a way with several trainings the first
     answers, or each of them with ``every_run``. Raises ValueError for an unknown way.
     """
-    text, desk = rules()[row["rule"]]
-    rows = {"the rule": ("the airport's rule book", f"{text}\n{STYLE['last_line']}{desk}")}
+    rows = {"the rule": ("the airport's rule book", in_style(*rules()[row["rule"]]))}
     for way in ways:
         for name, answer in _answering(way, every_run).items():
             rows[name] = (WAYS[way], answer(row["question"]))
