@@ -4,7 +4,6 @@ The values of each model stand in ``data/models.csv``, with their sources. A mod
 """
 
 import base64
-import binascii
 import csv
 import functools
 import io
@@ -156,7 +155,7 @@ def size_of(url: object) -> tuple[int, int] | None:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # only the header is read
             with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as found:
                 return found.size if min(found.size) > 0 else None
-    except (ValueError, binascii.Error, Exception):  # noqa: BLE001 - whatever is wrong with it, its size is not known
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, its size is not known
         return None
 
 

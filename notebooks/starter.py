@@ -381,8 +381,7 @@ def count(found, wanted, checks):
 def save(folder, key, record):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"starter-{key}.json"
-    text = json.dumps(record, ensure_ascii=False, indent=1)
-    path.write_text(clean(text), encoding="utf-8", errors="replace")
+    path.write_text(clean(json.dumps(record, ensure_ascii=False, indent=1)), "utf-8", "replace")
     say(f"Saved: {path}")
 
 

@@ -41,12 +41,13 @@ class RowCounter:
 
     def _messages(self, messages: list[dict]) -> tuple[Size, int]:
         total, texts, roles = tokens.TOKENS_TO_PRIME_REPLY, [], []
-        others, answers = Size(0, 0), 0
+        others, answers = None, 0
         for message in messages:
             role, content = message["role"], message.get("content")
             if len(message) != 2 or type(content) is not str:
                 total -= tokens.TOKENS_TO_PRIME_REPLY
-                others = others.plus(tokens.size([message], self.model))
+                size = tokens.size([message], self.model)
+                others = others.plus(size) if others else size
                 answers += self._answer(message) if role == "assistant" else 0
                 continue
             total += tokens.TOKENS_PER_MESSAGE + self._known(role)
@@ -58,7 +59,8 @@ class RowCounter:
         for role, count in zip(roles, tokens.count_many(texts, self.model), strict=True):
             total += count
             answers += count if role == "assistant" else 0
-        return others.plus(Size(total, total)), answers
+        size = Size(total, total)
+        return others.plus(size) if others else size, answers
 
     def _answer(self, message: dict) -> int:
         content = message.get("content")

@@ -149,9 +149,9 @@ def _check_line(part: Part, line: Line, settings: Settings, counter: RowCounter,
     part.pictures_not_counted += size.uncounted
     part.estimated |= not size.exact
     if limit and all_tokens > limit:
-        part.add(
-            "too_long", line.number, f"{all_tokens:,} tokens, {all_tokens - limit:,} are cut off", line.last
-        )
+        about = "" if size.exact else "about "
+        cut_off = f"{about}{all_tokens:,} tokens, {all_tokens - limit:,} are cut off"
+        part.add("too_long", line.number, cut_off, line.last)
     if not settings.content:
         return
     example = take_apart(line.value, kind)
