@@ -113,7 +113,7 @@ def count_tools(tools: list[dict] | None, model: str) -> int:
     """
     published = token_rules.definitions(tools, model) if tools else (0, [])
     if published is None:
-        return count(_as_json(tools), model)
+        return count(_tools_as_json(tools), model)
     fixed, texts = published
     return fixed + sum(count_many(texts, model))
 
@@ -150,7 +150,7 @@ def size_of_tools(tools: list[dict], model: str) -> Size:
     OpenAI bills them (community.openai.com/t/934984: the same chats, hundreds of tokens more a row), but has not
     published how training counts them. The formula for a chat, where it applies, is the other bound.
     """
-    bounds = count(_as_json(tools), model), count_tools(tools, model)
+    bounds = count(_tools_as_json(tools), model), count_tools(tools, model)
     return Size(min(bounds), max(bounds), exact=False)
 
 
@@ -357,6 +357,12 @@ def _pictures(message: dict) -> list[dict]:
 
 def _as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _tools_as_json(tools: list[dict]) -> str:
+    return json.dumps(
+        tools, ensure_ascii=False, separators=(",", ":")
+    )  # the shortest form: blanks tell nothing
 
 
 def _count(encoding: "tiktoken.Encoding", text: str) -> int:

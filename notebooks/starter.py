@@ -118,10 +118,10 @@ def read(path):
 
 
 def rough_size(rows):
-    """Tokens, four bytes each, tools and calls as JSON; and in words, which pictures are not in them."""
-    text = re.sub(r'"data:image/[^"]*"|"\w+": null,? ?', "", json.dumps(rows, ensure_ascii=False))
-    pictures, wrapping = text.count('"image_url": {'), 4 * text.count('"role": ')  # in JSON it is twice as long
-    return len(text.encode()) // 4 - wrapping, f", {pictures} pictures not counted" * (pictures > 0)
+    """Tokens, four bytes each, less what JSON wraps more than a chat; and in words, which pictures are not in them."""
+    text = json.dumps(rows, ensure_ascii=False)
+    seen, bare = text.count('"image_url": {'), re.sub(r'"image_url": {[^{}]*}|"\w+": null,? ?', "", text)
+    return len(bare.encode()) // 4 - 4 * text.count('"role": '), f", {seen} pictures not counted" * (seen > 0)
 
 
 def can_be_asked(row):
