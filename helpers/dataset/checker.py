@@ -188,9 +188,8 @@ def _report(part: Part, source: _Source, model: str | None, notes: list[str]) ->
             "training counts tools, and the size or the detail of some pictures."
         )
     if part.pictures_not_counted:
-        notes.append(
-            f"Pictures are not counted: {part.pictures_not_counted:,}. Nobody says how many tokens {model} takes for one."
-        )
+        count = f"Pictures are not counted: {part.pictures_not_counted:,}."
+        notes.append(f"{count} Nobody says how many tokens {model} takes for one.")
     return Report(
         source.name,
         model,

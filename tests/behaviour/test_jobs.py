@@ -8,6 +8,7 @@ import re
 import pytest
 from openai import omit
 
+from helpers import dataset
 from helpers.local_api import history
 
 from .conftest import MODEL, rows
@@ -187,6 +188,16 @@ def test_method_dpo_learns_from_preference_rows(api):
     assert (job.status, job.method.type) == ("succeeded", "dpo")
     assert job.method.dpo.hyperparameters.beta == 0.5
     assert job.hyperparameters is not None
+    assert job.trained_tokens == dataset.check(preference, model="gpt-4.1-mini").kept_tokens
+
+
+def test_trained_tokens_are_those_of_the_checker_times_epochs(api):
+    tool = {"type": "function", "function": {"name": "water", "parameters": {"type": "object"}}}
+    image = {"type": "image_url", "image_url": {"url": "https://garden.example/bed.png", "detail": "low"}}
+    seen = [{"role": "user", "content": [image]}, {"role": "assistant", "content": "It is dry."}]
+    for examples in (rows(), [row | {"tools": [tool]} for row in rows()], [{"messages": seen}] * 12):
+        job = api.finished_job(examples, model="gpt-4o")
+        assert job.trained_tokens == 4 * dataset.check(examples, model="gpt-4o").kept_tokens
 
 
 @pytest.mark.parametrize(("count", "epochs"), [(10, 10), (12, 8), (33, 3), (34, 3), (100, 3)])
