@@ -32,12 +32,25 @@ DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
-class Bounds(NamedTuple):
-    """Tokens that something takes: so many at least, so many at most. ``exact`` if that is known to be the number."""
+class Size(NamedTuple):
+    """How many tokens something has: so many at least, so many at most.
+
+    ``exact`` if both are the same and that is known to be the number. ``uncounted`` pictures are in neither.
+    """
 
     least: int
     most: int
-    exact: bool
+    exact: bool = True
+    uncounted: int = 0
+
+    def plus(self, other: "Size") -> "Size":
+        """Both together."""
+        return Size(
+            self.least + other.least,
+            self.most + other.most,
+            self.exact and other.exact,
+            self.uncounted + other.uncounted,
+        )
 
 
 def definitions(tools: list[dict], model: str) -> tuple[int, list[str]] | None:
@@ -94,41 +107,41 @@ def _are_texts(*values: object) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def picture(image_url: object, model: str) -> Bounds | None:
-    """The tokens of a picture: the ``image_url`` of a part of a message. None if the model has no published formula.
+def picture(image_url: object, model: str) -> Size:
+    """The tokens of a picture: the ``image_url`` of a part of a message. Uncounted if no formula of the model is known.
 
     The size is read from a data URL. A picture that lies elsewhere, or cannot be read, may have any size. Without
     "low" or "high" the model chooses the detail, so it may be either.
     """
     given = image_url if isinstance(image_url, dict) else {"url": image_url}
-    size = size_of(given.get("url"))
     model = model or _tuned_with_pictures()
     if base := _value(model, "picture_base_tokens"):
-        return _by_tiles(int(base), int(_value(model, "picture_tile_tokens")), size, given.get("detail"))
+        return _by_tiles(int(base), int(_value(model, "picture_tile_tokens")), given)
     if patch := _value(model, "picture_patch_tokens"):
-        return _by_patches(float(patch), size)
-    return None
+        return _by_patches(float(patch), given)
+    return Size(0, 0, exact=False, uncounted=1)
 
 
-def _by_tiles(base: int, tile: int, size: tuple[int, int] | None, detail: object) -> Bounds:
-    least, most = (tiles(*size),) * 2 if size else (1, MOST_TILES)
-    low, high = base, base + tile * most
+def _by_tiles(base: int, tile: int, given: dict) -> Size:
+    detail = given.get("detail")
     if detail == "low":
-        return Bounds(low, low, True)
+        return Size(base, base)
+    size = size_of(given.get("url"))
+    least, most = (tiles(*size),) * 2 if size else (1, MOST_TILES)
     if detail == "high":
-        return Bounds(base + tile * least, high, size is not None)
-    return Bounds(low, high, False)
+        return Size(base + tile * least, base + tile * most, exact=size is not None)
+    return Size(base, base + tile * most, exact=False)
 
 
-def _by_patches(each: float, size: tuple[int, int] | None) -> Bounds:
+def _by_patches(each: float, given: dict) -> Size:
     """Never exact: bills that were seen are some tokens higher than the formula, of scaled pictures as if not scaled.
 
     Source: community.openai.com/t/1281361.
     """
-    most = MOST_PATCHES
+    size, most = size_of(given.get("url")), MOST_PATCHES
     if size:
         most = min(most, math.ceil(size[0] / PATCH) * math.ceil(size[1] / PATCH))
-    return Bounds(math.ceil(each), math.ceil(each * most) + 1, False)
+    return Size(math.ceil(each), math.ceil(each * most) + 1, exact=False)
 
 
 def tiles(width: int, height: int) -> int:

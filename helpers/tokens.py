@@ -25,9 +25,10 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import command_line, token_rules
+from .token_rules import Size
 
 if TYPE_CHECKING:
     import tiktoken
@@ -103,7 +104,7 @@ def count_messages(messages: list[dict], model: str, tools: list[dict] | None = 
     which is an estimate: OpenAI does not publish how it writes them. ``tools`` are definitions, as ``count_tools``
     counts them. Raises TypeError if a message is not a dict.
     """
-    return _messages(messages, model).most + count_tools(tools, model)
+    return size(messages, model).most + count_tools(tools, model)
 
 
 def count_tools(tools: list[dict] | None, model: str) -> int:
@@ -118,30 +119,20 @@ def count_tools(tools: list[dict] | None, model: str) -> int:
     return fixed + sum(count_many(texts, model))
 
 
-class Size(NamedTuple):
-    """How many tokens something has: so many at least, so many at most.
-
-    ``exact`` if both are the same and that is known to be the number. ``uncounted`` pictures are in neither.
-    """
-
-    least: int
-    most: int
-    exact: bool = True
-    uncounted: int = 0
-
-    def plus(self, other: "Size") -> "Size":
-        """Both together."""
-        return Size(
-            self.least + other.least,
-            self.most + other.most,
-            self.exact and other.exact,
-            self.uncounted + other.uncounted,
-        )
-
-
 def size(messages: list[dict], model: str) -> Size:
-    """The tokens of a chat for training. Tool calls, and pictures of unknown size or detail, are never exact."""
-    return _messages(messages, model)
+    """The tokens of a chat for training: its messages, their wrapping and the start of the reply.
+
+    Tool calls, and pictures of unknown size or detail, are never exact.
+    """
+    texts = [text for number, message in enumerate(messages) for text in _texts(message, number)]
+    names = sum(bool(message.get("name")) for message in messages)
+    wrapping = TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_NAME * names + TOKENS_TO_PRIME_REPLY
+    counted = wrapping + sum(count_many(texts, model))
+    calls = any(message.get(key) for message in messages for key in CALLS)
+    found = Size(counted, counted, exact=not calls)
+    for picture in itertools.chain.from_iterable(map(_pictures, messages)):
+        found = found.plus(token_rules.picture(picture.get("image_url"), model))
+    return found
 
 
 def size_of_tools(tools: list[dict], model: str) -> Size:
@@ -152,21 +143,6 @@ def size_of_tools(tools: list[dict], model: str) -> Size:
     """
     bounds = count(_tools_as_json(tools), model), count_tools(tools, model)
     return Size(min(bounds), max(bounds), exact=False)
-
-
-def _messages(messages: list[dict], model: str) -> Size:
-    """Messages, their wrapping and the start of the reply."""
-    texts = [text for number, message in enumerate(messages) for text in _texts(message, number)]
-    names = sum(bool(message.get("name")) for message in messages)
-    wrapping = TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_NAME * names + TOKENS_TO_PRIME_REPLY
-    counted = wrapping + sum(count_many(texts, model))
-    calls = any(message.get(key) for message in messages for key in CALLS)
-    found = Size(counted, counted, exact=not calls)
-    for message in messages:
-        for part in _pictures(message):
-            taken = token_rules.picture(part.get("image_url"), model)
-            found = found.plus(Size(0, 0, False, 1) if taken is None else Size(*taken))
-    return found
 
 
 def pieces(text: str, model: str) -> list[str | bytes]:
@@ -360,9 +336,8 @@ def _as_json(value: object) -> str:
 
 
 def _tools_as_json(tools: list[dict]) -> str:
-    return json.dumps(
-        tools, ensure_ascii=False, separators=(",", ":")
-    )  # the shortest form: blanks tell nothing
+    # the shortest form: how a file is spaced tells nothing of how the model reads it
+    return json.dumps(tools, ensure_ascii=False, separators=(",", ":"))
 
 
 def _count(encoding: "tiktoken.Encoding", text: str) -> int:

@@ -184,8 +184,8 @@ def _report(part: Part, source: _Source, model: str | None, notes: list[str]) ->
         )
     if part.least_tokens < part.kept_tokens:
         notes.append(
-            f"The tokens are the most that it can be; at least they are {part.least_tokens:,}. Not known is how "
-            "training counts tools, and the size or the detail of some pictures."
+            f"Tokens: {part.kept_tokens:,} at most, {part.least_tokens:,} at least. Not known are how training counts "
+            "tools, the size of pictures that are not in the file, and the detail of those that do not name it."
         )
     if part.pictures_not_counted:
         count = f"Pictures are not counted: {part.pictures_not_counted:,}."

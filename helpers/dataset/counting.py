@@ -3,7 +3,7 @@
 import json
 
 from .. import tokens
-from ..tokens import Size
+from ..token_rules import Size
 
 MOST_REMEMBERED = 1_000  # system prompts, or lists of tools, that all differ
 
