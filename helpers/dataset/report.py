@@ -46,8 +46,8 @@ class Report:
     totals: dict[str, int]
     problems: list[Problem] = field(repr=False)
     notes: list[str] = field(default_factory=list)
-    least_tokens: int = 0
-    pictures_not_counted: int = 0
+    least_tokens: int = field(default=0, repr=False)
+    pictures_not_counted: int = field(default=0, repr=False)
 
     @property
     def errors(self) -> int:
