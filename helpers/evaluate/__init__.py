@@ -15,6 +15,7 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     timetable  queries of the airport's timetable
 """
 
+from ..charts import loss_curve as loss_chart
 from .asked import (
     ask_all,
     compare_with,
@@ -54,7 +55,6 @@ from .counting import (
     chart,
     evaluate,
     interval,
-    loss_chart,
     same_answers,
     size_chart,
     summary,
