@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "timetable"
+SHOWN = 60  # characters of what is wrong, in an error
 SYSTEM = "Turn the passenger's sentence into a query of the timetable. Today is Wednesday."
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SEVERAL_DAYS = {"weekend": DAYS[5:], "weekday": DAYS[:5]}
@@ -157,9 +158,10 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict:
 
 def _what_is_wrong(error: ValidationError) -> str:
     first = error.errors()[0]
-    key = str(first["loc"][0]) if first["loc"] else "The query"
+    key = str(first["loc"][0])[:SHOWN] if first["loc"] else "The query"
+    value = repr(first["input"])[:SHOWN]
     if first["type"] == "extra_forbidden":
         return f"A query has no key {key!r}. Its keys: {', '.join(KEYS)}."
     if first["type"] == "string_pattern_mismatch":
-        return f"{key}: {first['input']!r} is no time. Write hours and minutes, such as 09:30 or 18:00."
-    return f"{key}: {first['msg']}, not {json.dumps(first['input'])[:60]}."
+        return f"{key}: {value} is no time. Write hours and minutes, such as 09:30 or 18:00."
+    return f"{key}: {first['msg']}, not {value}."

@@ -289,6 +289,9 @@ def test_a_query_is_read(text, read):
         ('{"limit": "1"}', "limit: "),
         ('{"limit": ' + "9" * 5000 + "}", "not valid JSON"),
         ('{"to": ' * 100_000, "not valid JSON"),
+        ('{"' + "k" * 9000 + '": 1}', "no key 'kkk"),
+        ('{"after": "' + "9" * 9000 + '"}', "is no time"),
+        ('{"to": "' + "T" * 9000 + '"}', "to: "),
         ('{"to": ' + "[" * 100_000, "not valid JSON"),
         ('{"to": "\ud800"}', "to: "),
     ],
@@ -340,8 +343,9 @@ def test_search_and_written_refuse_what_is_no_query():
     for function in (timetable.search, timetable.written):
         with pytest.raises(ValueError, match="no key 'from'"):
             function({"from": "Tokyo"})
-    with pytest.raises(ValueError):
-        timetable.search([])
+    for what in ([], None, {"to": object()}):
+        with pytest.raises(ValueError, match="not "):
+            timetable.search(what)
 
 
 # --- the checks --------------------------------------------------------------------------------------------
