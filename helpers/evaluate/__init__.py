@@ -12,6 +12,7 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     held_out   a test file as questions for a model
     ways       every way next to the others, their answers to one question
     clinic     models with one planted fault each
+    timetable  queries of the airport's timetable
 """
 
 from ..charts import loss_curve as loss_chart
@@ -87,6 +88,7 @@ from .rivals import (
     without_a_model,
 )
 from .tickets import TICKET_CHECKS, ticket_answers, tickets
+from .timetable import TIMETABLE_CHECKS, timetable_board, timetable_rivals, timetable_rows
 from .versus import against
 from .ways import answers_to, compare_ways, passed, results, said, ways
 
@@ -96,6 +98,7 @@ __all__ = [
     "DESKS",
     "FACTS_APART",
     "TICKET_CHECKS",
+    "TIMETABLE_CHECKS",
     "WAYS",
     "Agreement",
     "Answering",
@@ -173,6 +176,9 @@ __all__ = [
     "their_answers",
     "ticket_answers",
     "tickets",
+    "timetable_board",
+    "timetable_rivals",
+    "timetable_rows",
     "untrained",
     "ward",
     "ways",

@@ -1,7 +1,8 @@
-"""The sealed test stays sealed: lessons 06 and 09 open it in one code cell each, and nothing else does.
+"""The sealed tests stay sealed: lessons 06 and 09 open the airport's in one code cell each, and nothing else does.
 
-``evaluate.sealed()`` gives out the rows of data/airport/sealed.jsonl as the recorded run has asked them. In code
-only the files of MAY_OPEN may name the sealed test, and only those of MAY_HOLD may hold a question of it.
+``evaluate.sealed()`` gives out the rows of data/airport/sealed.jsonl as the recorded run has asked them. No lesson
+opens the timetable's yet, data/timetable/sealed.jsonl. In code only the files of MAY_OPEN may name a sealed test, and
+only those of MAY_HOLD may hold a question of it.
 """
 
 import html
@@ -31,23 +32,30 @@ MAY_OPEN = {
     "tests/unit/test_lesson_09.py",
     "tests/unit/test_scoreboard.py",
     "tests/unit/test_sealed.py",
+    "tests/unit/test_timetable.py",
 }
 MAY_HOLD = {
     "data/airport/sealed.jsonl",
     "data/recorded/answers.jsonl",  # a model may repeat its question
     "data/recorded/questions.jsonl",
+    "data/timetable/sealed.jsonl",
 }
 CODE = (".py", ".ipynb", ".toml", ".csv")
 NAME = re.compile(r"(?<![a-z])sealed(?![a-z])", re.IGNORECASE)  # sealed_new, too
-OPENING = re.compile(r"\.sealed\b|\bsealed\(|\bsealed_(?:paraphrase|new)\b|\bsealed\.jsonl")
+OPENING = re.compile(r"\.sealed\b|\bsealed\(|\bsealed_(?:paraphrase|new)\b|\bsealed\.jsonl|[\"']sealed[\"']")
 RECORDED = re.compile(r"questions\.jsonl")
-ID = re.compile(r"\bs(?:0(?!00)\d\d|1[01]\d|120)\b")
+ID = re.compile(r"\b(?:s(?:0(?!00)\d\d|1[01]\d|120)|z(?:0(?!00)\d\d|1[0-4]\d|150))\b")
 SHOWN = 40  # letters: pandas cuts a long question off, and its beginning tells enough
 
-ROWS = [
-    json.loads(line) for line in (ROOT / "data/airport/sealed.jsonl").read_text(encoding="utf-8").splitlines()
-]
-QUESTIONS = [row["question"] for row in ROWS]
+
+def rows_of(folder: str) -> list[dict]:
+    lines = (ROOT / "data" / folder / "sealed.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+ROWS = rows_of("airport")
+TIMETABLE = rows_of("timetable")
+QUESTIONS = [row["question"] for row in ROWS + TIMETABLE]
 
 
 # --- the search --------------------------------------------------------------------------------------------
@@ -195,6 +203,8 @@ COPIED = (
     "data/airport/make_with_rules.py",
     "data/airport/practice.jsonl",
     "data/airport/sealed.jsonl",
+    "data/timetable/sealed.jsonl",
+    "data/timetable/train.jsonl",
     "data/claims.csv",
     "data/exercises/06.toml",
     "data/README.md",
@@ -241,6 +251,7 @@ def test_in_the_copy_nothing_is_found_before_something_is_planted(copy):
         ("notebooks/starter.py", "rows = evaluate.sealed()"),
         ("helpers/costs.py", 'rows = questions("sealed_new")'),
         ("helpers/new.py", "from .evaluate import sealed"),
+        ("helpers/new.py", 'rows = timetable_rows("sealed")'),
         ("data/airport/make_with_rules.py", 'rows = read_jsonl("sealed.jsonl")'),
         ("data/exercises/06.toml", 'right = "rows in evaluate.sealed()"'),
         ("data/claims.csv", "99,something,06,on the sealed test,true"),
@@ -274,7 +285,8 @@ def test_a_second_opening_in_a_lesson_is_counted(copy):
     before = naming(copy, OPENING).get(LESSONS[0], 0)
     add_cell(copy / LESSONS[0], source=["rows = evaluate.sealed()"])
     add_cell(copy / LESSONS[0], source=['rows = evaluate.questions("sealed_paraphrase")'])
-    assert naming(copy, OPENING)[LESSONS[0]] == before + 2
+    add_cell(copy / LESSONS[0], source=['rows = evaluate.timetable_rows("sealed")'])
+    assert naming(copy, OPENING)[LESSONS[0]] == before + 3
 
 
 @pytest.mark.parametrize(
@@ -282,7 +294,7 @@ def test_a_second_opening_in_a_lesson_is_counted(copy):
     [str, str.upper, html.escape, lambda text: text.replace(" ", "\n  "), lambda text: f"{text[:47]}..."],
     ids=["plain", "capitals", "html", "wrapped", "cut off"],
 )
-@pytest.mark.parametrize("question", [QUESTIONS[0], QUESTIONS[18]])
+@pytest.mark.parametrize("question", [QUESTIONS[0], QUESTIONS[18], QUESTIONS[-1]])
 def test_a_planted_question_is_found(question, show, copy):
     add(copy / "data/README.md", f"Somebody asks: {show(question)}")
     output = {"output_type": "stream", "name": "stdout", "text": show(question).splitlines(keepends=True)}
@@ -291,7 +303,11 @@ def test_a_planted_question_is_found(question, show, copy):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [("s001", True), ("s099", True), ("s120", True), ("s000", False), ("s121", False)]
+    ("text", "found"),
+    [
+        *[("s001", True), ("s099", True), ("s120", True), ("s000", False), ("s121", False)],
+        *[("z001", True), ("z099", True), ("z150", True), ("z000", False), ("z151", False)],
+    ],
 )
 def test_a_planted_id_is_found(text, found, copy):
     add(copy / "data/exercises/06.toml", f'right = "{text}"')
