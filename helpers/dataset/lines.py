@@ -15,6 +15,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BETWEEN_OBJECTS = re.compile(rb"\}\r?\n(?=\{)")  # a safe place to divide a file, even if objects span lines
 QUOTES_AROUND_JSON = re.compile("[{\\[,:]\\s*[“”„‟«»]")
 TYPOGRAPHIC = "“”„‟«»"
+LINE_ENDS = re.compile("[\r\n\x0b\x0c\x85\u2028\u2029]+")  # of other systems and programs
 # An object over several lines is looked for in so many lines and characters.
 MOST_LINES = 1_000
 MOST_CHARACTERS = 200_000
@@ -182,11 +183,26 @@ def _explain(text: str, error: ValueError) -> tuple[str, str]:
     if any(mark in text for mark in TYPOGRAPHIC) and (found := QUOTES_AROUND_JSON.search(text)):
         return "typographic_quotes", f"column {found.end()}: {text[found.end() - 1]}"
     if error.msg == "Extra data" and text.lstrip()[:1] == "{":
+        if rows := pieces(text):
+            return "line_ends", f"{len(rows):,} rows on one line"
         return (
             "not_json",
             f"column {error.colno}: after the object something follows: {_near(text, error.pos)}",
         )
     return "not_json", f"column {error.colno}: {error.msg}, at {_near(text, error.pos)}"
+
+
+def pieces(text: str) -> list[str]:
+    """The rows that stand on one line because another sign than a line feed divides them; none if they do not."""
+    found = [piece for piece in LINE_ENDS.split(text) if piece.strip()]
+    return found if len(found) > 1 and all(map(_is_object, found)) else []
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(decode(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _near(text: str, position: int) -> str:

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .. import tokens
-from .codes import CODES
-from .context import training_context
-from .example import Example, take_apart
-from .formats import format_of
+from .codes import ERROR, Code, of_stage
+from .judge import look_at
+from .languages import language
 from .lines import Line
-from .shape import check_shape
+from .row import Job, Row
 from .similar import signature
-from .texts import check_texts, is_json_object, language
 
 KEEP = 100  # examples a code
 DETAIL = 200  # characters of what is said of one
@@ -50,6 +48,12 @@ class Settings(NamedTuple):
     content: bool = True  # look into the texts and compare rows, or only check shapes and count tokens
     near: bool = False  # make signatures for near-duplicates
     from_file: bool = True
+    method: str | None = None
+
+    @property
+    def job(self) -> Job:
+        """What the rows are for."""
+        return Job(self.model, self.method)
 
 
 @dataclass
@@ -65,6 +69,7 @@ class Part:
     totals: Counter = field(default_factory=Counter)  # code -> how many
     examples: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)  # line, last line, where
     formats: dict[str, tuple[int, int]] = field(default_factory=dict)  # format -> rows, first line
+    groups: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # code, where -> the same
     columns: dict[str, array.array] = field(
         default_factory=lambda: {name: array.array(kind) for name, kind in COLUMNS.items()}
     )
@@ -78,6 +83,21 @@ class Part:
         if len(kept) < KEEP:
             kept.append((line, last or line, detail[:DETAIL]))
 
+    def group(self, code: str, line: int, detail: str, count: int = 1) -> None:
+        """Counts rows of which the same is said: they make one defect. Beyond 100 kinds each makes its own."""
+        key = (code, detail[:DETAIL])
+        if key in self.groups or len(self.groups) < KEEP:
+            before, first = self.groups.get(key, (0, line))
+            self.groups[key] = (before + count, first)
+        else:
+            self.add(code, line, detail)
+
+    def close(self) -> None:
+        """Makes a defect of each group."""
+        for (code, detail), (count, first) in self.groups.items():
+            self.add(code, first, f"{detail} ({count:,} rows)" if count > 1 else detail)
+        self.groups = {}
+
     def merge(self, other: "Part") -> None:
         """Adds what was found in the next part."""
         for name in ("rows", "good", "tokens", "kept_tokens", "answer_tokens"):
@@ -89,6 +109,8 @@ class Part:
             kept += found[: KEEP - len(kept)]
         for kind, (count, first) in other.formats.items():
             self.count_format(kind, first, count)
+        for (code, detail), (count, first) in other.groups.items():
+            self.group(code, first, detail, count)
         for name, values in other.columns.items():
             self.columns[name].extend(values)
         if len(self.words) < KEEP_WORDS:
@@ -103,54 +125,60 @@ class Part:
 
 def check_part(lines: Iterator[Line], settings: Settings) -> Part:
     """Checks rows one by one. Never raises on bad data."""
-    part = Part()
+    part, job = Part(), settings.job
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", tokens.TokenEstimateWarning)
         tokens.count("", settings.model or "")
         part.estimated = bool(caught)
         warnings.simplefilter("ignore", tokens.TokenEstimateWarning)
         counter = _Counter(settings.model or "")
-        limit = training_context(settings.model)
+        texts, limit = of_stage("texts"), job.limit
         for line in lines:
-            try:
-                _check_line(part, line, settings, counter, limit)
-            except RecursionError:
-                part.add("not_json", line.number, "it is nested too deeply")
+            row = _look(part, line, job)
+            if row is not None:
+                _count(part, row, counter, limit)
+                if settings.content:
+                    _read(part, row, texts, settings.near)
     return part
 
 
-def _check_line(part: Part, line: Line, settings: Settings, counter: "_Counter", limit: int | None) -> None:
-    if line.code:
-        part.add(line.code, line.number, line.detail, line.last)
-    if line.code == "blank_line":
-        return
-    part.rows += 1
-    if line.code and line.code != "object_over_lines":
-        return
-    found = check_shape(line.value)
+def _look(part: Part, line: Line, job: Job) -> Row | None:
+    """The row of a line, if a job would take it. What is found is added."""
+    if line.code != "blank_line":
+        part.rows += 1
+    row, found = look_at(line, job)
+    if row is not None and row.format:
+        part.count_format(row.format, line.number)
     for code, where in found:
-        part.add(code, line.number, where, line.last)
-    if kind := format_of(line.value):
-        part.count_format(kind, line.number)
-    if any(CODES[code].severity == "error" for code, _ in found):
-        return
-    all_tokens, answer_tokens = counter.row(line.value, kind)
+        if code.once:
+            part.group(code.code, line.number, where)
+        else:
+            part.add(code.code, line.number, where, line.last)
+    return None if any(code.severity == ERROR for code, _ in found) else row
+
+
+def _count(part: Part, row: Row, counter: "_Counter", limit: int | None) -> None:
+    """Counts a row and its tokens."""
+    all_tokens, answer_tokens = counter.row(row.value, row.format)
     part.good += 1
     part.tokens += all_tokens
     part.kept_tokens += min(all_tokens, limit or all_tokens)
     part.answer_tokens += answer_tokens
-    if limit and all_tokens > limit:
-        part.add(
-            "too_long", line.number, f"{all_tokens:,} tokens, {all_tokens - limit:,} are cut off", line.last
-        )
-    if not settings.content:
-        return
-    example = take_apart(line.value, kind)
-    for code, where in check_texts(line.data, example):
-        part.add(code, line.number, where, line.last)
-    _keep(part, line, example)
-    if settings.near:
-        part.signatures.append(signature(f"{example.asked}\n{example.answer}").tobytes())
+    for code in of_stage("tokens"):
+        for where in code.find(row, all_tokens):
+            part.add(code.code, row.line.number, where, row.line.last)
+
+
+def _read(part: Part, row: Row, texts: list[Code], near: bool) -> None:
+    """Looks into the texts of a row, and keeps its numbers."""
+    line = row.line
+    for code in texts:
+        if code.concerns(line.data):
+            for where in code.find(row):
+                part.add(code.code, line.number, where, line.last)
+    _keep(part, row)
+    if near:
+        part.signatures.append(signature(f"{row.example.asked}\n{row.example.answer}").tobytes())
 
 
 def _hash(text: str) -> int:
@@ -165,15 +193,16 @@ def row_hash(row) -> int:
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
-def _keep(part: Part, line: Line, example: Example) -> None:
+def _keep(part: Part, row: Row) -> None:
     """Appends a row to the columns."""
+    line, example = row.line, row.example
     answer = example.answer
     words = answer.split() or [""]
     _, line_break, last_line = answer.rstrip().rpartition("\n")
     values = {
         "line": line.number,
         "offset": line.offset,
-        "row": row_hash(line.value),
+        "row": row_hash(row.value),
         "system": _hash(example.system),
         "asked": _hash(as_asked(example.asked)),
         "answer": _hash(answer.strip()),
@@ -203,14 +232,26 @@ def _word(part: Part, word: str) -> int:
     return number
 
 
-def _form(example: Example, words: list[str]) -> int:
+def _form(example, words: list[str]) -> int:
     text = example.answer.rstrip()
     form = HAS_TEXT if example.answers and text else 0
-    form |= IS_JSON if is_json_object(text) else 0
+    form |= IS_JSON if _is_json_object(text) else 0
     form |= HAS_SYSTEM if example.system else 0
     if text[-1:].isalpha() and text[-1].islower():
         return form | (ENDS_OPEN if len(words) >= 4 else 0)
     return form | (0 if text[-1:].isalnum() else ENDS_CLOSED)
+
+
+def _is_json_object(text: str) -> bool:
+    """True if the text is a JSON object or list, and nothing else."""
+    text = text.strip()
+    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class _Counter:
@@ -225,7 +266,7 @@ class _Counter:
         if kind == "completion":
             prompt, completion = tokens.count_many([row["prompt"], row["completion"]], self.model)
             return prompt + completion, completion
-        if kind == "chat":
+        if kind in ("chat", "reinforcement"):
             return self.messages(row["messages"])
         outputs = [
             row.get(f"{name}_output") or row.get(f"{name}_completion")
