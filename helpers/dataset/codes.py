@@ -53,8 +53,8 @@ class Code(NamedTuple):
     def reason(self, line: int, where: str) -> str:
         """Why a job fails, in the form of OpenAI: 'Example 3, message 2: ...'."""
         place, _, detail = where.partition(": ")
-        said = self.said or ("{where}: " * bool(where) + f"{self.what}. {self.mend}")
-        said = said.format(line=line, where=where, place=place, detail=detail)
+        said = self.said.format(line=line, where=where, place=place, detail=detail)
+        said = said or f"{where}: " * bool(where) + f"{self.what}. {self.mend}"
         if self.stage == "file" or said.startswith(("Line ", "The ")):
             return said
         return f"Example {line}{', ' if said.startswith(PLACES) else ': '}{said}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .lines import BOM, LINE_ENDS, UTF16, decode, pieces
+from .lines import BOM, UTF16, decode, pieces
 from .part import row_hash
 from .row import padding, without_nulls
 
@@ -63,8 +63,7 @@ def _mended(file: io.BufferedReader, encoding: str, changes: list[Change]) -> It
 def _divided(lines: Iterator[tuple[int, str]], changes: list[Change]) -> Iterator[tuple[int, str]]:
     """The lines; those on which several rows stand, divided by another sign than a line feed, as several."""
     for number, text in lines:
-        rows = pieces(text) if LINE_ENDS.search(text.rstrip("\r\n")) else []
-        if not rows:
+        if not (rows := pieces(text)):
             yield number, text
             continue
         changes.append(Change(number, f"other line ends replaced: {len(rows):,} rows stood on one line"))

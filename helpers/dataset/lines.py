@@ -39,6 +39,7 @@ class Line(NamedTuple):
     value: object = None
     code: str | None = None  # what is wrong with the line
     detail: str = ""
+    rows: int = 1  # more if it ends in the wrong way
 
 
 @dataclass
@@ -164,6 +165,9 @@ def _parse(number: int, offset: int, data: bytes, from_file: bool) -> Line:
     try:
         return Line(number, number, offset, data, decode(text))
     except ValueError as error:
+        if rows := pieces(text):
+            detail = f"{len(rows):,} rows on one line"
+            return Line(number, number, offset, data, code="line_ends", detail=detail, rows=len(rows))
         code, detail = _explain(text, error)
     except RecursionError:
         code, detail = "not_json", "it is nested too deeply"
@@ -183,8 +187,6 @@ def _explain(text: str, error: ValueError) -> tuple[str, str]:
     if any(mark in text for mark in TYPOGRAPHIC) and (found := QUOTES_AROUND_JSON.search(text)):
         return "typographic_quotes", f"column {found.end()}: {text[found.end() - 1]}"
     if error.msg == "Extra data" and text.lstrip()[:1] == "{":
-        if rows := pieces(text):
-            return "line_ends", f"{len(rows):,} rows on one line"
         return (
             "not_json",
             f"column {error.colno}: after the object something follows: {_near(text, error.pos)}",
@@ -194,7 +196,8 @@ def _explain(text: str, error: ValueError) -> tuple[str, str]:
 
 def pieces(text: str) -> list[str]:
     """The rows that stand on one line because another sign than a line feed divides them; none if they do not."""
-    found = [piece for piece in LINE_ENDS.split(text) if piece.strip()]
+    text = text.rstrip("\r\n")
+    found = [piece for piece in LINE_ENDS.split(text) if piece.strip()] if LINE_ENDS.search(text) else []
     return found if len(found) > 1 and all(map(_is_object, found)) else []
 
 

@@ -145,7 +145,7 @@ def check_part(lines: Iterator[Line], settings: Settings) -> Part:
 def _look(part: Part, line: Line, job: Job) -> Row | None:
     """The row of a line, if a job would take it. What is found is added."""
     if line.code != "blank_line":
-        part.rows += 1
+        part.rows += line.rows
     row, found = look_at(line, job)
     if row is not None and row.format:
         part.count_format(row.format, line.number)
@@ -181,13 +181,14 @@ def _read(part: Part, row: Row, texts: list[Code], near: bool) -> None:
         part.signatures.append(signature(f"{row.example.asked}\n{row.example.answer}").tobytes())
 
 
-def _hash(text: str) -> int:
+def text_hash(text: str) -> int:
+    """A number by which the same text is found again."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
 def row_hash(row) -> int:
     """A number by which the same row is found again, whatever the order of its keys."""
-    return _hash(_as_json(row))
+    return text_hash(_as_json(row))
 
 
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
@@ -203,9 +204,9 @@ def _keep(part: Part, row: Row) -> None:
         "line": line.number,
         "offset": line.offset,
         "row": row_hash(row.value),
-        "system": _hash(example.system),
-        "asked": _hash(as_asked(example.asked)),
-        "answer": _hash(answer.strip()),
+        "system": text_hash(example.system),
+        "asked": text_hash(as_asked(example.asked)),
+        "answer": text_hash(answer.strip()),
         "opening": _word(part, words[0]),
         "closing": _word(part, words[-1]),
         "last_line": _word(part, last_line.split()[0] if line_break else ""),

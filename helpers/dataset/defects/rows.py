@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..codes import HINT, SPEC, WARNING, defect
 from ..languages import LANGUAGES
-from ..part import ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM, HAS_TEXT, IS_JSON, Part
+from ..part import ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM, HAS_TEXT, IS_JSON, Part, text_hash
 from ..similar import ORDERS, candidates, nearly_same
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ ENOUGH = 10  # rows, before one can speak of a habit
 DOMINANT_AMONG_TEXTS = 0.3  # one answer's share, where the other answers are mostly different from each other
 DOMINANT_AMONG_LABELS = 0.8  # and where they are a few labels
 MOSTLY_CLOSED = 0.9
+NOTHING = text_hash("")  # the answer of a row for reinforcement
 
 Texts = tuple[str, str]  # what is asked, and the answer
 Found = Iterator[tuple[int, str]]
@@ -193,6 +194,8 @@ def dominant_answer(rows: Rows) -> Found:
         return
     different, first, counts = np.unique(rows["answer"], return_index=True, return_counts=True)
     top = int(counts.argmax())
+    if different[top] == NOTHING:
+        return
     count, others = int(counts[top]), len(different) - 1
     are_labels = others < (len(rows) - count) / 2
     if count >= (DOMINANT_AMONG_LABELS if are_labels else DOMINANT_AMONG_TEXTS) * len(rows):

@@ -149,9 +149,11 @@ def tool_call_without_reply(row: Row) -> Iterable[str]:
     for messages in row.conversations:
         open_calls: dict = {}
         for number, message in enumerate(messages):
-            if message.role in REPLIES:
-                open_calls.pop(("id", str(message.value.get("tool_call_id"))), None)
-                open_calls.pop(("name", str(message.value.get("name"))), None)
+            if message.role in REPLIES and open_calls:
+                key = "id" if message.role == "tool" else "name"
+                answered = key, str(message.value.get("tool_call_id" if key == "id" else "name"))
+                # a reply that answers none has the wrong id: that is the defect, not the call
+                open_calls.pop(answered if answered in open_calls else next(iter(open_calls)))
             if message.role not in REPLIES or number == len(messages) - 1:
                 yield from (f"{where}: {what[1]!r:.60}" for what, where in open_calls.items())
                 open_calls = {}
@@ -164,7 +166,7 @@ def _open_calls(message: Message) -> dict[tuple[str, str], str]:
     found = {}
     calls = message.value.get("tool_calls")
     for call in calls if isinstance(calls, list) else []:
-        if isinstance(call, dict) and isinstance(call.get("id"), str):
+        if isinstance(call, dict) and isinstance(call.get("id"), str) and "function" in call:
             found["id", call["id"]] = message.where
     old = message.value.get("function_call")
     if isinstance(old, dict) and isinstance(old.get("name"), str):
