@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from .. import tokens
 from .codes import ERROR, Code, of_stage
+from .counting import RowCounter
 from .judge import look_at
 from .languages import language
 from .lines import Line
@@ -37,6 +38,8 @@ COLUMNS = {
     "asked_in": "B",  # languages
     "answered_in": "B",
 }
+# What parts of a file add up.
+COUNTS = ("rows", "good", "tokens", "kept_tokens", "least_tokens", "answer_tokens", "pictures_not_counted")
 # bits of "form"
 HAS_TEXT, IS_JSON, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM = 1, 2, 4, 8, 16
 
@@ -64,7 +67,9 @@ class Part:
     good: int = 0  # those without an error
     tokens: int = 0  # of the good rows
     kept_tokens: int = 0  # the same, each row cut at the training context
+    least_tokens: int = 0  # as kept_tokens, but where a row's tokens have bounds, with the lower one
     answer_tokens: int = 0
+    pictures_not_counted: int = 0
     estimated: bool = False
     totals: Counter = field(default_factory=Counter)  # code -> how many
     examples: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)  # line, last line, where
@@ -100,7 +105,7 @@ class Part:
 
     def merge(self, other: "Part") -> None:
         """Adds what was found in the next part."""
-        for name in ("rows", "good", "tokens", "kept_tokens", "answer_tokens"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.estimated |= other.estimated
         self.totals.update(other.totals)
@@ -131,7 +136,7 @@ def check_part(lines: Iterator[Line], settings: Settings) -> Part:
         tokens.count("", settings.model or "")
         part.estimated = bool(caught)
         warnings.simplefilter("ignore", tokens.TokenEstimateWarning)
-        counter = _Counter(settings.model or "")
+        counter = RowCounter(settings.model or "")
         texts, limit = of_stage("texts"), job.limit
         for line in lines:
             row = _look(part, line, job)
@@ -157,15 +162,19 @@ def _look(part: Part, line: Line, job: Job) -> Row | None:
     return None if any(code.severity == ERROR for code, _ in found) else row
 
 
-def _count(part: Part, row: Row, counter: "_Counter", limit: int | None) -> None:
+def _count(part: Part, row: Row, counter: RowCounter, limit: int | None) -> None:
     """Counts a row and its tokens."""
-    all_tokens, answer_tokens = counter.row(row.value, row.format)
+    size, answer_tokens = counter.row(row.value, row.format)
+    all_tokens = size.most
     part.good += 1
     part.tokens += all_tokens
     part.kept_tokens += min(all_tokens, limit or all_tokens)
+    part.least_tokens += min(size.least, limit or size.least)
     part.answer_tokens += answer_tokens
+    part.pictures_not_counted += size.uncounted
+    part.estimated |= not size.exact
     for code in of_stage("tokens"):
-        for where in code.find(row, all_tokens):
+        for where in code.find(row, size):
             part.add(code.code, row.line.number, where, row.line.last)
 
 
@@ -253,56 +262,3 @@ def _is_json_object(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-class _Counter:
-    """Counts the tokens of rows as tokens.count_messages does, but each system prompt and role only once."""
-
-    def __init__(self, model: str):
-        self.model = model
-        self.known: dict[str, int] = {}
-
-    def row(self, row: dict, kind: str) -> tuple[int, int]:
-        """All tokens of a row, and those of the assistant's texts."""
-        if kind == "completion":
-            prompt, completion = tokens.count_many([row["prompt"], row["completion"]], self.model)
-            return prompt + completion, completion
-        if kind in ("chat", "reinforcement"):
-            return self.messages(row["messages"])
-        outputs = [
-            row.get(f"{name}_output") or row.get(f"{name}_completion")
-            for name in ("preferred", "non_preferred")
-        ]
-        return self.messages([*row["input"]["messages"], *outputs[0], *outputs[1]])
-
-    def messages(self, messages: list[dict]) -> tuple[int, int]:
-        total, texts, roles = tokens.TOKENS_TO_PRIME_REPLY, [], []
-        answers = 0
-        for message in messages:
-            role, content = message["role"], message.get("content")
-            if len(message) != 2 or type(content) is not str:
-                total += tokens.count_messages([message], self.model) - tokens.TOKENS_TO_PRIME_REPLY
-                answers += self._answer(message) if role == "assistant" else 0
-                continue
-            total += tokens.TOKENS_PER_MESSAGE + self._known(role)
-            if role == "system":
-                total += self._known(content)
-            else:
-                texts.append(content)
-                roles.append(role)
-        for role, count in zip(roles, tokens.count_many(texts, self.model), strict=True):
-            total += count
-            answers += count if role == "assistant" else 0
-        return total, answers
-
-    def _answer(self, message: dict) -> int:
-        content = message.get("content")
-        return tokens.count(content, self.model) if isinstance(content, str) else 0
-
-    def _known(self, text: str) -> int:
-        count = self.known.get(text)
-        if count is None:
-            if len(self.known) >= 1_000:  # system prompts that all differ
-                self.known.clear()
-            count = self.known[text] = tokens.count(text, self.model)
-        return count

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import dataset, tokens
+from .. import dataset
+from ..dataset.counting import RowCounter
 from ..dataset.formats import METHOD_FORMATS
 from ..dataset.judge import File, Refused, examples, of_whole
 from ..dataset.row import Job
@@ -35,13 +36,20 @@ class TrainingFile:
     """What is known of a file after reading it once."""
 
     count: int  # examples
-    sample: list[dict]  # all of them, or a random sample
+    rows: list[dict]  # all of them, or a random sample
     blocked: set[str]  # categories that the simulated safety check after training will object to
 
+    @property
+    def sample(self) -> list[dict]:
+        """The rows as chats. Of a preference row the simulation learns the preferred answer and ignores the other."""
+        return [_as_chat(row) for row in self.rows]
+
     def tokens(self, model: str) -> int:
-        """Tokens of the whole file; estimated from the sample if the file is long."""
-        counted = sum(tokens.count_messages(example["messages"], model) for example in self.sample)
-        return round(counted * self.count / len(self.sample))
+        """Tokens of the whole file, as ``dataset.check`` counts them; estimated from the rows if there are more."""
+        counter, limit = RowCounter(model), Job(model).limit
+        sizes = [counter.row(row, dataset.format_of(row))[0].most for row in self.rows]
+        counted = sum(min(size, limit or size) for size in sizes)
+        return round(counted * self.count / len(self.rows))
 
 
 def read_file(
@@ -73,11 +81,10 @@ def read_file(
         result.count += 1
         place = result.count - 1 if result.count <= keep else picker.randrange(result.count)
         if place < keep:
-            result.sample[place : place + 1] = [row.value]
+            result.rows[place : place + 1] = [row.value]
     _refuse_whole(File(result.count, formats, job), file_id, param)
     if flagged:
         raise _flagged(flagged, param)
-    result.sample = [_as_chat(example) for example in result.sample]
     return result
 
 
@@ -135,12 +142,11 @@ def _flagged(flagged: dict[int, str], param: str) -> Failure:
     )
 
 
-def _as_chat(example: dict) -> dict:
-    """A row as the engines read it: of a preference row the preferred answer is learned, the other ignored."""
-    if "messages" in example:
-        return example
-    if "prompt" in example:
-        asked, answer = example["prompt"], example["completion"]
+def _as_chat(row: dict) -> dict:
+    if "messages" in row:
+        return row
+    if "prompt" in row:
+        asked, answer = row["prompt"], row["completion"]
         return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
-    preferred = example.get("preferred_output") or example["preferred_completion"]
-    return {"messages": [*example["input"]["messages"], *preferred]}
+    preferred = row.get("preferred_output") or row["preferred_completion"]
+    return {"messages": [*row["input"]["messages"], *preferred]}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from ...tokens import Size
 from ..codes import BEST, ERROR, OLD, WARNING, defect
 from ..formats import OUTPUTS
 from ..row import Row
@@ -68,7 +69,8 @@ def _outputs(row: Row) -> list[tuple[str, object]]:
     f"consequence: the answer, which comes last, is the part that is lost: {BEST}; limits in data/models.csv",
     stage="tokens",
 )
-def too_long(row: Row, count: int) -> Iterable[str]:
+def too_long(row: Row, size: Size) -> Iterable[str]:
     limit = row.job.limit
-    if limit and count > limit:
-        yield f"{count:,} tokens, {count - limit:,} are cut off"
+    if limit and size.most > limit:
+        about = "" if size.exact else "about "
+        yield f"{about}{size.most:,} tokens, {size.most - limit:,} are cut off"
