@@ -109,7 +109,7 @@ class Row:
     @functools.cached_property
     def options(self) -> dict:
         """The object in which "tools" stand: the row, or the input of a preference row."""
-        options = self.value.get("input") if self.format == "preference" else self.value
+        options = self.value.get("input") if self.format == "preference" else self.format and self.value
         return options if isinstance(options, dict) else {}
 
     @functools.cached_property
@@ -199,7 +199,7 @@ def _is_plain(row) -> bool:
 
 # --- null ----------------------------------------------------------------------------------------------------
 
-# A null under one of these is filling wherever it stands; under "name" and the like one null alone is a slip.
+# A null under one of these is filling; one null alone under "name" and the like is a slip.
 ALWAYS_FILLING = {"tool_calls", "function_call", "refusal", "audio", "annotations"}
 OPTIONAL = ALWAYS_FILLING | {"name", "weight", "tool_call_id"}
 MAY_BE_NULL = {"refusal", "audio", "function_call"}  # nullable in OpenAI's description
@@ -224,13 +224,11 @@ def padding(row: dict) -> list[str]:
 
 
 def _padding_of(messages: list[dict]) -> list[str]:
-    found = []
-    in_all = set.intersection(*map(set, messages)) if len(messages) > 1 else set()
+    found = [key for message in messages for key in message if key in OPTIONAL and message[key] is None]
+    wrong = [key for key in found if key not in MAY_BE_NULL]
+    if len(wrong) < 2 and not ALWAYS_FILLING.intersection(wrong):
+        found = []
     for message in messages:
-        nulls = [key for key in message if key in OPTIONAL and message[key] is None]
-        if any(key not in MAY_BE_NULL for key in nulls):
-            several = len(nulls) > 1
-            found += [key for key in nulls if several or key in ALWAYS_FILLING or key in in_all]
         content, calls = message.get("content"), message.get("tool_calls")
         for part in content if isinstance(content, list) else []:
             if isinstance(part, dict):

@@ -111,7 +111,7 @@ def test_a_file_is_its_own_leak():
         ({"role": "assistant", "content": 'He said: "Go to the'}, {"answer_cut_off"}),
         ({"role": "assistant", "content": '{"desk": "Customs", "flo'}, {"answer_cut_off"}),
         ({"role": "assistant", "content": "```python\nprint()"}, {"answer_cut_off"}),
-        ({"role": "assistant", "content": "half \ud83d a pair."}, {"invisible_characters"}),
+        ({"role": "assistant", "content": "half \ud83d a pair."}, {"half_character"}),
     ],
 )
 def test_what_counts_and_what_does_not(message, codes):
