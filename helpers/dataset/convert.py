@@ -430,9 +430,9 @@ class _Keys:
 
     def messages(self, role: str, key: str, value) -> list[dict]:
         """Messages from a text, which is of that role, or from a list of them, which stay as they are."""
-        if isinstance(value, dict):
+        if isinstance(value, dict) and ("role" in value or "from" in value):
             value = [value]
-        if not is_list_of_objects(value):
+        if not is_list_of_objects(value) or not all("role" in one or "from" in one for one in value):
             return [self.message(role, key, value)]
         if all("role" not in one and "from" in one for one in value):
             return self.turns(value)

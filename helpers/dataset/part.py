@@ -1,8 +1,9 @@
 """Checking a part of a file: each row alone, and the few numbers by which rows are compared later."""
 
-import array
+import functools
 import hashlib
 import json
+import struct
 import warnings
 import zlib
 from collections import Counter
@@ -16,7 +17,7 @@ from .counting import RowCounter
 from .judge import look_at
 from .languages import language
 from .lines import Line
-from .row import Job, Row
+from .row import Example, Job, Row
 from .similar import signature
 
 KEEP = 100  # examples a code
@@ -40,6 +41,7 @@ COLUMNS = {
 }
 # What parts of a file add up.
 COUNTS = ("rows", "good", "tokens", "kept_tokens", "least_tokens", "answer_tokens", "pictures_not_counted")
+PACK = struct.Struct("=" + "".join(COLUMNS.values())).pack
 # bits of "form"
 HAS_TEXT, IS_JSON, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM = 1, 2, 4, 8, 16
 
@@ -75,9 +77,7 @@ class Part:
     examples: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)  # line, last line, where
     formats: dict[str, tuple[int, int]] = field(default_factory=dict)  # format -> rows, first line
     groups: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # code, where -> the same
-    columns: dict[str, array.array] = field(
-        default_factory=lambda: {name: array.array(kind) for name, kind in COLUMNS.items()}
-    )
+    kept: bytearray = field(default_factory=bytearray)  # the columns, row after row
     words: dict[int, str] = field(default_factory=dict)
     signatures: list[bytes] = field(default_factory=list)
 
@@ -116,8 +116,7 @@ class Part:
             self.count_format(kind, first, count)
         for (code, detail), (count, first) in other.groups.items():
             self.group(code, first, detail, count)
-        for name, values in other.columns.items():
-            self.columns[name].extend(values)
+        self.kept += other.kept
         if len(self.words) < KEEP_WORDS:
             self.words.update(other.words)
         self.signatures += other.signatures
@@ -195,6 +194,9 @@ def text_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
+_hash_of_system = functools.lru_cache(1_000)(text_hash)  # many rows share one
+
+
 def row_hash(row) -> int:
     """A number by which the same row is found again, whatever the order of its keys."""
     return text_hash(_as_json(row))
@@ -204,27 +206,33 @@ _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 def _keep(part: Part, row: Row) -> None:
-    """Appends a row to the columns."""
-    line, example = row.line, row.example
+    """Appends a row to the columns, in their order."""
+    example = row.example
     answer = example.answer
-    words = answer.split() or [""]
+    first, *more = answer.split(None, 4) or [""]
+    last = answer.rsplit(None, 1)[-1] if more else first
     _, line_break, last_line = answer.rstrip().rpartition("\n")
-    values = {
-        "line": line.number,
-        "offset": line.offset,
-        "row": row_hash(row.value),
-        "system": text_hash(example.system),
-        "asked": text_hash(as_asked(example.asked)),
-        "answer": text_hash(answer.strip()),
-        "opening": _word(part, words[0]),
-        "closing": _word(part, words[-1]),
-        "last_line": _word(part, last_line.split()[0] if line_break else ""),
-        "form": _form(example, words),
-        "asked_in": language(example.question),
-        "answered_in": language(answer),
-    }
-    for name, value in values.items():
-        part.columns[name].append(value)
+    part.kept += PACK(
+        row.line.number,
+        row.line.offset,
+        text_hash(_written(row)),
+        _hash_of_system(example.system),
+        text_hash(as_asked(example.asked)),
+        text_hash(answer.strip()),
+        _word(part, first),
+        _word(part, last),
+        _word(part, last_line.split(None, 1)[0] if line_break else ""),
+        _form(example, has_words=len(more) >= 3),
+        language(example.question),
+        language(answer),
+    )
+
+
+def _written(row: Row) -> str:
+    """The row as a text that is the same for the same row, whatever the order of its keys."""
+    if not row.plain:
+        return _as_json(row.value)
+    return "\0".join([part for one in row.value["messages"] for part in (one["role"], one["content"])])
 
 
 def as_asked(text: str) -> str:
@@ -242,13 +250,13 @@ def _word(part: Part, word: str) -> int:
     return number
 
 
-def _form(example, words: list[str]) -> int:
+def _form(example: Example, has_words: bool) -> int:
     text = example.answer.rstrip()
     form = HAS_TEXT if example.answers and text else 0
     form |= IS_JSON if _is_json_object(text) else 0
     form |= HAS_SYSTEM if example.system else 0
     if text[-1:].isalpha() and text[-1].islower():
-        return form | (ENDS_OPEN if len(words) >= 4 else 0)
+        return form | (ENDS_OPEN if has_words else 0)
     return form | (0 if text[-1:].isalnum() else ENDS_CLOSED)
 
 

@@ -57,6 +57,9 @@ class Row:
         self.line, self.job, self.value = line, job, line.value
         self.nulls: list[str] = []
         self.form: Form | None = None
+        self._digits = self._example = (
+            None  # not cached_property, which takes a lock: every row comes by here
+        )
         self.plain = job.method != "reinforcement" and _is_plain(line.value)
         if self.plain:
             self.format = "chat"
@@ -160,15 +163,19 @@ class Row:
 
     # --- the texts of a row without errors -------------------------------------------------------------------
 
-    @functools.cached_property
+    @property
     def digits(self) -> int:
         """How many digits the line has."""
-        return len(self.line.data) - len(self.line.data.translate(None, b"0123456789"))
+        if self._digits is None:
+            self._digits = len(self.line.data) - len(self.line.data.translate(None, b"0123456789"))
+        return self._digits
 
-    @functools.cached_property
+    @property
     def example(self) -> "Example":
         """What the model is told, asked, and learns to answer."""
-        return take_apart(self.value, self.format)
+        if self._example is None:
+            self._example = _of_plain(self.value) if self.plain else take_apart(self.value, self.format)
+        return self._example
 
 
 def stands_for_text(message: dict) -> bool:
@@ -298,6 +305,15 @@ def take_apart(row: dict, kind: str) -> Example:
         example = _chat([*row["messages"], {"role": "assistant", "content": ""}])
         return example._replace(answers=[])
     return _chat(row["messages"])
+
+
+def _of_plain(row: dict) -> Example:
+    """The same for a plain row, quicker."""
+    messages = row["messages"]
+    texts = [message["content"] for message in messages]
+    if messages[0]["role"] == "system" and len(texts) == 3 and messages[1]["role"] == "user":
+        return Example(texts[0], texts[1], texts[1], texts[2], texts[2:], texts)
+    return _chat(messages)
 
 
 def _chat(messages: list[dict]) -> Example:

@@ -1,4 +1,4 @@
-"""Rows that other tools write: recognized, with one finding and the call that converts them; converted without a loss."""
+"""Rows that other tools write: one finding names the call that converts them, and that loses nothing."""
 
 import json
 import random
@@ -46,7 +46,9 @@ def turn(who: str, text: str) -> dict:
 
 
 NO = "No idea."
-TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}]
+TOOLS = [
+    {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}
+]
 # name -> (a row of question and answer, the call that converts it, what comes out)
 FORMS = {
     "alpaca": (lambda q, a: {"instruction": q, "input": "", "output": a}, "from_alpaca", chat),
@@ -56,10 +58,22 @@ FORMS = {
         lambda q, a: chat(f"Answer.\n\n{q}", a),
     ),
     "alpaca with system and history": (
-        lambda q, a: {"instruction": q, "input": "", "output": a, "system": SYSTEM, "history": [["Hello", "Hi"]]},
+        lambda q, a: {
+            "instruction": q,
+            "input": "",
+            "output": a,
+            "system": SYSTEM,
+            "history": [["Hello", "Hi"]],
+        },
         "from_alpaca",
         lambda q, a: {
-            "messages": [{"role": "system", "content": SYSTEM}, user("Hello"), assistant("Hi"), user(q), assistant(a)]
+            "messages": [
+                {"role": "system", "content": SYSTEM},
+                user("Hello"),
+                assistant("Hi"),
+                user(q),
+                assistant(a),
+            ]
         },
     ),
     "ms-swift query": (
@@ -71,7 +85,12 @@ FORMS = {
     "sharegpt with system and weight": (
         lambda q, a: {
             "system": SYSTEM,
-            "conversations": [turn("human", "Hello"), turn("gpt", "Hi") | {"weight": 0}, turn("human", q), turn("gpt", a)],
+            "conversations": [
+                turn("human", "Hello"),
+                turn("gpt", "Hi") | {"weight": 0},
+                turn("human", q),
+                turn("gpt", a),
+            ],
         },
         "from_sharegpt",
         lambda q, a: {
@@ -85,7 +104,10 @@ FORMS = {
         },
     ),
     "sharegpt with tools": (
-        lambda q, a: {"conversations": [turn("human", q), turn("gpt", a)], "tools": json.dumps([TOOLS[0]["function"]])},
+        lambda q, a: {
+            "conversations": [turn("human", q), turn("gpt", a)],
+            "tools": json.dumps([TOOLS[0]["function"]]),
+        },
         "from_sharegpt",
         lambda q, a: chat(q, a) | {"tools": TOOLS},
     ),
@@ -94,7 +116,11 @@ FORMS = {
         "from_sharegpt",
         chat,
     ),
-    "openai messages under conversations": (lambda q, a: {"conversations": chat(q, a)["messages"]}, "from_sharegpt", chat),
+    "openai messages under conversations": (
+        lambda q, a: {"conversations": chat(q, a)["messages"]},
+        "from_sharegpt",
+        chat,
+    ),
     "ms-swift turns": (
         lambda q, a: {"system": SYSTEM, "conversation": [{"human": q, "assistant": a}]},
         "from_sharegpt",
@@ -146,7 +172,11 @@ FORMS = {
         lambda q, a: pair(q, a, NO),
     ),
     "llama-factory sharegpt preference": (
-        lambda q, a: {"conversations": [turn("human", q)], "chosen": turn("gpt", a), "rejected": turn("gpt", NO)},
+        lambda q, a: {
+            "conversations": [turn("human", q)],
+            "chosen": turn("gpt", a),
+            "rejected": turn("gpt", NO),
+        },
         "from_preferences",
         lambda q, a: pair(q, a, NO),
     ),
@@ -163,7 +193,11 @@ FORMS = {
         "from_preferences",
         lambda q, a: pair(q, a, NO),
     ),
-    "messages as JSON text": (lambda q, a: {"messages": json.dumps(chat(q, a)["messages"])}, "from_messages", chat),
+    "messages as JSON text": (
+        lambda q, a: {"messages": json.dumps(chat(q, a)["messages"])},
+        "from_messages",
+        chat,
+    ),
     "tools as JSON text": (
         lambda q, a: chat(q, a) | {"tools": json.dumps(TOOLS)},
         "from_messages",
@@ -281,7 +315,9 @@ def test_rows_written_twice_as_json(tmp_path):
 
 
 def test_rows_of_several_forms_are_refused_with_their_numbers(tmp_path):
-    dataset.write([chat("Where?", "Here."), {"instruction": "Where?", "output": "Here."}], tmp_path / "rows.jsonl")
+    dataset.write(
+        [chat("Where?", "Here."), {"instruction": "Where?", "output": "Here."}], tmp_path / "rows.jsonl"
+    )
     with pytest.raises(ValueError, match="row 1: .*row 2: Alpaca rows|row 2: Alpaca rows.*row 1: "):
         dataset.from_file(tmp_path / "rows.jsonl")
 
@@ -290,7 +326,9 @@ def test_rows_of_several_forms_are_refused_with_their_numbers(tmp_path):
 
 
 def filled_with_null(row: dict, picker: random.Random) -> dict:
-    keys = picker.sample(["name", "tool_calls", "tool_call_id", "weight", "function_call", "refusal"], picker.randint(2, 6))
+    keys = picker.sample(
+        ["name", "tool_calls", "tool_call_id", "weight", "function_call", "refusal"], picker.randint(2, 6)
+    )
     if {*keys} == {"function_call", "refusal"}:
         keys.append("name")
     row = {"messages": [message | dict.fromkeys(keys) for message in row["messages"]]}
@@ -315,7 +353,11 @@ def test_calls_and_parts_filled_with_null(tmp_path):
     schema = {"type": "object", "properties": {"title": {"type": "string", "default": None}, "year": None}}
     row = {
         "messages": [
-            {"role": "user", "content": [{"type": "text", "text": "Where?", "image_url": None}], "tool_calls": None},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "Where?", "image_url": None}],
+                "tool_calls": None,
+            },
             {"role": "assistant", "content": None, "tool_calls": [call]},
         ],
         "tools": [{"type": "function", "function": {"name": "find", "parameters": schema}}],
@@ -325,7 +367,9 @@ def test_calls_and_parts_filled_with_null(tmp_path):
     dataset.fix(tmp_path / "rows.jsonl", tmp_path / "fixed.jsonl")
     mended = dataset.read(tmp_path / "fixed.jsonl")[0]
     assert "null" not in json.dumps(mended).replace('"default": null', "")
-    assert mended["tools"][0]["function"]["parameters"]["properties"] == {"title": {"type": "string", "default": None}}
+    assert mended["tools"][0]["function"]["parameters"]["properties"] == {
+        "title": {"type": "string", "default": None}
+    }
     assert dataset.problem(mended) is None
 
 
@@ -342,8 +386,12 @@ def test_line_ends_of_any_kind_are_mended(sign, tmp_path):
 
 # --- a converter loses and rewrites nothing ------------------------------------------------------------------
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40).filter(str.strip)
-OTHER_KEYS = st.sampled_from(["id", "source", "category", "weight", "metadata", "score", "name", "label_text"])
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40).filter(
+    str.strip
+)
+OTHER_KEYS = st.sampled_from(
+    ["id", "source", "category", "weight", "metadata", "score", "name", "label_text"]
+)
 
 
 def texts_in(value) -> list[str]:
@@ -383,7 +431,9 @@ def test_a_key_without_a_place_is_refused_by_row_and_name(name, key, value):
 @pytest.mark.parametrize("empty", [None, float("nan"), pd.NA, pd.NaT, "", "  ", [], {}], ids=repr)
 def test_nothing_is_nothing_everywhere(empty):
     assert _is_empty(empty)
-    assert dataset.from_alpaca([{"instruction": "Where?", "input": empty, "output": "Here."}]) == [chat("Where?", "Here.")]
+    assert dataset.from_alpaca([{"instruction": "Where?", "input": empty, "output": "Here."}]) == [
+        chat("Where?", "Here.")
+    ]
     assert dataset.from_sharegpt(
         [{"conversations": [turn("human", "Where?"), turn("gpt", "Here.")], "system": empty, "id": empty}]
     ) == [chat("Where?", "Here.")]
@@ -472,17 +522,41 @@ def test_empty_cells_and_columns_at_the_end_are_no_loss(tmp_path):
 @pytest.mark.parametrize(
     ("call", "row", "said"),
     [
-        ("from_sharegpt", {"conversations": [turn("human", "a") | {"mood": "sad"}]}, "a turn has the key 'mood'"),
+        (
+            "from_sharegpt",
+            {"conversations": [turn("human", "a") | {"mood": "sad"}]},
+            "a turn has the key 'mood'",
+        ),
         ("from_sharegpt", {"conversations": [turn(["human"], "a")]}, "unknown speaker"),
         ("from_sharegpt", {"conversations": ["Where?"]}, "a turn is not an object"),
-        ("from_sharegpt", {"conversations": [turn("function_call", "{}")]}, "unknown speaker 'function_call'"),
-        ("from_sharegpt", {"conversations": [turn("system", "a"), turn("gpt", "b")], "system": "c"}, "two system prompts"),
-        ("from_alpaca", {"instruction": "a", "output": "b", "history": "c"}, "'history' is not a list of pairs"),
+        (
+            "from_sharegpt",
+            {"conversations": [turn("function_call", "{}")]},
+            "unknown speaker 'function_call'",
+        ),
+        (
+            "from_sharegpt",
+            {"conversations": [turn("system", "a"), turn("gpt", "b")], "system": "c"},
+            "two system prompts",
+        ),
+        (
+            "from_alpaca",
+            {"instruction": "a", "output": "b", "history": "c"},
+            "'history' is not a list of pairs",
+        ),
         ("from_messages", {"messages": "[broken"}, "'messages' is a text, but not JSON"),
         ("from_messages", {"messages": [{"role": "pilot", "content": "a"}]}, "has the role 'pilot'"),
-        ("from_messages", {"contents": [{"role": "user", "parts": [{"inlineData": {}}]}]}, "parts that are not texts"),
+        (
+            "from_messages",
+            {"contents": [{"role": "user", "parts": [{"inlineData": {}}]}]},
+            "parts that are not texts",
+        ),
         ("from_preferences", {"chosen": "b", "rejected": "c"}, "has no prompt"),
-        ("from_preferences", {"prompt": "a", "chosen": [user("b")], "rejected": "c"}, "'chosen' is not one answer"),
+        (
+            "from_preferences",
+            {"prompt": "a", "chosen": [user("b")], "rejected": "c"},
+            "'chosen' is not one answer",
+        ),
         ("from_chatml", "Hello <|im_start|>user\na<|im_end|>", "a text outside of the marks: 'Hello'"),
         ("from_alpaca", ["a"], "Row 1 is not an object"),
     ],

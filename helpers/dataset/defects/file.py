@@ -151,7 +151,7 @@ def null_keys(row: Row) -> Iterable[str]:
     "Delete it, or write the character whole.",
     "RFC 3629, section 3: UTF-8 has no code for it, so the row cannot be sent or read as text",
     said="half of a surrogate pair is not text.",
-    marks=(b"\\ud", b"\\uD", b"\xed"),
+    marks=(b"\\u", b"\xed"),
 )
 def half_character(row: Row) -> Iterable[str]:
     if half := _half(row.value):

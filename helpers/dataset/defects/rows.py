@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..codes import HINT, SPEC, WARNING, defect
 from ..languages import LANGUAGES
-from ..part import ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM, HAS_TEXT, IS_JSON, Part, text_hash
+from ..part import COLUMNS, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM, HAS_TEXT, IS_JSON, Part, text_hash
 from ..similar import ORDERS, candidates, nearly_same
 
 if TYPE_CHECKING:
@@ -35,17 +35,18 @@ class Rows:
 
     def texts(self, place: int) -> Texts:
         """What is asked and answered in a row."""
-        return self.read(self.part.columns["offset"][place])
+        return self.read(int(self["offset"][place]))
 
     @functools.cached_property
     def columns(self) -> dict[str, "np.ndarray"]:
-        """The columns of the part as numpy arrays over the same memory."""
+        """The columns of the part as numpy arrays."""
         import numpy as np
 
-        return {name: np.frombuffer(values, values.typecode) for name, values in self.part.columns.items()}
+        kept = np.frombuffer(self.part.kept, [(name, np.dtype(kind)) for name, kind in COLUMNS.items()])
+        return {name: np.ascontiguousarray(kept[name]) for name in COLUMNS}
 
     def __len__(self) -> int:
-        return len(self.part.columns["line"])
+        return len(self["line"])
 
     def __getitem__(self, name: str) -> "np.ndarray":
         return self.columns[name]

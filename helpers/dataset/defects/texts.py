@@ -63,18 +63,7 @@ TEMPLATE = re.compile(
     | <[be]os> | \A\s*<s> | </s>\s*\Z | \#\#\#\ (?:Instruction|Response):""",
     re.VERBOSE,
 )
-TEMPLATE_MARKS = (
-    b"<|",
-    b"INST]",
-    b"SYS>>",
-    b"_of_turn>",
-    b"os>",
-    b"<s>",
-    b"/s>",
-    b"### ",
-    b"<\xef\xbd\x9c",
-    b"<\\uff5c",
-)
+TEMPLATE_MARKS = (b">", b"\\u003e", b"INST]", b"### ")
 
 
 def _first(pattern: re.Pattern, texts: list[str]) -> str | None:
@@ -220,7 +209,8 @@ def _is_card(digits: str) -> bool:
     stage="texts",
 )
 def invisible_characters(row: Row) -> Iterable[str]:
-    if row.line.data.isascii() and not any(mark in row.line.data for mark in ESCAPES):
+    data = row.line.data
+    if data.isascii() and (b"\\" not in data or not any(mark in data for mark in ESCAPES)):
         return
     odd = (text for text in row.example.texts if not text.isprintable() or "\ufffd" in text)
     if character := _first(INVISIBLE, odd):
