@@ -159,7 +159,8 @@ def _report(part: Part, source: _Source, model: str | None, notes: list[str]) ->
         )
     if part.pictures_not_counted:
         notes.append(
-            f"Pictures are not counted: {part.pictures_not_counted:,}. Nobody says how many tokens {model} takes for one."
+            f"Pictures are not counted: {part.pictures_not_counted:,}. "
+            f"Nobody says how many tokens {model} takes for one."
         )
     return Report(
         source.name,
