@@ -148,6 +148,11 @@ def is_column_wise(row: dict) -> bool:
     )
 
 
+def column_length(row: dict) -> int:
+    """How many rows column-wise JSON holds."""
+    return len(row["data"] if row.keys() == {"columns", "index", "data"} else next(iter(row.values())))
+
+
 def _load(text: str):
     try:
         return json.loads(text)

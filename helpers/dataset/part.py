@@ -14,6 +14,7 @@ from typing import NamedTuple
 from .. import tokens
 from .codes import ERROR, Code, of_stage
 from .counting import RowCounter
+from .foreign import PANDAS, column_length
 from .judge import look_at
 from .languages import language
 from .lines import Line
@@ -151,6 +152,8 @@ def _look(part: Part, line: Line, job: Job) -> Row | None:
     if line.code != "blank_line":
         part.rows += line.rows
     row, found = look_at(line, job)
+    if row is not None and row.form is PANDAS:
+        part.rows += column_length(row.value) - 1
     if row is not None and row.format:
         part.count_format(row.format, line.number)
     for code, where in found:

@@ -27,7 +27,7 @@ AT_HOME = (".local", ".internal", ".lan", ".home", ".localhost", ".invalid")
 def image_model(row: Row) -> Iterable[str]:
     if not row.images:
         return
-    if row.job.refuses_images:
+    if row.job.refuses_images and row.format != "reinforcement":  # its description allows them
         yield f"{row.images[0][1]}: {row.job.base} cannot be tuned on images"
     elif row.format == "preference":
         yield f"{row.images[0][1]}: preference rows are text only"
