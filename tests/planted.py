@@ -272,7 +272,9 @@ def _(row, picker):
 
 @_row("null_keys")
 def _(row, picker):
-    filling = dict.fromkeys(picker.sample(["name", "weight", "tool_calls", "tool_call_id", "function_call"], 3))
+    filling = dict.fromkeys(
+        picker.sample(["name", "weight", "tool_calls", "tool_call_id", "function_call"], 3)
+    )
     if picker.random() < 0.3:
         return row | {picker.choice(["tools", "functions", "parallel_tool_calls"]): None}
     if picker.random() < 0.3:
@@ -555,7 +557,12 @@ def _(row, picker):
 
 @_row("image_unreachable")
 def _(row, picker):
-    bad = ["http://localhost/leaf.png", "http://192.168.1.5/leaf.png", "http://127.0.0.1:8000/leaf", "https://"]
+    bad = [
+        "http://localhost/leaf.png",
+        "http://192.168.1.5/leaf.png",
+        "http://127.0.0.1:8000/leaf",
+        "https://",
+    ]
     bad += ["https://files.internal/leaf.png", "http://nas/leaf.png", "http://[fe80::1]/leaf.png"]
     row["messages"][1]["content"] = [_image(picker.choice(bad))]
     return row
@@ -718,8 +725,21 @@ def _repeats(answer: str, picker: random.Random) -> str:
 
 @_row("template_marks")
 def _(row, picker):
-    kinds = ["{}<|im_end|>", "<|im_start|>user\n{}", "[INST] {} [/INST]", "{}</s>", "{}<|endoftext|>", "<s>{}"]
-    kinds += ["{}<|eot_id|>", "<start_of_turn>user\n{}", "<｜User｜>{}", "### Response:\n{}", "{}<end_of_turn>\n"]
+    kinds = [
+        "{}<|im_end|>",
+        "<|im_start|>user\n{}",
+        "[INST] {} [/INST]",
+        "{}</s>",
+        "{}<|endoftext|>",
+        "<s>{}",
+    ]
+    kinds += [
+        "{}<|eot_id|>",
+        "<start_of_turn>user\n{}",
+        "<｜User｜>{}",
+        "### Response:\n{}",
+        "{}<end_of_turn>\n",
+    ]
     message = picker.choice(row["messages"][1:])
     message["content"] = picker.choice(kinds).format(message["content"])
     return row
