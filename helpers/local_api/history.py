@@ -130,7 +130,9 @@ def read_files(
             raise Failure(f"The file {file_id} was deleted before it was read.", "file_not_found", param)
         method = job["method"]["type"]
         path = file_id and store.path(file_id)
-        files.append(file_id and read_file(path, file_id, method, param, job["seed"], at_each_step))
+        files.append(
+            file_id and read_file(path, file_id, method, param, job["seed"], at_each_step, job["model"])
+        )
     return tuple(files)
 
 
