@@ -8,6 +8,7 @@ are not there yet.
 import base64
 import csv
 import io
+import math
 import os
 import queue
 import threading
@@ -27,7 +28,17 @@ MAX_ATTEMPTS = 5  # that end without a word, as the process does
 BEGUN = "begun"  # kind of the row that stands while a process works on a job
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
 SECONDS, SECONDS_AN_EPOCH = 8.0, 1.5  # of a job: a long training can be watched while it runs
-CSV_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
+CSV_NAMES = {"train_mean_token_accuracy": "train_accuracy"}  # columns that are called otherwise than the metric
+WORDS = {  # of a metric in the text of its event, as OpenAI's events have them where they are known
+    "train_loss": "training loss",
+    "rewards/accuracies": "better answer ahead",
+    "rewards/margins": "margin",
+    "valid_loss": "validation loss",
+    "full_valid_loss": "full validation loss",
+    "train_mean_reward": "train mean reward",
+    "full_valid_mean_reward": "full validation mean reward",
+}
+EQUAL_STEPS = 3  # in which nothing could be learned from rewards, before a warning
 
 
 def job_seconds(epochs: int = 0) -> float:
@@ -119,9 +130,12 @@ def forget_attempts(store: Store, row: Row) -> None:
 
 
 def read_files(
-    store: Store, row: Row, at_each_step: Callable[[], None] = lambda: None
+    store: Store, row: Row, at_each_step: Callable[[], None] = lambda: None, as_given: bool = False
 ) -> tuple[TrainingFile, TrainingFile | None]:
-    """The training and the validation file of a job. Raises Failure if one is gone or is not valid."""
+    """The training and the validation file of a job. Raises Failure if one is gone or is not valid.
+
+    Pairs of answers are read as chats with the better answer, unless they are wanted ``as_given``.
+    """
     job = row.body
     files = []
     for param in ("training_file", "validation_file"):
@@ -130,7 +144,8 @@ def read_files(
             raise Failure(f"The file {file_id} was deleted before it was read.", "file_not_found", param)
         method = job["method"]["type"]
         path = file_id and store.path(file_id)
-        files.append(file_id and read_file(path, file_id, method, param, job["seed"], at_each_step))
+        options = (method, param, job["seed"], at_each_step, as_given)
+        files.append(file_id and read_file(path, file_id, *options))
     return tuple(files)
 
 
@@ -306,14 +321,13 @@ class Story:
         )
 
     def _checkpoint(self, step: int) -> dict:
-        metrics = {key: value for key, value in self.run.steps[step - 1].items() if key != "total_steps"}
         return {
             "id": new_id("ftckpt_"),
             "object": "fine_tuning.job.checkpoint",
             "fine_tuned_model_checkpoint": self.models[step],
             "fine_tuning_job_id": self.job["id"],
             "step_number": step,
-            "metrics": metrics,
+            "metrics": checkpoint_metrics(self.run.steps[step - 1]),
         }
 
 
@@ -325,13 +339,13 @@ def blocked(categories: set[str]) -> tuple[dict, dict]:
     return error, {"blocked": True, "results": results}
 
 
-def metrics_csv(steps: list[dict]) -> bytes:
-    """The results file: the columns that OpenAI documents, empty cells where nothing was measured."""
+def metrics_csv(steps: list[dict], metrics: tuple[str, ...] = METRICS) -> bytes:
+    """The results file: for examples the columns that OpenAI documents; empty cells where nothing was measured."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(CSV_COLUMNS)
+    table.writerow(["step", *(CSV_NAMES.get(name, name) for name in metrics)])
     for step in steps:
-        table.writerow([step["step"], *(_short(step.get(key)) for key in METRICS)])
+        table.writerow([step["step"], *(_short(step.get(key)) for key in metrics)])
     return out.getvalue().encode()
 
 
@@ -356,12 +370,39 @@ def _short(value: float | None) -> str:
 
 def metrics_event(step: dict) -> tuple[str, dict, str]:
     """Text, data and level of the event that tells of one step."""
-    text = f"Step {step['step']}/{step['total_steps']}: training loss={step['train_loss']:.2f}"
-    if "valid_loss" in step:
-        text += f", validation loss={step['valid_loss']:.2f}"
-    if "full_valid_loss" in step:
-        text += f", full validation loss={step['full_valid_loss']:.2f}"
-    return text, step, "info"
+    told = [f"{words}={step[name]:.2f}" for name, words in WORDS.items() if name in step]
+    return f"Step {step['step']}/{step['total_steps']}: {', '.join(told)}", step, "info"
+
+
+def warnings(steps: list[dict]) -> list[str]:
+    """What has to be said after the last of these steps; nothing is said twice."""
+    last, first = steps[-1], steps[:EQUAL_STEPS]
+    if len(steps) != EQUAL_STEPS or any(step.get("frac_reward_zero_std") != 1 for step in first):
+        return []
+    mean = sum(step["train_mean_reward"] for step in first) / EQUAL_STEPS
+    text = f"All rewards are equal: in {last['step']} steps all answers to a question got the same reward, on average "
+    text += f"{mean:.2f}, so nothing can be learned. "
+    if mean > 0:
+        return [text + "If that is a good reward, the model does already what is rewarded; else mend the grader."]
+    return [
+        text + "The model never does what is rewarded: teach it first by examples (a supervised job on ten rows is "
+        "often enough), then start this job from that model. Or reward a first step in the right direction."
+    ]
+
+
+def checkpoint_metrics(metrics: dict) -> dict:
+    """What a checkpoint tells of its step."""
+    return {k: v for k, v in metrics.items() if k != "total_steps" and not isinstance(v, dict)}
+
+
+def best_checkpoint(checkpoints: list[dict]) -> str | None:
+    """Which of them got the best reward in validation, in words; None if none was measured."""
+    rewards = {c["step_number"]: c["metrics"].get("full_valid_mean_reward", -math.inf) for c in checkpoints}
+    best = max(checkpoints, key=lambda c: rewards[c["step_number"]])
+    if rewards[best["step_number"]] == -math.inf:
+        return None
+    reward, name = rewards[best["step_number"]], best["fine_tuned_model_checkpoint"]
+    return f"Best full validation mean reward: {reward:.2f} at step {best['step_number']}, by {name}"
 
 
 class Worker:

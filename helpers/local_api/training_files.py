@@ -10,6 +10,7 @@ from pathlib import Path
 from .. import dataset, tokens
 from .engines.simulated import SAMPLE_LIMIT
 
+FORMATS = {"supervised": "chat", "dpo": "preference", "reinforcement": "reinforcement"}
 LINES_A_STEP = 100
 MOST_NAMED = 100  # lines of a file in one message
 ALL_TOKENS = 5_000  # examples; a longer file's tokens are estimated from the sample
@@ -48,21 +49,22 @@ def read_file(
     param: str,
     seed: int,
     at_each_step: Callable[[], None] = lambda: None,
+    as_given: bool = False,
 ) -> TrainingFile:
     """Reads and validates a file line by line. Raises Failure as OpenAI's validation would.
 
     ``at_each_step`` is called now and then; what it raises ends the reading.
     """
-    wanted, picker = {"supervised": "chat", "dpo": "preference"}[method], random.Random(seed)
+    wanted, picker = FORMATS[method], random.Random(seed)
     result, flagged = TrainingFile(0, [], set()), {}
     keep = ALL_TOKENS if path.stat().st_size < 50_000_000 else SAMPLE_LIMIT
     for read, (line, example) in enumerate(_lines(path, param)):
         if read % LINES_A_STEP == 0:
             at_each_step()
-        if found := dataset.problem(example):
+        if found := _problem(example, method):
             where = f"Example {line}, " if found.startswith("message") else f"Example {line}: "
             raise _invalid(f"Invalid file format. {where}{found}", param)
-        kind = dataset.format_of(example)
+        kind = wanted if method == "reinforcement" else dataset.format_of(example)
         if kind != wanted:
             raise _wrong_format(file_id, kind, method, param)
         text = json.dumps(example, ensure_ascii=False)
@@ -83,9 +85,21 @@ def read_file(
         least = dataset.MIN_EXAMPLES
         message = f"Training file has {result.count} example(s), but must have at least {least} examples"
         raise Failure(message, "invalid_n_examples", param)
-    if method == "dpo":
+    if method == "dpo" and not as_given:
         result.sample = [_as_chat(example) for example in result.sample]
     return result
+
+
+def _problem(example, method: str) -> str | None:
+    """Why a job would refuse this row, or None."""
+    if method != "reinforcement":
+        return dataset.problem(example)
+    messages = example.get("messages") if isinstance(example, dict) else None
+    if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
+        return "'messages' must be a list with at least one message."
+    if messages[-1].get("role") != "user":
+        return "The last message must be the user's: the model answers it, and a grader rewards the answer."
+    return dataset.problem({"messages": [*messages, {"role": "assistant", "content": ""}]})
 
 
 def _lines(path: Path, param: str):
