@@ -203,7 +203,8 @@ def _refuse_code_of_others(call: Call, grader: dict | None) -> None:
     service = call.service
     if grader and graders.runs_code(grader) and service.mode.guarded and call.caller.owner != service.own_key:
         raise APIError(
-            403, "A Python grader runs on this computer, so it needs this server's own key, which it printed when it began."
+            403,
+            "A Python grader runs on this computer, so it needs this server's own key, which it printed when it began.",
         )
 
 

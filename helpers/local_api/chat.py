@@ -26,7 +26,7 @@ from .store import Row, Store, new_id
 from .validate import model_dump
 
 FINGERPRINT, TRAINED_FINGERPRINT = "fp_simulated", "fp_trained"  # every answer says where it comes from
-LONGEST_JUDGEMENT = 64  # tokens
+LONGEST_JUDGEMENT = 24  # tokens
 MAX_STOP = 1_000  # characters; the end of an answer is compared with its beginnings at every token
 PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
 PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where jobs take no time either

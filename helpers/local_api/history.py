@@ -28,7 +28,9 @@ MAX_ATTEMPTS = 5  # that end without a word, as the process does
 BEGUN = "begun"  # kind of the row that stands while a process works on a job
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
 SECONDS, SECONDS_AN_EPOCH = 8.0, 1.5  # of a job: a long training can be watched while it runs
-CSV_NAMES = {"train_mean_token_accuracy": "train_accuracy"}  # columns that are called otherwise than the metric
+CSV_NAMES = {
+    "train_mean_token_accuracy": "train_accuracy"
+}  # columns that are called otherwise than the metric
 WORDS = {  # of a metric in the text of its event, as OpenAI's events have them where they are known
     "train_loss": "training loss",
     "rewards/accuracies": "better answer ahead",
@@ -383,9 +385,12 @@ def warnings(steps: list[dict]) -> list[str]:
     text = f"All rewards are equal: in {last['step']} steps all answers to a question got the same reward, on average "
     text += f"{mean:.2f}, so nothing can be learned. "
     if mean > 0:
-        return [text + "If that is a good reward, the model does already what is rewarded; else mend the grader."]
+        return [
+            text + "If that is a good reward, the model does already what is rewarded; else mend the grader."
+        ]
     return [
-        text + "The model never does what is rewarded: teach it first by examples (a supervised job on ten rows is "
+        text
+        + "The model never does what is rewarded: teach it first by examples (a supervised job on ten rows is "
         "often enough), then start this job from that model. Or reward a first step in the right direction."
     ]
 

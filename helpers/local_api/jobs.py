@@ -117,7 +117,9 @@ def view(store: Store, row: Row) -> dict:
     for state in store.children("state", row.id):
         job.update(state.body)
     beyond_types = {}
-    if job["status"] == "paused":  # in OpenAI's example of a paused job, but missing from its list of statuses
+    if (
+        job["status"] == "paused"
+    ):  # in OpenAI's example of a paused job, but missing from its list of statuses
         beyond_types["status"] = "paused"
         job["status"] = "queued"
     if job["method"]["type"] == "reinforcement":  # the types know only one grader in a multi grader

@@ -139,7 +139,11 @@ def _widen(fields: dict) -> None:
     elif "beta" in fields:
         fields["rpo_alpha"] = fields["beta"]
     if {"name", "type"} <= fields.keys():
-        fields["pass_threshold"] = {"type": "typed-dict-field", "schema": {"type": "float"}, "required": False}
+        fields["pass_threshold"] = {
+            "type": "typed-dict-field",
+            "schema": {"type": "float"},
+            "required": False,
+        }
     if "calculate_output" in fields:
         part = fields["graders"]["schema"]
         fields["graders"]["schema"] = {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": part}

@@ -1,5 +1,6 @@
 """Graders: templates, formulas, metrics of similarity, the learner's own function, and what is refused."""
 
+import os
 import time
 
 import pytest
@@ -23,6 +24,11 @@ def code(source: str) -> dict:
 
 def multi(formula: str, **parts) -> dict:
     return {"type": "multi", "name": "n", "graders": parts, "calculate_output": formula}
+
+
+def alike(metric: str) -> dict:
+    texts = {"input": "{{sample.output_text}}", "reference": "r"}
+    return {"type": "text_similarity", "name": "n", "evaluation_metric": metric} | texts
 
 
 def grade(grader: dict, answer: str, row: dict = ROW, ask=None) -> graders.Grade:
@@ -111,7 +117,9 @@ def test_what_is_no_formula(text):
         formula.calculate(formula.parse(text, ["a", "b"]), {"a": 1.0, "b": 1.0})
 
 
-@pytest.mark.parametrize("text", ["1 / (a - 1)", "9 ^ 9 ^ 9", "(0 - a) ^ 0.5", "log(0)", "sqrt(0 - 1)", "exp(1000)"])
+@pytest.mark.parametrize(
+    "text", ["1 / (a - 1)", "9 ^ 9 ^ 9", "(0 - a) ^ 0.5", "log(0)", "sqrt(0 - 1)", "exp(1000)"]
+)
 def test_a_formula_without_a_value_is_an_error_and_no_reward(text):
     found = grade(multi(text, a=check()), "Paris")
     assert (found.reward, found.error) == (0, "formula_parse_error")
@@ -164,8 +172,7 @@ def test_the_longest_common_subsequence_of_many_pairs():
 
 
 def test_a_very_long_text_is_not_compared():
-    grader = {"type": "text_similarity", "name": "n", "evaluation_metric": "rouge_l"}
-    found = grade(grader | {"input": "{{sample.output_text}}", "reference": "r"}, "x" * 20_001)
+    found = grade(alike("rouge_l"), "x" * 20_001)
     assert found.error == "other_error" and "20,000 characters" in found.details
 
 
@@ -178,7 +185,8 @@ def test_a_function_gets_the_answer_and_the_row():
 
 
 def test_one_process_answers_all_and_is_gone_afterwards():
-    source = "import os\ncalls = []\ndef grade(sample, item):\n    calls.append(1)\n    return os.getpid() + len(calls) / 10"
+    source = "import os\ncalls = []\ndef grade(sample, item):\n    calls.append(1)\n"
+    source += "    return os.getpid() + len(calls) / 10"
     with graders.Grading(code(source)) as grading:
         first, second = (grading.grades([("a", {})])[0].reward for _ in range(2))
         process = grading._kind.process._process
@@ -225,7 +233,9 @@ ERRORS = {
 
 @pytest.mark.parametrize("body", ERRORS)
 def test_an_error_is_no_reward_and_has_its_text(body):
-    source = f"def grade(sample, item):\n    if item: return 1\n    {body}".replace("    if item: return 1\n", "", 1)
+    source = f"def grade(sample, item):\n    if item: return 1\n    {body}".replace(
+        "    if item: return 1\n", "", 1
+    )
     found = grade(code(source), "a", {})
     assert (found.reward, found.error) == (0, "python_grader_runtime_error") and ERRORS[body] in found.details
 
@@ -248,15 +258,20 @@ def test_a_call_that_takes_too_long_is_ended(body, monkeypatch):
 
 def test_keys_and_the_environment_stay_outside(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    source = "import os\ndef grade(sample, item):\n    return 'OPENAI_API_KEY' in os.environ or os.getcwd() == item['here']"
-    import os
-
+    source = "import os\ndef grade(sample, item):\n"
+    source += "    return 'OPENAI_API_KEY' in os.environ or os.getcwd() == item['here']"
     assert grade(code(source), "a", {"here": os.getcwd()}).reward == 0
 
 
 # --- models as judges ------------------------------------------------------------------------------------------
 
-SCORE = {"type": "score_model", "name": "n", "model": trained.MODEL, "input": [{"role": "user", "content": "{{item.answer}}?"}]}
+SCORE = {
+    "type": "score_model",
+    "name": "n",
+    "model": trained.MODEL,
+    "input": [{"role": "user", "content": "{{item.answer}}?"}],
+}
+PICTURE = {"type": "input_image", "image_url": "x"}
 LABEL = SCORE | {"type": "label_model", "labels": ["good", "bad"], "passing_labels": ["good"]}
 
 
@@ -302,12 +317,12 @@ def test_what_a_judge_says(grader, said, reward, error):
         (multi("max", max=check()), ".graders.max"),
         (multi("a", a=multi("b", b=check())), ".graders.a"),
         (multi("a", a=check(input="{{x}}")), ".graders.a.input"),
-        ({"type": "text_similarity", "name": "n", "input": "", "reference": "", "evaluation_metric": "cosine"}, ".evaluation_metric"),
-        ({"type": "text_similarity", "name": "n", "input": "", "reference": "", "evaluation_metric": "meteor"}, ".evaluation_metric"),
+        (alike("cosine"), ".evaluation_metric"),
+        (alike("meteor"), ".evaluation_metric"),
         (SCORE | {"model": "gpt-4o-2024-08-06"}, ".model"),
         (SCORE | {"range": [1, 0]}, ".range"),
         (SCORE | {"range": [1]}, ".range"),
-        (SCORE | {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, ".input[0].content"),
+        (SCORE | {"input": [{"role": "user", "content": [PICTURE]}]}, ".input[0].content"),
         (LABEL | {"passing_labels": ["fine"]}, ".passing_labels"),
     ],
 )  # fmt: skip
@@ -338,4 +353,6 @@ def test_a_grader_that_mostly_fails_is_given_up():
     graders.refuse_if_broken([bad, graders.Grade(0.0)])
     with pytest.raises(graders.GraderBroken, match="2 of 3 answers.*KeyError: 'x'"):
         graders.refuse_if_broken([bad, bad, graders.Grade(1.0)])
-    graders.refuse_if_broken([graders.Grade(0.0, "sample_parse_error", "no JSON")] * 3)  # the model's own fault
+    graders.refuse_if_broken(
+        [graders.Grade(0.0, "sample_parse_error", "no JSON")] * 3
+    )  # the model's own fault

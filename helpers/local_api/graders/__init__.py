@@ -96,7 +96,9 @@ def run(body: dict, ask: Ask | None = None) -> dict:
 
 
 def _result(grader: dict, grade: Grade, seconds: float) -> dict:
-    details = {name: None for name in ("python_grader_runtime_error_details", "model_grader_server_error_details")}
+    details = {
+        name: None for name in ("python_grader_runtime_error_details", "model_grader_server_error_details")
+    }
     details["python_grader_server_error_type"] = None
     if f"{grade.error}_details" in details:
         details[f"{grade.error}_details"] = grade.details

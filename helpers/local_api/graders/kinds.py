@@ -38,7 +38,7 @@ class Kind(ABC):
         """The first key that its texts ask for and the row lacks."""
         return next(filter(None, (templates.missing(text, row) for text in self.templates)), None)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have started nothing
         """Ends what it has started."""
 
     def take(self, texts: dict[str, str]) -> None:
@@ -176,9 +176,15 @@ class LabelModel(Judge):
             raise Wrong(".passing_labels", "each of them must be one of 'labels'.")
 
     def read(self, said: str) -> float:
-        found = [label for label in self.labels if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", said, re.IGNORECASE)]
+        found = [
+            label
+            for label in self.labels
+            if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", said, re.IGNORECASE)
+        ]
         if len(found) != 1:
-            raise Failed("model_grader_parse_error", f"The model named not one label, but said {said[:80]!r}.")
+            raise Failed(
+                "model_grader_parse_error", f"The model named not one label, but said {said[:80]!r}."
+            )
         return float(found[0] in self.passing)
 
 
@@ -213,7 +219,9 @@ class Multi(Kind):
     def _together(self, found: dict[str, Grade]) -> Grade:
         """The grade of one answer. A part with an error counts as 0, and its error is that of the whole."""
         parts = {name: grade.reward for name, grade in found.items()}
-        error = next(((g.error, f"{name}: {g.details}") for name, g in found.items() if g.error), (None, None))
+        error = next(
+            ((g.error, f"{name}: {g.details}") for name, g in found.items() if g.error), (None, None)
+        )
         try:
             return Grade(formula.calculate(self.formula, parts), *error, parts)
         except ValueError as problem:

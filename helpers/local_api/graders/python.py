@@ -32,7 +32,12 @@ def problem(source: str) -> str | None:
         if isinstance(node, ast.FunctionDef) and node.name == "grade":
             few, most = _arguments(node.args)
             return None if few <= 2 <= most else "grade() must take two arguments: grade(sample, item)."
-        if isinstance(node, ast.alias) and (node.asname or node.name) == "grade" or isinstance(node, ast.Name) and node.id == "grade":
+        if (
+            isinstance(node, ast.alias)
+            and (node.asname or node.name) == "grade"
+            or isinstance(node, ast.Name)
+            and node.id == "grade"
+        ):
             return None  # it comes from elsewhere
     return "the source must define a function grade(sample, item) that returns a number."
 
@@ -46,7 +51,7 @@ def _arguments(found: ast.arguments) -> tuple[int, float]:
 
 
 class PythonGrader:
-    """The learner's function, in a process that is started at the first answer and again after one that it ended over."""
+    """The learner's function, in a process that is started when needed, and again after an answer that ended it."""
 
     def __init__(self, source: str):
         self._source = source

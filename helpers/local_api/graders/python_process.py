@@ -69,7 +69,11 @@ def _limit(megabytes: int) -> None:
         import resource
     except ImportError:  # Windows
         return
-    for kind, most in ((resource.RLIMIT_AS, megabytes * 1024**2), (resource.RLIMIT_FSIZE, 1024**3), (resource.RLIMIT_CORE, 0)):
+    for kind, most in (
+        (resource.RLIMIT_AS, megabytes * 1024**2),
+        (resource.RLIMIT_FSIZE, 1024**3),
+        (resource.RLIMIT_CORE, 0),
+    ):
         try:
             resource.setrlimit(kind, (most, most))
         except (ValueError, OSError):  # a lower limit holds already, or this system knows none

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 LONGEST = 20_000  # characters of a text that is compared
 REFUSED = {
-    "cosine": "cosine is for evals only, not for fine-tuning (OpenAI's guide \"Graders\").",
+    "cosine": 'cosine is for evals only, not for fine-tuning (OpenAI\'s guide "Graders").',
     "meteor": "meteor needs WordNet, which this course does not install.",
 }
 
@@ -85,7 +85,9 @@ def bleu(text: list[str], reference: list[str]) -> float:
 
 def gleu(text: list[str], reference: list[str]) -> float:
     """The smaller of precision and recall over all runs of 1 to 4 words (Wu and others, 2016)."""
-    said, wanted = (sum((grams(found, size) for size in range(1, 5)), Counter()) for found in (text, reference))
+    said, wanted = (
+        sum((grams(found, size) for size in range(1, 5)), Counter()) for found in (text, reference)
+    )
     most = max(said.total(), wanted.total())
     return (said & wanted).total() / most if most else 0.0
 

@@ -35,7 +35,7 @@ def missing(template: str, item: dict) -> str | None:
 
 
 def fill(template: str, sample: Sample) -> str:
-    """The text with all values in place. Raises Failed for one that is not there, TooLong if the text grows too long."""
+    """The text with all values in place. Raises Failed for one that is not there, TooLong if they are too long."""
     left = MAX_TEXT
 
     def value(match: re.Match) -> str:

@@ -76,9 +76,7 @@ class Examples:
         if not file:
             return []
         if file.count > len(file.sample):
-            message = (
-                f"Training on this computer takes at most {len(file.sample)} examples; {file.count} were given."
-            )
+            message = f"Training on this computer takes at most {len(file.sample)} examples; {file.count} were given."
             raise Failure(message, f"invalid_{param}", param)
         return [self._example(row, number, param) for number, row in enumerate(file.sample, 1)]
 

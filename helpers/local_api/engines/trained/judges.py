@@ -3,7 +3,7 @@
 from ...store import Store
 from . import MODEL, serving, training, weights
 
-LONGEST_JUDGEMENT = 64  # tokens
+LONGEST_JUDGEMENT = 24  # tokens
 
 
 class Judges:

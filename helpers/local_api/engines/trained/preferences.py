@@ -94,7 +94,12 @@ def learn(trainer: Trainer, batch: list[Pair], beta: float, rpo_alpha: float) ->
 def told(prefix: str, rewards: torch.Tensor) -> dict:
     """Mean reward of either answer, how far apart they are, and in how many pairs the better one leads."""
     better, worse = rewards
-    found = {"chosen": better, "rejected": worse, "margins": better - worse, "accuracies": (better > worse).float()}
+    found = {
+        "chosen": better,
+        "rejected": worse,
+        "margins": better - worse,
+        "accuracies": (better > worse).float(),
+    }
     return {f"{prefix}{name}": values.mean().item() for name, values in found.items()}
 
 

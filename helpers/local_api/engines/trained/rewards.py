@@ -73,7 +73,9 @@ def encode(tokenizer, row: dict) -> Question:
 # --- the loop ------------------------------------------------------------------------------------------------
 
 
-def train(trainer: Trainer, model: "Answering", questions: list, validation: list, grade: Grader, wishes: Wishes):
+def train(
+    trainer: Trainer, model: "Answering", questions: list, validation: list, grade: Grader, wishes: Wishes
+):
     """Yields a dict of metrics after each step, as ``training.train`` does."""
     for batch in training.coming(trainer, questions):
         watch = Stopwatch()
@@ -122,7 +124,9 @@ def advantages_of(group: list[Drawn]) -> list[float]:
     return [(reward - mean) / (spread + EPSILON) for reward in rewards]
 
 
-def objective(model, part: list[tuple[Example, float]], before: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+def objective(
+    model, part: list[tuple[Example, float]], before: torch.Tensor | None
+) -> tuple[torch.Tensor, ...]:
     """(advantages times log-probabilities, distance from the start), each summed over the tokens of all answers.
 
     ``before`` are the tokens' log-probabilities at the start; without them the distance is 0. It is never negative,
@@ -165,7 +169,9 @@ def told(answers: list[Drawn], size: int) -> dict:
     equal = [len({answer.grade.reward for answer in group}) == 1 for group in groups(answers, size)]
     parts = [answer.grade.parts for answer in answers if answer.grade.parts]
     errors = Counter(answer.grade.error for answer in answers if answer.grade.error)
-    scores = [{"name": n, "train_reward_mean": statistics.fmean(p[n] for p in parts)} for n in (parts or [{}])[0]]
+    scores = [
+        {"name": n, "train_reward_mean": statistics.fmean(p[n] for p in parts)} for n in (parts or [{}])[0]
+    ]
     return {
         "train_mean_reward": statistics.fmean(rewards),
         "reward_std": statistics.stdev(rewards),

@@ -51,7 +51,7 @@ VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one training run was asked for. ``rate`` is the highest learning rate, ``usual_rate`` that of multiplier 1."""
+    """What one training run was asked for. ``usual_rate`` is the highest learning rate at a multiplier of 1."""
 
     n_epochs: int = 4
     batch_size: int = 4
@@ -356,7 +356,9 @@ class Trainer:
 
     def learn(self, batch: list[Example]) -> dict:
         """One step: the loss, its gradient, and a small move against it."""
-        losses, right, counts, gradients = zip(*self.pool.map(self.gradient, self.parts_of(batch)), strict=True)
+        losses, right, counts, gradients = zip(
+            *self.pool.map(self.gradient, self.parts_of(batch)), strict=True
+        )
         count = sum(counts)  # 0 if every answer of this batch has weight 0
         self.move(gradients if count else [], count)
         mean = {"train_loss": sum(losses), "train_mean_token_accuracy": sum(right)}

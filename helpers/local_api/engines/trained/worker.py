@@ -18,7 +18,7 @@ from ... import errors, history, jobs
 from ...graders import GraderBroken
 from ...store import Row, Store, new_id
 from ...training_files import Failure
-from . import MODEL, resolve, weights
+from . import MODEL, resolve
 from .lease import PACE, Lease, LeaseLost
 
 ACTIVE = ("queued", "running")
@@ -111,7 +111,7 @@ def _explained(error: BaseException) -> dict:
 
 
 def _train(store: Store, row: Row, diary: "Diary") -> None:
-    from . import courses, training  # loads torch: seconds
+    from . import courses  # loads torch: seconds
     from .judges import Judges
 
     job = row.body
