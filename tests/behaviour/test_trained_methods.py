@@ -290,10 +290,10 @@ def test_a_file_of_another_kind_fails_the_job(rows, method, found, local):
 # --- pause, kill, cancel ---------------------------------------------------------------------------------------
 
 LONG = {
-    "dpo": (pairs, dpo(n_epochs=50)),
-    "reinforcement": (questions, rft(n_epochs=9, compute_multiplier=0.25)),
+    "dpo": (pairs, dpo(n_epochs=30)),
+    "reinforcement": (questions, rft(n_epochs=5, compute_multiplier=0.25)),
 }
-TOTAL = {"dpo": 150, "reinforcement": 27}
+TOTAL = {"dpo": 90, "reinforcement": 15}
 ENOUGH = {"dpo": 12, "reinforcement": 3}
 
 
