@@ -1,14 +1,11 @@
 """Jobs that learn from preferences and from rewards, through the client, on a tiny model with random weights."""
 
-import base64
-import csv
-import io
 import os
 import signal
 
 import pytest
 
-from helpers.jobs import new_events
+from helpers.jobs import metrics, new_events
 from helpers.local_api.engines.trained import lease
 from tests import tiny_model
 
@@ -85,11 +82,6 @@ def told(api, job) -> list[str]:
     return [event.message for event in new_events(api.client, job.id)]
 
 
-def table(api, job) -> list[dict]:
-    content = api.client.files.content(job.result_files[0]).read()
-    return list(csv.DictReader(io.StringIO(base64.b64decode(content).decode())))
-
-
 def succeeded(api, job):
     job = status(api, job, "succeeded", "failed")
     assert job.status == "succeeded", job.error
@@ -116,10 +108,8 @@ def test_a_job_learns_from_preferences(local):
     points = list(local.client.fine_tuning.jobs.checkpoints.list(job.id))
     assert [point.step_number for point in points] == [6, 3]
     assert points[0].metrics.full_valid_loss > 0
-    rows = table(local, job)
-    assert [float(row["rewards/margins"]) for row in rows] == pytest.approx(
-        [step["rewards/margins"] for step in seen], abs=1e-4
-    )
+    margins = [step["rewards/margins"] for step in seen]
+    assert list(metrics(local.client, job)["rewards/margins"]) == pytest.approx(margins, abs=1e-4)
     assert any("margin=" in text for text in told(local, job)) and any(
         "About 1" in t for t in told(local, job)
     )
@@ -143,9 +133,9 @@ def test_a_job_learns_from_rewards(local):
     rewards = {p.fine_tuned_model_checkpoint: p.metrics.full_valid_mean_reward for p in points}
     (best,) = [text for text in told(local, job) if text.startswith("Best full validation mean reward")]
     assert rewards[best.rsplit(" ", 1)[1]] == max(rewards.values())
-    assert [row["step"] for row in table(local, job)] == ["1", "2", "3"] and table(local, job)[0][
-        "train_mean_reward"
-    ]
+    found = metrics(local.client, job)
+    assert list(found.step) == [1, 2, 3] and found.train_mean_reward.notna().all()
+    assert list(found.full_valid_mean_reward.notna()) == [False, True, True]
     (before,) = [
         text for text in told(local, job) if text.startswith("Now the answers to 3 validation questions")
     ]
@@ -155,6 +145,7 @@ def test_a_job_learns_from_rewards(local):
     assert shown.to_dict() == STYLE
 
 
+@pytest.mark.slow
 def test_both_methods_start_from_a_tuned_model(local):
     first = succeeded(local, create(local, pairs(), dpo(n_epochs=1)))
     second = create(local, questions(), rft(beta=0.1), model=first.fine_tuned_model)
@@ -210,6 +201,7 @@ def test_a_key_that_the_grader_asks_for_is_missing_in_a_row(local):
     assert job.error.code == "grader_failed" and "Example 8 has no 'answer'" in job.error.message
 
 
+@pytest.mark.slow
 def test_a_model_of_this_computer_may_be_the_judge(local):
     judge = {
         "type": "score_model",
@@ -297,6 +289,7 @@ TOTAL = {"dpo": 90, "reinforcement": 15}
 ENOUGH = {"dpo": 12, "reinforcement": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", LONG)
 def test_pause_resume_and_a_killed_process(method, local):
     rows, how = LONG[method]
@@ -318,6 +311,7 @@ def test_pause_resume_and_a_killed_process(method, local):
     assert len({point.step_number for point in points}) == len(points)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", LONG)
 def test_cancel_ends_it_and_the_next_job_follows(method, local):
     rows, how = LONG[method]
@@ -330,6 +324,7 @@ def test_cancel_ends_it_and_the_next_job_follows(method, local):
     assert len(steps(local, first)) < TOTAL[method]
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_gives_the_same_numbers(local):
     rows, how = questions(), rft(n_epochs=3)
     whole = succeeded(local, create(local, rows, how))
