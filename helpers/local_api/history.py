@@ -30,7 +30,7 @@ METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_
 SECONDS, SECONDS_AN_EPOCH = 8.0, 1.5  # of a job: a long training can be watched while it runs
 CSV_NAMES = {
     "train_mean_token_accuracy": "train_accuracy"
-}  # columns that are called otherwise than the metric
+}  # where a column is called otherwise than its metric
 WORDS = {  # of a metric in the text of its event, as OpenAI's events have them where they are known
     "train_loss": "training loss",
     "rewards/accuracies": "better answer ahead",
@@ -41,6 +41,7 @@ WORDS = {  # of a metric in the text of its event, as OpenAI's events have them 
     "full_valid_mean_reward": "full validation mean reward",
 }
 EQUAL_STEPS = 3  # in which nothing could be learned from rewards, before a warning
+LAST_STEPS = 5  # by which the end of a training is judged
 
 
 def job_seconds(epochs: int = 0) -> float:
@@ -378,21 +379,44 @@ def metrics_event(step: dict) -> tuple[str, dict, str]:
 
 def warnings(steps: list[dict]) -> list[str]:
     """What has to be said after the last of these steps; nothing is said twice."""
-    last, first = steps[-1], steps[:EQUAL_STEPS]
-    if len(steps) != EQUAL_STEPS or any(step.get("frac_reward_zero_std") != 1 for step in first):
-        return []
-    mean = sum(step["train_mean_reward"] for step in first) / EQUAL_STEPS
-    text = f"All rewards are equal: in {last['step']} steps all answers to a question got the same reward, on average "
-    text += f"{mean:.2f}, so nothing can be learned. "
+    return [text for text in (_nothing_to_learn(steps), _less_likely(steps)) if text]
+
+
+def _nothing_to_learn(steps: list[dict]) -> str | None:
+    """After the first steps with rewards: whether all rewards of each question were equal."""
+    if len(steps) != EQUAL_STEPS or any(step.get("frac_reward_zero_std") != 1 for step in steps):
+        return None
+    mean = sum(step["train_mean_reward"] for step in steps) / EQUAL_STEPS
+    text = (
+        f"All rewards are equal: in {EQUAL_STEPS} steps all answers to a question got the same reward, on average "
+        f"{mean:.2f}, so nothing can be learned. "
+    )
     if mean > 0:
-        return [
-            text + "If that is a good reward, the model does already what is rewarded; else mend the grader."
-        ]
-    return [
-        text
-        + "The model never does what is rewarded: teach it first by examples (a supervised job on ten rows is "
+        return (
+            f"{text}If that is a good reward, the model does already what is rewarded; else mend the grader."
+        )
+    return (
+        f"{text}The model never does what is rewarded: teach it first by examples (a supervised job on ten rows is "
         "often enough), then start this job from that model. Or reward a first step in the right direction."
-    ]
+    )
+
+
+def _less_likely(steps: list[dict]) -> str | None:
+    """After the last step with preferences: whether the better answers lost, though they lead more than before."""
+    last = steps[-1]
+    if last["step"] != last["total_steps"] or "rewards/margins" not in last:
+        return None
+    margin, better = (
+        sum(step[name] for step in steps[-LAST_STEPS:]) / len(steps[-LAST_STEPS:])
+        for name in ("rewards/margins", "rewards/chosen")
+    )
+    if margin <= 0 or better >= 0:
+        return None
+    return (
+        f"The margin has risen to {margin:.2f}, but the better answers have become less likely too (their reward is "
+        f"{better:.2f}): what the model writes freely may be worse than before. Compare its answers with those of "
+        "the model that you started from. A lower learning_rate_multiplier or a higher rpo_alpha helps."
+    )
 
 
 def checkpoint_metrics(metrics: dict) -> dict:

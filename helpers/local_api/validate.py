@@ -52,6 +52,15 @@ CHAT_RANGES = {
     "frequency_penalty": (-2, 2),
     "top_logprobs": (0, 20),
 }
+# Fields by which a grader is known
+GRADERS = {
+    "operation",
+    "evaluation_metric",
+    "source",
+    "passing_labels",
+    "sampling_params",
+    "calculate_output",
+}
 # Items that a list may have. OpenAI refuses longer ones in the same words (seen live by third parties, 2026).
 MAX_ITEMS = {"tools": 128, "functions": 128, "stop": 4}
 MAX_ITEMS_ELSE = 2048
@@ -132,18 +141,16 @@ def _widen(fields: dict) -> None:
     """Adds to the fields of an object what the API takes and the types lack.
 
     The penalties of DPO and of reinforcement fine-tuning, ``rpo_alpha`` and ``beta``, are our own: see the trained
-    engine. The rest stands in OpenAI's guide "Graders": ``pass_threshold``, and a name for each part of a multi grader.
+    engine. The rest stands in the examples of OpenAI's guide "Graders": ``pass_threshold``, no ``name`` for a grader,
+    and one for each part of a multi grader.
     """
     if "compute_multiplier" in fields:
         fields["beta"] = fields["compute_multiplier"]
     elif "beta" in fields:
         fields["rpo_alpha"] = fields["beta"]
-    if {"name", "type"} <= fields.keys():
-        fields["pass_threshold"] = {
-            "type": "typed-dict-field",
-            "schema": {"type": "float"},
-            "required": False,
-        }
+    if fields.keys() & GRADERS:
+        number = {"type": "typed-dict-field", "schema": {"type": "float"}, "required": False}
+        fields |= {"pass_threshold": number, "name": fields["name"] | {"required": False}}
     if "calculate_output" in fields:
         part = fields["graders"]["schema"]
         fields["graders"]["schema"] = {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": part}

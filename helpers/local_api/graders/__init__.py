@@ -107,7 +107,7 @@ def _result(grader: dict, grade: Grade, seconds: float) -> dict:
         "metadata": {
             "errors": {name: name == grade.error for name in ERRORS} | details,
             "execution_time": seconds,
-            "name": grader["name"],
+            "name": grader.get("name", ""),
             "sampled_model_name": grader.get("model"),
             "scores": {} if grade.details is None else {"note": grade.details},
             "token_usage": None,

@@ -151,12 +151,14 @@ class Rewards(Examples):
     def longest(self, question) -> int:
         return len(question.tokens) + rewards.MAX_ANSWER
 
-    def prepare(self) -> str:
+    def prepare(self) -> str | None:
         """Has some questions answered and graded: what reward is usual before the first step, and how long it takes."""
+        if self.trainer.step:
+            return None
         start = time.monotonic()
         asked = self.validation or self.examples[:REHEARSED]
         reward = rewards.validate(self.answering, asked, self.grading.grades, self.wishes)
-        steps = self.trainer.total - self.trainer.step
+        steps = self.trainer.total
         seconds = (time.monotonic() - start) * ((1 + LEARNING) * steps + steps / self.wishes.eval_interval)
         what = "validation" if self.validation else "the first"
         mean = reward["full_valid_mean_reward"]
