@@ -29,11 +29,11 @@ MISSED = 2  # of each: a process had come to its end by itself
 JOBS = 2  # more jobs are ordered when these have ended
 EARLY, LATE = 3.0, 1.5  # seconds: the latest blow after a training process began, or after it first saved
 
-SUPERVISED = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 50, "batch_size": 2}}}
+SUPERVISED = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 30, "batch_size": 2}}}
 METHODS = {  # the rows, the method, and the steps that it takes
-    "supervised": (rows(), SUPERVISED, 300),
-    "dpo": (pairs(), dpo(n_epochs=50), 150),
-    "reinforcement": (questions(), rft(n_epochs=20, compute_multiplier=0.25), 60),
+    "supervised": (rows(), SUPERVISED, 180),
+    "dpo": (pairs(), dpo(n_epochs=30), 90),
+    "reinforcement": (questions(), rft(n_epochs=12, compute_multiplier=0.25), 36),
 }
 
 # What a lesson's kernel does. It ends with whoever started it.
