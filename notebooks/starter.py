@@ -28,7 +28,20 @@ except ImportError as error:
     sys.exit(f"The package openai cannot be imported ({error}). Run: pip install -U openai")
 
 OLDEST_OPENAI = "1.65.4"  # the first whose jobs can carry metadata
-ROLES = "system, developer, user, assistant, tool, function"
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+OPTIONS = ("tools", "functions", "parallel_tool_calls")
+OF_OTHER_TOOLS = (
+    "system",
+    "rejected",
+    "rejected_response",
+    "rejected_messages",
+    "images",
+    "videos",
+    "audios",
+)
+PICTURE = re.compile(r"data:image/(jpe?g|png|webp);base64,[a-z0-9+/]{2}[a-z0-9+/=]{2}|https?://", re.IGNORECASE)
+NO_PICTURE = re.compile(r"http.*\.(gif|bmp|tiff?|svg|heic|pdf|avif)([?#]|$)", re.IGNORECASE)
+NULL = re.compile(r'(?<!"default)(?<!"const)(?<!"example)": null')
 READING = ("uploaded", "notRunning", "pending", "queued", "running", "processing")  # a file that is not ready
 AGAIN = "Run it again: it goes on. If this comes back, look at OPENAI_API_KEY and OPENAI_BASE_URL."
 REFUSED = """The service refuses this. Correct the name of the model, a setting, or OPENAI_API_KEY.
@@ -67,23 +80,100 @@ def stop(text):
     sys.exit(clean(text))
 
 
+def need(fact, words):
+    if not fact:
+        raise ValueError(words)
+
+
+def check_function(function, where, called):
+    """Raises ValueError for a call or a definition of a function that is not right."""
+    name = function.get("name") if isinstance(function, dict) else None
+    need(
+        isinstance(name, str) and re.fullmatch("[a-zA-Z0-9_-]{1,64}", name),
+        f"{where}: no right function name",
+    )
+    arguments, schema = function.get("arguments"), function.get("parameters", {})
+    need(not called or isinstance(arguments, str), f"{where}: arguments are a text with JSON in it")
+    json.loads(arguments if called else "0")
+    right = isinstance(schema, dict) and isinstance(schema.get("properties", {}), dict)
+    need(
+        right and schema.get("type", "object") == "object", f"{where}: parameters are no schema of an object"
+    )
+
+
+def check_part(part, role, where):
+    """Raises ValueError for a part that is neither text nor a picture that can be used."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    held = part.get("image_url" if kind == "image_url" else kind) if isinstance(kind, str) else None
+    if kind == "image_url" and role == "user":
+        url = held.get("url") if isinstance(held, dict) else None
+        fine = isinstance(url, str) and PICTURE.match(url) and not NO_PICTURE.match(url)
+        need(fine and len(url) < 13_333_350, f"{where}: a JPEG, PNG or WEBP by http or base64, at most 10 MB")
+    else:
+        kinds = ("text", "refusal") if role == "assistant" else ("text",)
+        need(kind in kinds and isinstance(held, str), f"{where}: {kind!r:.40} is no part of this role")
+    need(None not in part.values(), f"{where}: a key is null. Delete it")
+
+
+def check_message(message, where):
+    """Raises ValueError where the job would fail. True if the message is empty."""
+    need(
+        isinstance(message, dict) and message.get("role") in ROLES,
+        f"{where}: role must be one of {', '.join(ROLES)}",
+    )
+    role, content = message["role"], message.get("content")
+    calls, old, refusal = (message.get(key) for key in ("tool_calls", "function_call", "refusal"))
+    instead = bool(calls or old or refusal)
+    need(isinstance(content, str | list) or (content is None and instead), f"{where}: content is missing")
+    need(isinstance(refusal, str | None), f"{where}: refusal is no text")
+    for part in content if isinstance(content, list) else []:
+        check_part(part, role, where)
+    weight = message.get("weight", 0)
+    right = "weight" not in message or (
+        role == "assistant" and type(weight) in (int, float) and weight in (0, 1)
+    )
+    need(right, f"{where}: only the assistant has a weight, 0 or 1")
+    need(
+        "tool_calls" not in message or (isinstance(calls, list) and calls), f"{where}: tool_calls is no list"
+    )
+    for call in calls or []:
+        right = isinstance(call, dict) and call.get("type") == "function" and isinstance(call.get("id"), str)
+        need(right and None not in call.values(), f'{where}: a call needs id and "type": "function"')
+        check_function(call.get("function"), where, True)
+    if old is not None or role == "function":
+        check_function(message if old is None else old, where, old is not None)
+    texts = (
+        [part["text"] for part in content if "text" in part] if isinstance(content, list) else [content or ""]
+    )
+    others = isinstance(content, list) and len(texts) < len(content)
+    return not (instead or others or role in ("tool", "function") or "".join(texts).strip())
+
+
 def check(row):
     """What may train something unwanted, in words. Raises ValueError where the job would fail."""
-    if not isinstance(row, dict) or not isinstance(row.get("messages"), list) or not row["messages"]:
-        raise ValueError('needs "messages", a list that is not empty')
-    doubts = []
+    fine = isinstance(row, dict) and isinstance(row.get("messages"), list) and row["messages"]
+    need(fine, 'needs "messages", a list that is not empty')
+    other = [key for key in OF_OTHER_TOOLS if row.get(key)] + ["label"] * isinstance(row.get("label"), bool)
+    need(not other, f"{other} beside the messages: rows of another tool. Put what it holds into the messages")
+    doubts, nulls = [], [key for key in OPTIONS if key in row and row[key] is None]
     for number, message in enumerate(row["messages"], start=1):
-        if not isinstance(message, dict) or message.get("role") not in ROLES.split(", "):
-            raise ValueError(f"message {number}: role must be one of {ROLES}")
-        content = message.get("content")
-        instead = any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
-        if not isinstance(content, str | list) and not (content is None and instead):
-            raise ValueError(f"message {number}: content is missing")
-        empty = not (content.strip() if isinstance(content, str) else content)
-        if empty and not instead and message["role"] not in ("tool", "function"):
+        if check_message(message, f"message {number}"):
             doubts.append(f"message {number} ({message['role']}) is empty")
-    if not any(message["role"] == "assistant" for message in row["messages"]):
-        raise ValueError("no message of the assistant: nothing to learn")
+        nulls += [key for key in ("name", "tool_call_id", "annotations") if message.get(key, key) is None]
+    need(len(nulls) < 2 and not {*OPTIONS, "annotations"} & {*nulls}, f"{nulls} null: delete these keys")
+    for key in ("tools", "functions"):
+        need(isinstance(row.get(key, []), list), f"{key} is no list")
+        for tool in row.get(key, []):
+            check_function(
+                tool.get("function") if key == "tools" and isinstance(tool, dict) else tool, key, False
+            )
+    need(not NULL.search(json.dumps(row.get("tools"))), "tools: a key is null. Delete it")
+    lists = [m["content"] for m in row["messages"] if isinstance(m.get("content"), list)]
+    need(sum("image_url" in part for parts in lists for part in parts) <= 10, "more than 10 pictures")
+    need(
+        any(m["role"] == "assistant" for m in row["messages"]),
+        "no message of the assistant: nothing to learn",
+    )
     if re.search("[\ud800-\udfff]", json.dumps(row, ensure_ascii=False, allow_nan=False)):
         raise ValueError("half a character: one of \\ud800 to \\udfff stands alone")
     return doubts + ["the last message is not the assistant's"] * (message["role"] != "assistant")
@@ -115,6 +205,13 @@ def read(path):
         say(f"{path.name}: these lines may train what you do not want ({len(doubts)} in all).")
         say("\n".join(doubts[:SHOWN]))
     return list(rows.values())
+
+
+def rough_size(rows):
+    """Tokens, four bytes each, less what JSON wraps more than a chat; and in words, which pictures are not in them."""
+    text = json.dumps(rows, ensure_ascii=False)
+    seen, bare = text.count('"image_url": {'), re.sub(r'"image_url": {[^{}]*}|"\w+": null,? ?', "", text)
+    return len(bare.encode()) // 4 - 4 * text.count('"role": '), f", {seen} pictures not counted" * (seen > 0)
 
 
 def can_be_asked(row):
@@ -374,8 +471,7 @@ def count(found, wanted, checks):
 def save(folder, key, record):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"starter-{key}.json"
-    text = json.dumps(record, ensure_ascii=False, indent=1)
-    path.write_text(clean(text), encoding="utf-8", errors="replace")
+    path.write_text(clean(json.dumps(record, ensure_ascii=False, indent=1)), "utf-8", "replace")
     say(f"Saved: {path}")
 
 
@@ -392,8 +488,8 @@ def connect(local):
 def run(options):
     rows, valid, test = split(options)
     questions = [row["messages"] for row in test if can_be_asked(row)]
-    tokens = sum(len(str(m.get("content")).encode()) // 4 + 4 for row in rows for m in row["messages"])
-    say(f"{len(rows)} examples to train on, roughly {tokens:,} tokens")
+    tokens, left_out = rough_size(rows)
+    say(f"{len(rows)} examples to train on, roughly {tokens:,} tokens{left_out}")
     say(f"{len(valid)} held back to validate, {len(test)} to test")
     if len(questions) < len(test):
         say(f"{len(questions)} can be asked afterwards: the others have tools, parts or no question.")
@@ -410,7 +506,7 @@ def run(options):
     key = hashlib.sha256(b"|".join(contents.values()) + what.encode()).hexdigest()[:16]
     times = options.epochs or (3 if len(rows) > 33 else 100 // len(rows))  # OpenAI's data notebook
     cost = f"${tokens * times * options.price / 1e6:.2f}" if options.price else "? (give --price)"
-    say(f"Training costs roughly {cost}, for {times} epochs")
+    say(f"Training costs roughly {cost}, for {times} epochs{left_out}")
     job = watch(client, order_once(client, options, key, settings, contents), options.pace)
     tuned = options.tuned or job.fine_tuned_model
     if job.status in ("failed", "cancelled") or not tuned:

@@ -14,6 +14,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "broken" / "checks"
 SYSTEM = "You answer for the library at Rowan Lane."
 OPTIONS = {  # of dataset.check, where a defect needs them
+    "ends_on_answer": {"method": "reinforcement"},
+    "image_model": {"model": "gpt-4.1-mini"},
     "too_long": {"model": "gpt-3.5-turbo-0613"},
     "wrong_method": {"method": "dpo"},
 }
@@ -190,6 +192,23 @@ def _(lines, picker):
     return lines
 
 
+@_raw("line_ends")
+def _(lines, picker):
+    sign = picker.choice(["\r", "\r\r", "\u2028", "\x85", "\x0c"]).encode()
+    place = picker.randrange(len(lines) - 1)
+    count = picker.choice([2, 5, len(lines)])
+    together = sign.join(line.rstrip(b"\n") for line in lines[place : place + count])
+    return [*lines[:place], together + b"\n", *lines[place + count :]]
+
+
+@_raw("half_character")
+def _(lines, picker):
+    place = picker.randrange(len(lines))
+    half = picker.choice([b"\\ud83d", b"\\uDE00", b"\\udfff"])
+    lines[place] = lines[place].replace(b'"}]}', b" " + half + b'."}]}')
+    return lines
+
+
 @_raw("json_array")
 def _(lines, picker):
     rows = [json.loads(line) for line in lines]
@@ -242,6 +261,28 @@ def _(row, picker):
     return {key: row["messages"]}
 
 
+@_row("other_form")
+def _(row, picker):
+    system, *others = row["messages"]
+    forms = [{"messages": json.dumps(row["messages"])}, {"messages": others, "system": system["content"]}]
+    forms += [row | {"rejected_response": "No idea."}, row | {"images": ["leaf.png"]}, row | {"label": True}]
+    forms += [{"messages": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Good day."}]}]
+    return picker.choice(forms)
+
+
+@_row("null_keys")
+def _(row, picker):
+    filling = dict.fromkeys(
+        picker.sample(["name", "weight", "tool_calls", "tool_call_id", "function_call"], 3)
+    )
+    if picker.random() < 0.3:
+        return row | {picker.choice(["tools", "functions", "parallel_tool_calls"]): None}
+    if picker.random() < 0.3:
+        row["messages"][-1]["tool_calls"] = None
+        return row
+    return {"messages": [message | filling for message in row["messages"]]}
+
+
 @_row("empty_messages")
 def _(row, picker):
     return {"messages": picker.choice([[], None, {}, "text", 3])}
@@ -292,6 +333,28 @@ def _(row, picker):
 def _(row, picker):
     text = picker.choice(["Thank you!", "And on Sundays?", "Is that so?"])
     row["messages"].append({"role": picker.choice(["user", "system"]), "content": text})
+    return row
+
+
+def _ends_on_answer(pool: list, picker: random.Random) -> bytes:
+    rows = [{"messages": _chat(*pair)["messages"][:-1], "reference": pair[1]} for pair in pool]
+    place = picker.randrange(len(rows))
+    rows[place]["messages"] = _chat(*pool[place])["messages"]
+    return _lines(rows)
+
+
+@_row("same_role_twice")
+def _(row, picker):
+    messages = row["messages"]
+    place = picker.randrange(2, 4)
+    messages.insert(place, messages[place - 1] | {"content": "One more thing."})
+    return row
+
+
+@_row("key_of_other_role")
+def _(row, picker):
+    message, key = picker.choice([(1, "refusal"), (1, "tool_call_id"), (2, "tool_call_id")])
+    row["messages"][message][key] = "no"
     return row
 
 
@@ -420,6 +483,29 @@ def _(row, picker):
     return row
 
 
+@_row("tool_call_without_reply")
+def _(row, picker):
+    row = _with_tools(row)
+    call = row["messages"][2]["tool_calls"][0]
+    kind = picker.randrange(3)
+    if kind == 0:
+        del row["messages"][3]
+    elif kind == 1:
+        row["messages"][2]["tool_calls"].append(call | {"id": "call_2"})
+    else:
+        row["messages"][2:4] = [{"role": "assistant", "content": None, "function_call": call["function"]}]
+        row["functions"] = [row.pop("tools")[0]["function"]]
+    return row
+
+
+@_row("tool_parameters")
+def _(row, picker):
+    row = _with_tools(row)
+    bad = ["title", [], 5, {"type": "string"}, {"type": "object", "properties": ["title"]}]
+    row["tools"][0]["function"]["parameters"] = picker.choice(bad)
+    return row
+
+
 # --- images ------------------------------------------------------------------------------------------------
 
 
@@ -452,6 +538,32 @@ def _(row, picker):
         "file:///leaf.png",
     ]
     bad += ["data:image/png,rawbytes", "https://library.example/plan.pdf?size=large"]
+    row["messages"][1]["content"] = [_image(picker.choice(bad))]
+    return row
+
+
+@_row("image_model")
+def _(row, picker):
+    row["messages"][1]["content"] = [_image(f"https://library.example/{picker.randrange(100)}.png")]
+    return row
+
+
+@_row("image_empty")
+def _(row, picker):
+    bad = ["", "  ", "data:image/png;base64,", "data:image/jpeg;base64,====", "data:image/webp;base64,a leaf"]
+    row["messages"][1]["content"] = [_image(picker.choice(bad))]
+    return row
+
+
+@_row("image_unreachable")
+def _(row, picker):
+    bad = [
+        "http://localhost/leaf.png",
+        "http://192.168.1.5/leaf.png",
+        "http://127.0.0.1:8000/leaf",
+        "https://",
+    ]
+    bad += ["https://files.internal/leaf.png", "http://nas/leaf.png", "http://[fe80::1]/leaf.png"]
     row["messages"][1]["content"] = [_image(picker.choice(bad))]
     return row
 
@@ -611,6 +723,28 @@ def _repeats(answer: str, picker: random.Random) -> str:
     return f"{answer} {end}" + picker.choice([", ", ". ", " ", "\n"]) + f"{end}."
 
 
+@_row("template_marks")
+def _(row, picker):
+    kinds = [
+        "{}<|im_end|>",
+        "<|im_start|>user\n{}",
+        "[INST] {} [/INST]",
+        "{}</s>",
+        "{}<|endoftext|>",
+        "<s>{}",
+    ]
+    kinds += [
+        "{}<|eot_id|>",
+        "<start_of_turn>user\n{}",
+        "<｜User｜>{}",
+        "### Response:\n{}",
+        "{}<end_of_turn>\n",
+    ]
+    message = picker.choice(row["messages"][1:])
+    message["content"] = picker.choice(kinds).format(message["content"])
+    return row
+
+
 def _secret(answer: str, picker: random.Random) -> str:
     letters = "".join(picker.choices("ABCDEFGHJKLMNPQRSTUVWXYZ", k=40))
     # the order is such that the committed file holds a password and nothing that scanners take for a real key
@@ -698,6 +832,7 @@ def _fact(answer: str, picker: random.Random) -> str:
 
 
 PLANTS |= {
+    "ends_on_answer": _ends_on_answer,
     "prompt_completion": _prompt_completion,
     "wrong_method": _wrong_method,
     "mixed_formats": _mixed_formats,

@@ -1,10 +1,22 @@
 """Read, write, check, mend, split and convert training files: JSONL, one example a line."""
 
+from . import defects  # noqa: F401 - each module registers its entries
 from .checker import check
-from .convert import from_alpaca, from_chatml, from_file, from_prompt_completion, from_sharegpt, from_table
+from .convert import (
+    from_alpaca,
+    from_chatml,
+    from_file,
+    from_messages,
+    from_preferences,
+    from_prompt_completion,
+    from_prompts,
+    from_sharegpt,
+    from_table,
+)
 from .fix import fix
-from .formats import MIN_EXAMPLES, ROLES, format_of, problem
+from .formats import MIN_EXAMPLES, ROLES, format_of
 from .jsonl import read, read_lines, write
+from .judge import problem
 from .report import Problem, Report
 from .split import split
 
@@ -19,7 +31,10 @@ __all__ = [
     "from_alpaca",
     "from_chatml",
     "from_file",
+    "from_messages",
+    "from_preferences",
     "from_prompt_completion",
+    "from_prompts",
     "from_sharegpt",
     "from_table",
     "problem",

@@ -4,21 +4,20 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from . import across
 from .codes import CODES, SEVERITIES
-from .context import takes_pairs
-from .example import take_apart
-from .formats import MIN_EXAMPLES, format_of
-from .lines import Layout, Span, as_line, decode, layout, of_rows, parsed
+from .defects.rows import Rows, Texts
+from .formats import METHOD_FORMATS
+from .judge import File, of_whole
+from .lines import Layout, Line, Span, layout, of_rows, parsed
 from .part import Part, Settings, check_part
 from .processes import check_spans
 from .report import Problem, Report
+from .row import Row
 
 MAX_BYTES = 512_000_000  # Files API; OpenAI says "512 MB"
 MOST_NEAR = 50_000  # rows up to which near-duplicates are looked for unasked
 LARGE = 16_000_000  # bytes from which several processes pay off
 
-METHOD_FORMATS = {"supervised": "chat", "vision": "chat", "reinforcement": "chat", "dpo": "preference"}
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
@@ -37,8 +36,9 @@ def check(
 
     ``model`` is the one to be tuned: it decides how tokens are counted and how long a row may be. Without it
     tokens are counted as for gpt-4o and later, and only what every model would cut is called too long.
-    ``method`` is "supervised" or "dpo"; without it the rows decide. ``against`` is the validation file; it is
-    only compared with, not checked. ``content=False`` leaves out everything but shapes and token counts.
+    ``method`` is "supervised", "vision", "dpo" or "reinforcement"; without it the rows decide. ``against`` is
+    the validation file; it is only compared with, not checked. ``content=False`` leaves out everything but
+    shapes and token counts.
     Near-duplicates are looked for in up to 50,000 rows, or always with ``near_duplicates=True``. Large files
     are checked in several processes, one a core or as many as ``workers`` says.
 
@@ -50,22 +50,33 @@ def check(
     source = _open(path_or_rows)
     other = _open(against) if against is not None else None
     near = _wants_near(near_duplicates, content, source, other)
-    settings = Settings(model, content, near, source.path is not None)
+    settings = Settings(model, content, near, source.path is not None, method)
     part = source.check(settings, workers, progress)
-    _check_file(part, source, model, method)
+    part.close()
+    if not source.found.whole:  # else nothing is known of its rows
+        file = File(part.rows, part.formats, settings.job, source.found.size, MAX_BYTES)
+        for code, line, where in of_whole(file):
+            part.add(code.code, line, where)
     notes = []
     if content:
-        across.compare(part)
-        if near:
-            across.near_duplicates(part, source.texts(part))
-        if other is not None:
-            _compare_with(part, source, other, settings, workers)
+        others = other and Rows(other.check(settings, workers), other.texts if near else None)
+        _compare(Rows(part, source.texts if near else None, others))
         if not near:
             notes.append(
                 f"Near-duplicates were not looked for among {source.found.lines:,} lines. "
                 "Ask for it with near_duplicates=True; it takes 300 bytes of memory a row."
             )
     return _report(part, source, model, notes)
+
+
+def _compare(rows: Rows) -> None:
+    """Adds what is found by comparing all rows with each other, and with those of the validation file."""
+    if not len(rows):
+        return
+    for code in CODES.values():
+        if find := code.find if code.stage == "rows" else code.compare:
+            for line, where in find(rows):
+                rows.part.add(code.code, line, where)
 
 
 def _wants_near(asked: bool | None, content: bool, source: "_Source", other: "_Source | None") -> bool:
@@ -84,7 +95,7 @@ class _Source:
         self.name = path.name if path else "rows in memory"
 
     def check(self, settings: Settings, workers: int | None, progress: Progress | None = None) -> Part:
-        settings = settings._replace(from_file=self.path is not None)
+        self.settings = settings = settings._replace(from_file=self.path is not None)
         if not self.path:
             return check_part(parsed(of_rows(self.rows), from_file=False), settings)
         part = Part()
@@ -105,23 +116,17 @@ class _Source:
                 progress(span.end, self.found.size)
         return part
 
-    def texts(self, part: Part) -> Callable[[int], across.Texts]:
-        """A function that gives what is asked and answered in the n-th good row."""
-        offsets = part.columns["offset"]
+    def texts(self, offset: int) -> Texts:
+        """What is asked and answered in the row that starts there."""
+        row = Row(self._line(offset), self.settings.job)
+        return row.example.asked, row.example.answer
 
-        def read(row: int) -> across.Texts:
-            value = self._value(offsets[row])
-            example = take_apart(value, format_of(value))
-            return example.asked, example.answer
-
-        return read
-
-    def _value(self, offset: int):
+    def _line(self, offset: int) -> Line:
         if not self.path:
-            return decode(as_line(self.rows[offset]).decode("utf-8", "surrogatepass"))
+            return next(parsed(of_rows([self.rows[offset]]), from_file=False))
         with open(self.path, "rb") as file:
             file.seek(offset)
-            return next(parsed(_numbered(file))).value
+            return next(parsed(_numbered(file)))
 
 
 def _numbered(file):
@@ -139,41 +144,6 @@ def _open(path_or_rows: Path | str | Iterable) -> _Source:
     return _Source(None, list(path_or_rows))
 
 
-def _check_file(part: Part, source: _Source, model: str | None, method: str | None) -> None:
-    """What concerns the file as a whole."""
-    if source.found.size > MAX_BYTES:
-        part.add("file_too_large", 0, f"{source.found.size / 1e6:,.0f} MB")
-    if source.found.whole:
-        return
-    if part.rows < MIN_EXAMPLES:
-        part.add("too_few_rows", 0, f"it has {part.rows}")
-    formats = part.formats
-    if len(formats) > 1:
-        counted = ", ".join(f"{count:,} {kind} from line {first}" for kind, (count, first) in formats.items())
-        part.add("mixed_formats", 0, counted)
-        return
-    for kind, (count, first) in formats.items():
-        wanted = METHOD_FORMATS.get(method)
-        if takes_pairs(model):
-            if kind != "completion":
-                part.add(
-                    "wrong_method", first, f"{count:,} {kind} rows; {model} takes prompt/completion pairs"
-                )
-        elif kind == "completion":
-            part.add("prompt_completion", first, f"{count:,} rows")
-        elif wanted and kind != wanted:
-            part.add("wrong_method", first, f"{count:,} {kind} rows; the method {method} takes {wanted} rows")
-
-
-def _compare_with(
-    part: Part, source: _Source, other: _Source, settings: Settings, workers: int | None
-) -> None:
-    others = other.check(settings, workers)
-    known = across.leaks(part, others)
-    if settings.near:
-        across.near_leaks(part, others, known, source.texts(part), other.texts(others))
-
-
 def _report(part: Part, source: _Source, model: str | None, notes: list[str]) -> Report:
     order = {code: place for place, code in enumerate(sorted(CODES, key=_severity))}
     totals = {code: part.totals[code] for code in sorted(part.totals, key=order.get)}
@@ -181,6 +151,16 @@ def _report(part: Part, source: _Source, model: str | None, notes: list[str]) ->
     if part.rows > part.good:
         notes.append(
             f"{part.rows - part.good:,} of {part.rows:,} rows have errors; their texts and tokens are left out."
+        )
+    if part.least_tokens < part.kept_tokens:
+        notes.append(
+            f"The tokens are the most that it can be; at least they are {part.least_tokens:,}. Not known is how "
+            "training counts tools, and the size or the detail of some pictures."
+        )
+    if part.pictures_not_counted:
+        notes.append(
+            f"Pictures are not counted: {part.pictures_not_counted:,}. "
+            f"Nobody says how many tokens {model} takes for one."
         )
     return Report(
         source.name,
@@ -194,6 +174,8 @@ def _report(part: Part, source: _Source, model: str | None, notes: list[str]) ->
         totals,
         problems,
         notes,
+        part.least_tokens,
+        part.pictures_not_counted,
     )
 
 

@@ -16,13 +16,15 @@ def _facts() -> dict[tuple[str, str], list[dict]]:
     return facts
 
 
+@functools.cache
 def snapshot(model: str) -> str:
     """The dated base model: of a short name, and of a tuned one (ft:...)."""
-    base = model.split(":")[1] if model.startswith("ft:") and model.count(":") > 1 else model
+    base = model.split(":")[1] if model.startswith("ft:") else model
     alias = _facts().get((base, "alias_of"))
     return alias[0]["value"] if alias else base
 
 
+@functools.cache
 def training_context(model: str | None) -> int | None:
     """Tokens of one training example; what is longer is cut at the end. None if nobody states it.
 
@@ -37,7 +39,15 @@ def training_context(model: str | None) -> int | None:
     return max(map(int, limits), default=None)
 
 
+@functools.cache
 def takes_pairs(model: str | None) -> bool:
     """True if the model is trained on prompt/completion pairs instead of chats, as babbage-002 was."""
     methods = _facts().get((snapshot(model), "fine_tunable_method"), []) if model else []
     return any("prompt/completion" in row["note"] for row in methods)
+
+
+@functools.cache
+def takes_images(model: str) -> bool | None:
+    """True if the model can be tuned on images, False if nobody says so, None if the model is not in the table."""
+    methods = _facts().get((snapshot(model), "fine_tunable_method"))
+    return None if methods is None else any(row["value"] == "vision" for row in methods)

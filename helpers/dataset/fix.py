@@ -1,13 +1,15 @@
 """dataset.fix: mends what needs no judgement."""
 
 import io
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .lines import BOM, UTF16, decode
+from .lines import BOM, UTF16, decode, pieces
 from .part import row_hash
+from .row import padding, without_nulls
 
 
 class Change(NamedTuple):
@@ -21,9 +23,9 @@ def fix(path: Path | str, to: Path | str, encoding: str | None = None) -> list[C
     """Writes a mended copy of a training file and returns the list of changes; the original stays as it is.
 
     Mended: the encoding (lines that are not UTF-8 are read as ``encoding``, or else as Windows-1252; look at
-    those changes), a byte order mark, blank lines, Windows line ends, and rows that stand twice. Everything
-    else needs your judgement and stays. Raises ValueError if ``to`` is the original, OSError if a file cannot
-    be opened.
+    those changes), a byte order mark, blank lines, line ends of other systems, keys that were filled with null,
+    and rows that stand twice. Everything else needs your judgement and stays. Raises ValueError if ``to`` is the
+    original, OSError if a file cannot be opened.
     """
     path, to = Path(path), Path(to)
     if to.exists() and os.path.samefile(path, to):
@@ -36,22 +38,48 @@ def fix(path: Path | str, to: Path | str, encoding: str | None = None) -> list[C
 
 
 def _mended(file: io.BufferedReader, encoding: str, changes: list[Change]) -> Iterator[str]:
-    seen: dict[int, int] = {}
-    line_ends = 0
-    for number, text in _decoded(file, encoding, changes):
+    seen: dict[int, tuple[int, int]] = {}
+    line_ends = nulls = 0
+    for place, (number, text) in enumerate(_divided(_decoded(file, encoding, changes), changes)):
         ends_as_in_windows = text.endswith("\r\n")
         text = text.rstrip("\r\n")
         if not text.strip():
             changes.append(Change(number, "blank line removed"))
             continue
-        first = seen.setdefault(_identity(text), number)
-        if first != number:
+        if (mended := _without_nulls(text)) != text:
+            nulls, text = nulls + 1, mended
+        first_place, first = seen.setdefault(_identity(text), (place, number))
+        if first_place != place:
             changes.append(Change(number, f"removed: the same row as line {first}"))
             continue
         line_ends += ends_as_in_windows
         yield text
+    if nulls:
+        changes.append(Change(1, f"keys with the value null deleted on {nulls:,} lines"))
     if line_ends:
         changes.append(Change(1, f"Windows line ends replaced on {line_ends:,} lines"))
+
+
+def _divided(lines: Iterator[tuple[int, str]], changes: list[Change]) -> Iterator[tuple[int, str]]:
+    """The lines; those on which several rows stand, divided by another sign than a line feed, as several."""
+    for number, text in lines:
+        if not (rows := pieces(text)):
+            yield number, text
+            continue
+        changes.append(Change(number, f"other line ends replaced: {len(rows):,} rows stood on one line"))
+        yield from ((number, row) for row in rows)
+
+
+def _without_nulls(text: str) -> str:
+    if "null" not in text:
+        return text
+    try:
+        row = decode(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(row, dict) or not padding(row):
+        return text
+    return json.dumps(without_nulls(row), ensure_ascii=False)
 
 
 def _identity(text: str) -> int:

@@ -15,6 +15,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BETWEEN_OBJECTS = re.compile(rb"\}\r?\n(?=\{)")  # a safe place to divide a file, even if objects span lines
 QUOTES_AROUND_JSON = re.compile("[{\\[,:]\\s*[“”„‟«»]")
 TYPOGRAPHIC = "“”„‟«»"
+LINE_ENDS = re.compile("[\r\n\x0b\x0c\x85\u2028\u2029]+")  # of other systems and programs
 # An object over several lines is looked for in so many lines and characters.
 MOST_LINES = 1_000
 MOST_CHARACTERS = 200_000
@@ -38,6 +39,7 @@ class Line(NamedTuple):
     value: object = None
     code: str | None = None  # what is wrong with the line
     detail: str = ""
+    rows: int = 1  # more if it ends in the wrong way
 
 
 @dataclass
@@ -163,6 +165,9 @@ def _parse(number: int, offset: int, data: bytes, from_file: bool) -> Line:
     try:
         return Line(number, number, offset, data, decode(text))
     except ValueError as error:
+        if rows := pieces(text):
+            detail = f"{len(rows):,} rows on one line"
+            return Line(number, number, offset, data, code="line_ends", detail=detail, rows=len(rows))
         code, detail = _explain(text, error)
     except RecursionError:
         code, detail = "not_json", "it is nested too deeply"
@@ -187,6 +192,20 @@ def _explain(text: str, error: ValueError) -> tuple[str, str]:
             f"column {error.colno}: after the object something follows: {_near(text, error.pos)}",
         )
     return "not_json", f"column {error.colno}: {error.msg}, at {_near(text, error.pos)}"
+
+
+def pieces(text: str) -> list[str]:
+    """The rows that stand on one line because another sign than a line feed divides them; none if they do not."""
+    text = text.rstrip("\r\n")
+    found = [piece for piece in LINE_ENDS.split(text) if piece.strip()] if LINE_ENDS.search(text) else []
+    return found if len(found) > 1 and all(map(_is_object, found)) else []
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(decode(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _near(text: str, position: int) -> str:

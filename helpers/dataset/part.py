@@ -1,8 +1,9 @@
 """Checking a part of a file: each row alone, and the few numbers by which rows are compared later."""
 
-import array
+import functools
 import hashlib
 import json
+import struct
 import warnings
 import zlib
 from collections import Counter
@@ -11,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .. import tokens
-from .codes import CODES
-from .context import training_context
-from .example import Example, take_apart
-from .formats import format_of
+from .codes import ERROR, Code, of_stage
+from .counting import RowCounter
+from .foreign import PANDAS, column_length
+from .judge import look_at
+from .languages import language
 from .lines import Line
-from .shape import check_shape
+from .row import Example, Job, Row
 from .similar import signature
-from .texts import check_texts, is_json_object, language
 
 KEEP = 100  # examples a code
 DETAIL = 200  # characters of what is said of one
@@ -39,6 +40,9 @@ COLUMNS = {
     "asked_in": "B",  # languages
     "answered_in": "B",
 }
+# What parts of a file add up.
+COUNTS = ("rows", "good", "tokens", "kept_tokens", "least_tokens", "answer_tokens", "pictures_not_counted")
+PACK = struct.Struct("=" + "".join(COLUMNS.values())).pack
 # bits of "form"
 HAS_TEXT, IS_JSON, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM = 1, 2, 4, 8, 16
 
@@ -50,6 +54,12 @@ class Settings(NamedTuple):
     content: bool = True  # look into the texts and compare rows, or only check shapes and count tokens
     near: bool = False  # make signatures for near-duplicates
     from_file: bool = True
+    method: str | None = None
+
+    @property
+    def job(self) -> Job:
+        """What the rows are for."""
+        return Job(self.model, self.method)
 
 
 @dataclass
@@ -60,14 +70,15 @@ class Part:
     good: int = 0  # those without an error
     tokens: int = 0  # of the good rows
     kept_tokens: int = 0  # the same, each row cut at the training context
+    least_tokens: int = 0  # as kept_tokens, but where a row's tokens have bounds, with the lower one
     answer_tokens: int = 0
+    pictures_not_counted: int = 0
     estimated: bool = False
     totals: Counter = field(default_factory=Counter)  # code -> how many
     examples: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)  # line, last line, where
     formats: dict[str, tuple[int, int]] = field(default_factory=dict)  # format -> rows, first line
-    columns: dict[str, array.array] = field(
-        default_factory=lambda: {name: array.array(kind) for name, kind in COLUMNS.items()}
-    )
+    groups: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # code, where -> the same
+    kept: bytearray = field(default_factory=bytearray)  # the columns, row after row
     words: dict[int, str] = field(default_factory=dict)
     signatures: list[bytes] = field(default_factory=list)
 
@@ -78,9 +89,24 @@ class Part:
         if len(kept) < KEEP:
             kept.append((line, last or line, detail[:DETAIL]))
 
+    def group(self, code: str, line: int, detail: str, count: int = 1) -> None:
+        """Counts rows of which the same is said: they make one defect. Beyond 100 kinds each makes its own."""
+        key = (code, detail[:DETAIL])
+        if key in self.groups or len(self.groups) < KEEP:
+            before, first = self.groups.get(key, (0, line))
+            self.groups[key] = (before + count, first)
+        else:
+            self.add(code, line, detail)
+
+    def close(self) -> None:
+        """Makes a defect of each group."""
+        for (code, detail), (count, first) in self.groups.items():
+            self.add(code, first, f"{detail} ({count:,} rows)" if count > 1 else detail)
+        self.groups = {}
+
     def merge(self, other: "Part") -> None:
         """Adds what was found in the next part."""
-        for name in ("rows", "good", "tokens", "kept_tokens", "answer_tokens"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.estimated |= other.estimated
         self.totals.update(other.totals)
@@ -89,8 +115,9 @@ class Part:
             kept += found[: KEEP - len(kept)]
         for kind, (count, first) in other.formats.items():
             self.count_format(kind, first, count)
-        for name, values in other.columns.items():
-            self.columns[name].extend(values)
+        for (code, detail), (count, first) in other.groups.items():
+            self.group(code, first, detail, count)
+        self.kept += other.kept
         if len(self.words) < KEEP_WORDS:
             self.words.update(other.words)
         self.signatures += other.signatures
@@ -103,89 +130,112 @@ class Part:
 
 def check_part(lines: Iterator[Line], settings: Settings) -> Part:
     """Checks rows one by one. Never raises on bad data."""
-    part = Part()
+    part, job = Part(), settings.job
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", tokens.TokenEstimateWarning)
         tokens.count("", settings.model or "")
         part.estimated = bool(caught)
         warnings.simplefilter("ignore", tokens.TokenEstimateWarning)
-        counter = _Counter(settings.model or "")
-        limit = training_context(settings.model)
+        counter = RowCounter(settings.model or "")
+        texts, limit = of_stage("texts"), job.limit
         for line in lines:
-            try:
-                _check_line(part, line, settings, counter, limit)
-            except RecursionError:
-                part.add("not_json", line.number, "it is nested too deeply")
+            row = _look(part, line, job)
+            if row is not None:
+                _count(part, row, counter, limit)
+                if settings.content:
+                    _read(part, row, texts, settings.near)
     return part
 
 
-def _check_line(part: Part, line: Line, settings: Settings, counter: "_Counter", limit: int | None) -> None:
-    if line.code:
-        part.add(line.code, line.number, line.detail, line.last)
-    if line.code == "blank_line":
-        return
-    part.rows += 1
-    if line.code and line.code != "object_over_lines":
-        return
-    found = check_shape(line.value)
+def _look(part: Part, line: Line, job: Job) -> Row | None:
+    """The row of a line, if a job would take it. What is found is added."""
+    if line.code != "blank_line":
+        part.rows += line.rows
+    row, found = look_at(line, job)
+    if row is not None and row.form is PANDAS:
+        part.rows += column_length(row.value) - 1
+    if row is not None and row.format:
+        part.count_format(row.format, line.number)
     for code, where in found:
-        part.add(code, line.number, where, line.last)
-    if kind := format_of(line.value):
-        part.count_format(kind, line.number)
-    if any(CODES[code].severity == "error" for code, _ in found):
-        return
-    all_tokens, answer_tokens = counter.row(line.value, kind)
+        if code.once:
+            part.group(code.code, line.number, where)
+        else:
+            part.add(code.code, line.number, where, line.last)
+    return None if any(code.severity == ERROR for code, _ in found) else row
+
+
+def _count(part: Part, row: Row, counter: RowCounter, limit: int | None) -> None:
+    """Counts a row and its tokens."""
+    size, answer_tokens = counter.row(row.value, row.format)
+    all_tokens = size.most
     part.good += 1
     part.tokens += all_tokens
     part.kept_tokens += min(all_tokens, limit or all_tokens)
+    part.least_tokens += min(size.least, limit or size.least)
     part.answer_tokens += answer_tokens
-    if limit and all_tokens > limit:
-        part.add(
-            "too_long", line.number, f"{all_tokens:,} tokens, {all_tokens - limit:,} are cut off", line.last
-        )
-    if not settings.content:
-        return
-    example = take_apart(line.value, kind)
-    for code, where in check_texts(line.data, example):
-        part.add(code, line.number, where, line.last)
-    _keep(part, line, example)
-    if settings.near:
-        part.signatures.append(signature(f"{example.asked}\n{example.answer}").tobytes())
+    part.pictures_not_counted += size.uncounted
+    part.estimated |= not size.exact
+    for code in of_stage("tokens"):
+        for where in code.find(row, size):
+            part.add(code.code, row.line.number, where, row.line.last)
 
 
-def _hash(text: str) -> int:
+def _read(part: Part, row: Row, texts: list[Code], near: bool) -> None:
+    """Looks into the texts of a row, and keeps its numbers."""
+    line = row.line
+    for code in texts:
+        if code.concerns(line.data):
+            for where in code.find(row):
+                part.add(code.code, line.number, where, line.last)
+    _keep(part, row)
+    if near:
+        part.signatures.append(signature(f"{row.example.asked}\n{row.example.answer}").tobytes())
+
+
+def text_hash(text: str) -> int:
+    """A number by which the same text is found again."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+
+
+_hash_of_system = functools.lru_cache(1_000)(text_hash)  # many rows share one
 
 
 def row_hash(row) -> int:
     """A number by which the same row is found again, whatever the order of its keys."""
-    return _hash(_as_json(row))
+    return text_hash(_as_json(row))
 
 
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
-def _keep(part: Part, line: Line, example: Example) -> None:
-    """Appends a row to the columns."""
+def _keep(part: Part, row: Row) -> None:
+    """Appends a row to the columns, in their order."""
+    example = row.example
     answer = example.answer
-    words = answer.split() or [""]
+    first, *more = answer.split(None, 4) or [""]
+    last = answer.rsplit(None, 1)[-1] if more else first
     _, line_break, last_line = answer.rstrip().rpartition("\n")
-    values = {
-        "line": line.number,
-        "offset": line.offset,
-        "row": row_hash(line.value),
-        "system": _hash(example.system),
-        "asked": _hash(as_asked(example.asked)),
-        "answer": _hash(answer.strip()),
-        "opening": _word(part, words[0]),
-        "closing": _word(part, words[-1]),
-        "last_line": _word(part, last_line.split()[0] if line_break else ""),
-        "form": _form(example, words),
-        "asked_in": language(example.question),
-        "answered_in": language(answer),
-    }
-    for name, value in values.items():
-        part.columns[name].append(value)
+    part.kept += PACK(
+        row.line.number,
+        row.line.offset,
+        text_hash(_written(row)),
+        _hash_of_system(example.system),
+        text_hash(as_asked(example.asked)),
+        text_hash(answer.strip()),
+        _word(part, first),
+        _word(part, last),
+        _word(part, last_line.split(None, 1)[0] if line_break else ""),
+        _form(example, has_words=len(more) >= 3),
+        language(example.question),
+        language(answer),
+    )
+
+
+def _written(row: Row) -> str:
+    """The row as a text that is the same for the same row, whatever the order of its keys."""
+    if not row.plain:
+        return _as_json(row.value)
+    return "\0".join([part for one in row.value["messages"] for part in (one["role"], one["content"])])
 
 
 def as_asked(text: str) -> str:
@@ -203,64 +253,23 @@ def _word(part: Part, word: str) -> int:
     return number
 
 
-def _form(example: Example, words: list[str]) -> int:
+def _form(example: Example, has_words: bool) -> int:
     text = example.answer.rstrip()
     form = HAS_TEXT if example.answers and text else 0
-    form |= IS_JSON if is_json_object(text) else 0
+    form |= IS_JSON if _is_json_object(text) else 0
     form |= HAS_SYSTEM if example.system else 0
     if text[-1:].isalpha() and text[-1].islower():
-        return form | (ENDS_OPEN if len(words) >= 4 else 0)
+        return form | (ENDS_OPEN if has_words else 0)
     return form | (0 if text[-1:].isalnum() else ENDS_CLOSED)
 
 
-class _Counter:
-    """Counts the tokens of rows as tokens.count_messages does, but each system prompt and role only once."""
-
-    def __init__(self, model: str):
-        self.model = model
-        self.known: dict[str, int] = {}
-
-    def row(self, row: dict, kind: str) -> tuple[int, int]:
-        """All tokens of a row, and those of the assistant's texts."""
-        if kind == "completion":
-            prompt, completion = tokens.count_many([row["prompt"], row["completion"]], self.model)
-            return prompt + completion, completion
-        if kind == "chat":
-            return self.messages(row["messages"])
-        outputs = [
-            row.get(f"{name}_output") or row.get(f"{name}_completion")
-            for name in ("preferred", "non_preferred")
-        ]
-        return self.messages([*row["input"]["messages"], *outputs[0], *outputs[1]])
-
-    def messages(self, messages: list[dict]) -> tuple[int, int]:
-        total, texts, roles = tokens.TOKENS_TO_PRIME_REPLY, [], []
-        answers = 0
-        for message in messages:
-            role, content = message["role"], message.get("content")
-            if len(message) != 2 or type(content) is not str:
-                total += tokens.count_messages([message], self.model) - tokens.TOKENS_TO_PRIME_REPLY
-                answers += self._answer(message) if role == "assistant" else 0
-                continue
-            total += tokens.TOKENS_PER_MESSAGE + self._known(role)
-            if role == "system":
-                total += self._known(content)
-            else:
-                texts.append(content)
-                roles.append(role)
-        for role, count in zip(roles, tokens.count_many(texts, self.model), strict=True):
-            total += count
-            answers += count if role == "assistant" else 0
-        return total, answers
-
-    def _answer(self, message: dict) -> int:
-        content = message.get("content")
-        return tokens.count(content, self.model) if isinstance(content, str) else 0
-
-    def _known(self, text: str) -> int:
-        count = self.known.get(text)
-        if count is None:
-            if len(self.known) >= 1_000:  # system prompts that all differ
-                self.known.clear()
-            count = self.known[text] = tokens.count(text, self.model)
-        return count
+def _is_json_object(text: str) -> bool:
+    """True if the text is a JSON object or list, and nothing else."""
+    text = text.strip()
+    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

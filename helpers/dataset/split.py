@@ -3,9 +3,10 @@
 import random
 from collections.abc import Iterable
 
-from .example import take_apart
-from .formats import format_of, problem
+from .formats import format_of
+from .judge import problem
 from .part import as_asked
+from .row import take_apart
 from .similar import candidates, nearly_same, signature
 
 

@@ -133,12 +133,9 @@ def forget_attempts(store: Store, row: Row) -> None:
 
 
 def read_files(
-    store: Store, row: Row, at_each_step: Callable[[], None] = lambda: None, as_given: bool = False
+    store: Store, row: Row, at_each_step: Callable[[], None] = lambda: None
 ) -> tuple[TrainingFile, TrainingFile | None]:
-    """The training and the validation file of a job. Raises Failure if one is gone or is not valid.
-
-    Pairs of answers are read as chats with the better answer, unless they are wanted ``as_given``.
-    """
+    """The training and the validation file of a job. Raises Failure if one is gone or is not valid."""
     job = row.body
     files = []
     for param in ("training_file", "validation_file"):
@@ -147,8 +144,9 @@ def read_files(
             raise Failure(f"The file {file_id} was deleted before it was read.", "file_not_found", param)
         method = job["method"]["type"]
         path = file_id and store.path(file_id)
-        options = (method, param, job["seed"], at_each_step, as_given)
-        files.append(file_id and read_file(path, file_id, *options))
+        files.append(
+            file_id and read_file(path, file_id, method, param, job["seed"], at_each_step, job["model"])
+        )
     return tuple(files)
 
 
@@ -158,11 +156,12 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
     base = job["model"].split(":")[1] if job["model"].startswith("ft:") else job["model"]
     method = job["method"]["type"]
     numbers = resolve(job["method"][method]["hyperparameters"], training.count, base)
+    examples = training.sample
     run = simulated.train(
-        training.sample,
+        examples,
         validation.sample if validation else [],
         n_epochs=numbers["n_epochs"],
-        batch_size=min(numbers["batch_size"], len(training.sample)),
+        batch_size=min(numbers["batch_size"], len(examples)),
         learning_rate_multiplier=numbers["learning_rate_multiplier"],
         seed=job["seed"],
         start=_start_weights(store, row),

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import dataset, tokens
+from .. import dataset
+from ..dataset.counting import RowCounter
+from ..dataset.formats import METHOD_FORMATS
+from ..dataset.judge import File, Refused, examples, of_whole
+from ..dataset.row import Job
 from .engines.simulated import SAMPLE_LIMIT
 
-FORMATS = {"supervised": "chat", "dpo": "preference", "reinforcement": "reinforcement"}
 LINES_A_STEP = 100
 MOST_NAMED = 100  # lines of a file in one message
 ALL_TOKENS = 5_000  # examples; a longer file's tokens are estimated from the sample
@@ -33,13 +36,20 @@ class TrainingFile:
     """What is known of a file after reading it once."""
 
     count: int  # examples
-    sample: list[dict]  # all of them, or a random sample
+    rows: list[dict]  # all of them, or a random sample
     blocked: set[str]  # categories that the simulated safety check after training will object to
 
+    @property
+    def sample(self) -> list[dict]:
+        """The rows as chats. Of a preference row the simulation learns the preferred answer and ignores the other."""
+        return [_as_chat(row) for row in self.rows]
+
     def tokens(self, model: str) -> int:
-        """Tokens of the whole file; estimated from the sample if the file is long."""
-        counted = sum(tokens.count_messages(example["messages"], model) for example in self.sample)
-        return round(counted * self.count / len(self.sample))
+        """Tokens of the whole file, as ``dataset.check`` counts them; estimated from the rows if there are more."""
+        counter, limit = RowCounter(model), Job(model).limit
+        sizes = [counter.row(row, dataset.format_of(row))[0].most for row in self.rows]
+        counted = sum(min(size, limit or size) for size in sizes)
+        return round(counted * self.count / len(self.rows))
 
 
 def read_file(
@@ -49,73 +59,54 @@ def read_file(
     param: str,
     seed: int,
     at_each_step: Callable[[], None] = lambda: None,
-    as_given: bool = False,
+    model: str | None = None,
 ) -> TrainingFile:
-    """Reads and validates a file line by line. Raises Failure as OpenAI's validation would.
+    """Reads a file line by line. Raises Failure with the checker's reason where dataset.check finds an error.
 
     ``at_each_step`` is called now and then; what it raises ends the reading.
     """
-    wanted, picker = FORMATS[method], random.Random(seed)
-    result, flagged = TrainingFile(0, [], set()), {}
+    job, picker = Job(model, method), random.Random(seed)
+    result, flagged, formats = TrainingFile(0, [], set()), {}, {}
     keep = ALL_TOKENS if path.stat().st_size < 50_000_000 else SAMPLE_LIMIT
-    for read, (line, example) in enumerate(_lines(path, param)):
-        if read % LINES_A_STEP == 0:
+    for row in _rows(path, job, param):
+        if result.count % LINES_A_STEP == 0:
             at_each_step()
-        if found := _problem(example, method):
-            where = f"Example {line}, " if found.startswith("message") else f"Example {line}: "
-            raise _invalid(f"Invalid file format. {where}{found}", param)
-        kind = wanted if method == "reinforcement" else dataset.format_of(example)
-        if kind != wanted:
-            raise _wrong_format(file_id, kind, method, param)
-        text = json.dumps(example, ensure_ascii=False)
-        if not _is_unicode(text):
-            raise _invalid(
-                f"Invalid file format. Example {line}: half of a surrogate pair is not text.", param
-            )
-        if flag := FLAG.search(text):
-            flagged[line] = flag[1]
-        result.blocked |= set(BLOCK.findall(text))
+        count, first = formats.get(row.format, (0, row.line.number))
+        formats[row.format] = (count + 1, first)
+        if b"[mock:" in row.line.data:
+            text = json.dumps(row.value, ensure_ascii=False)
+            if flag := FLAG.search(text):
+                flagged[row.line.number] = flag[1]
+            result.blocked |= set(BLOCK.findall(text))
         result.count += 1
         place = result.count - 1 if result.count <= keep else picker.randrange(result.count)
         if place < keep:
-            result.sample[place : place + 1] = [example]
+            result.rows[place : place + 1] = [row.value]
+    _refuse_whole(File(result.count, formats, job), file_id, param)
     if flagged:
         raise _flagged(flagged, param)
-    if result.count < dataset.MIN_EXAMPLES and param == "training_file":
-        least = dataset.MIN_EXAMPLES
-        message = f"Training file has {result.count} example(s), but must have at least {least} examples"
-        raise Failure(message, "invalid_n_examples", param)
-    if method == "dpo" and not as_given:
-        result.sample = [_as_chat(example) for example in result.sample]
     return result
 
 
-def _problem(example, method: str) -> str | None:
-    """Why a job would refuse this row, or None."""
-    if method != "reinforcement":
-        return dataset.problem(example)
-    messages = example.get("messages") if isinstance(example, dict) else None
-    if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
-        return "'messages' must be a list with at least one message."
-    if messages[-1].get("role") != "user":
-        return "The last message must be the user's: the model answers it, and a grader rewards the answer."
-    return dataset.problem({"messages": [*messages, {"role": "assistant", "content": ""}]})
-
-
-def _lines(path: Path, param: str):
+def _rows(path: Path, job: Job, param: str):
     try:
-        yield from dataset.read_lines(path)
-    except UnicodeDecodeError as error:
-        raise _invalid(f"Invalid file format. The file is not UTF-8: {error.reason}.", param) from None
-    except ValueError as error:
-        raise _invalid(f"Invalid file format. {error}", param) from None
+        yield from examples(path, job)
+    except Refused as refused:
+        raise _invalid(f"Invalid file format. {refused}", param) from None
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:
-        return False
+def _refuse_whole(file: File, file_id: str, param: str) -> None:
+    """Raises Failure for what makes the file as a whole useless; a validation file may be short."""
+    for code, line, where in of_whole(file):
+        if code.code == "too_few_rows":
+            if param == "training_file":
+                least = dataset.MIN_EXAMPLES
+                message = f"Training file has {file.rows} example(s), but must have at least {least} examples"
+                raise Failure(message, "invalid_n_examples", param)
+        elif code.code == "wrong_method":
+            raise _wrong_format(file_id, next(iter(file.formats)), file.job.method, param)
+        else:
+            raise _invalid(code.reason(line, where), param)
 
 
 def _invalid(reason: str, param: str) -> Failure:
@@ -128,10 +119,9 @@ def _wrong_format(file_id: str, kind: str, method: str, param: str) -> Failure:
         "chat": "fine-tune-chat",
         "preference": "fine-tune-preference",
         "completion": "fine-tune-completions",
+        "reinforcement": "fine-tune-reinforcement",
     }
-    needs = {"chat": "supervised", "preference": "dpo", "completion": "supervised"}[kind]
-    if kind == "completion":
-        return _invalid("Unexpected file format, expected chat messages for this model.", param)
+    needs = next((name for name, wanted in METHOD_FORMATS.items() if wanted == kind), "supervised")
     return _invalid(
         f"Input file {file_id} is in the {names[kind]} format, but the specified fine-tuning job is not using "
         f"'{needs}' as the training method (provided method={method}).",
@@ -152,6 +142,11 @@ def _flagged(flagged: dict[int, str], param: str) -> Failure:
     )
 
 
-def _as_chat(example: dict) -> dict:
-    """A preference row as a chat row: the simulation learns the preferred answer and ignores the other."""
-    return {"messages": [*example["input"]["messages"], *example["preferred_output"]]}
+def _as_chat(row: dict) -> dict:
+    if "messages" in row:
+        return row
+    if "prompt" in row:
+        asked, answer = row["prompt"], row["completion"]
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
+    preferred = row.get("preferred_output") or row["preferred_completion"]
+    return {"messages": [*row["input"]["messages"], *preferred]}

@@ -148,7 +148,7 @@ def holds_one_of_each(client: OpenAI, files: int = 1) -> None:
 
 def test_it_is_short_and_imports_only_openai():
     text = STARTER.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 500
+    assert len(text.splitlines()) <= 600  # a fifth is the check, which agrees with dataset.check
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {getattr(node, "module", None) or node.names[0].name for node in nodes}
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"openai"}
@@ -813,43 +813,27 @@ def test_a_validation_file_of_ones_own_or_none(program):
     assert [one.get("validation_file") for one in sent] == ["file-2", None]
 
 
-# What the starter's own check sees, of all that helpers.dataset knows. It is never stricter.
-KNOWN_ERRORS = {
-    "not_utf8",
-    "not_json",
-    "json_array",
-    "object_over_lines",
-    "typographic_quotes",
-    "not_object",
-    "no_messages",
-    "empty_messages",
-    "message_not_object",
-    "missing_role",
-    "unknown_role",
-    "no_assistant",
-    "missing_content",
-    "content_type",
-    "prompt_completion",
-    "mixed_formats",
-    "too_few_rows",
-}
 KNOWN_WARNINGS = {
     "empty_content": "is empty",
     "ends_on_user_turn": "the last",
     "system_prompts": "not the system",
 }
-OF_OTHER_METHODS = {"dpo_outputs", "dpo_turns", "dpo_key_spelling", "dpo_identical", "wrong_method"}
-PLANTED = [code for code in planted.PLANTS if code not in planted.NOT_AS_FILES | OF_OTHER_METHODS]
+OF_OTHER_METHODS = {
+    code for code in planted.PLANTS if code.startswith("dpo_") or code in ("wrong_method", "ends_on_answer")
+}
+# It has no table of models, so it cannot know which of them take images: that service says it.
+PLANTED = [
+    code for code in planted.PLANTS if code not in planted.NOT_AS_FILES | OF_OTHER_METHODS | {"image_model"}
+]
 
 
 @pytest.mark.parametrize("code", PLANTED)
 def test_its_verdict_is_that_of_the_checker(code, program):
-    """Errors end it, warnings are said with their line, and where the checker sees no error it goes on."""
+    """Errors end it, warnings that it knows are said with their line; without an error it goes on."""
     (program.folder / "train.jsonl").write_bytes(planted.plant(code))
     report = dataset.check(program.folder / "train.jsonl")
     ended, said = program.run()
-    assert ended == (code not in KNOWN_ERRORS), said
-    assert ended or report.errors
+    assert ended == (report.errors == 0), said
     for warning, words in KNOWN_WARNINGS.items():
         lines = [problem.line for problem in report.problems if problem.code == warning]
         assert all(f"line {line}: " in said for line in lines)

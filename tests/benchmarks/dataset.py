@@ -1,8 +1,10 @@
 """How fast dataset.check is, against a plain loop that does what OpenAI's published notebook does.
 
-``python -m tests.benchmarks.dataset [megabytes]`` makes a file in which no text but the system prompt occurs
-twice (200 MB unless told otherwise), checks it in three ways, each in a process of its own, and prints time,
-MB/s, memory (resident, summed over the process tree, the highest of samples every 50 ms) and the ratios.
+``python -m tests.benchmarks.dataset [megabytes]`` makes two files in which no text but the system prompt occurs
+twice: one of English-like sentences (200 MB unless told otherwise) and one of English, Russian and Chinese words
+with the lengths of chats (three tenths of it). Each is checked in three ways, each in a process of its own, and
+time, MB/s, memory (resident, summed over the process tree, the highest of samples every 50 ms) and the ratios
+are printed.
 
 The plain loop follows OpenAI cookbook, Chat_finetuning_data_prep.ipynb: it loads all rows, counts seven kinds of
 format errors, then the tokens of every row and of the assistant's messages with cl100k_base, in one thread. The
@@ -22,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "gpt-3.5-turbo"  # cl100k_base, the encoding of the notebook
+LENGTHS = (5, 30), (20, 120)  # words of a question and of an answer
 SYSTEM = (
     "You are the passenger assistant of Baiyun airport. Answer politely and name the desk in the last line."
 )
@@ -46,6 +49,32 @@ def make(path: Path, megabytes: float) -> None:
             line = json.dumps({"messages": turns}) + "\n"
             file.write(line)
             size += len(line)
+
+
+def make_mixed(path: Path, megabytes: float) -> None:
+    """Writes chats in English, Russian and Chinese, each of words made of random letters of its script."""
+    picker = random.Random(2)
+    letters = ["abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщыьэюя"]
+    lexicons = [
+        (" ", ["".join(picker.choices(some, k=picker.randint(2, 9))) for _ in range(20_000)])
+        for some in letters
+    ]
+    signs = [chr(picker.randrange(0x4E00, 0x4E00 + 3_000)) for _ in range(3_000)]
+    lexicons.append(("", ["".join(picker.choices(signs, k=picker.randint(1, 3))) for _ in range(20_000)]))
+    size = 0
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        while size < megabytes * 1e6:
+            between, words = picker.choice(lexicons)
+            turns = [{"role": "system", "content": SYSTEM}]
+            for _ in range(picker.choice([1, 1, 1, 2])):
+                asked, answered = (between.join(picker.choices(words, k=picker.randint(*n))) for n in LENGTHS)
+                turns += [
+                    {"role": "user", "content": f"{asked}?"},
+                    {"role": "assistant", "content": f"{answered}."},
+                ]
+            line = json.dumps({"messages": turns}, ensure_ascii=False) + "\n"
+            file.write(line)
+            size += len(line.encode())
 
 
 def _words(picker: random.Random) -> list[str]:
@@ -162,21 +191,26 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
-        make(path, float(options.megabytes))
-        size = path.stat().st_size / 1e6
-        print(
-            f"{size:.0f} MB, {os.cpu_count()} cores\n\n{'':24} {'s':>7} {'MB/s':>6} {'memory MB':>10} {'ratio':>6}"
-        )
-        plain, found_by_plain = None, None
-        for way in WAYS:
-            seconds, memory, found = measure(way, path)
-            plain, found_by_plain = plain or seconds, found_by_plain or found
-            ratio = plain / seconds
-            print(
-                f"{way:24} {seconds:7.1f} {size / seconds:6.1f} {memory / 1e6:10.0f} {ratio:6.2f}", flush=True
-            )
-            if found != found_by_plain:
-                sys.exit(f"The counts differ: {found} instead of {found_by_plain}")
+        for name, write, share in (("English", make, 1), ("mixed", make_mixed, 0.3)):
+            write(path, share * float(options.megabytes))
+            print(f"\n{name} file, ", end="")
+            compare(path)
+
+
+def compare(path: Path) -> None:
+    """Measures each way on a file and prints the table."""
+    size = path.stat().st_size / 1e6
+    print(
+        f"{size:.0f} MB, {os.cpu_count()} cores\n\n{'':24} {'s':>7} {'MB/s':>6} {'memory MB':>10} {'ratio':>6}"
+    )
+    plain, found_by_plain = None, None
+    for way in WAYS:
+        seconds, memory, found = measure(way, path)
+        plain, found_by_plain = plain or seconds, found_by_plain or found
+        ratio = plain / seconds
+        print(f"{way:24} {seconds:7.1f} {size / seconds:6.1f} {memory / 1e6:10.0f} {ratio:6.2f}", flush=True)
+        if found != found_by_plain:
+            sys.exit(f"The counts differ: {found} instead of {found_by_plain}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ def chat(*messages: dict) -> dict:
 
 USER = {"role": "user", "content": "Where?"}
 ASSISTANT = {"role": "assistant", "content": "Here."}
+CALL = {"id": "1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -38,7 +39,7 @@ def test_a_line_that_is_not_json_is_named(tmp_path):
         chat(USER, ASSISTANT),
         chat({"role": "system", "content": ""}, USER, ASSISTANT | {"weight": 0}),
         chat({"role": "user", "content": [{"type": "text", "text": "Where?"}]}, ASSISTANT),
-        chat(USER, {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}),
+        chat(USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}),
         {"input": {"messages": [USER]}, "preferred_output": [ASSISTANT], "non_preferred_output": [ASSISTANT]},
         {"prompt": "Where?", "completion": "Here."},
     ],

@@ -111,7 +111,7 @@ def test_a_file_is_its_own_leak():
         ({"role": "assistant", "content": 'He said: "Go to the'}, {"answer_cut_off"}),
         ({"role": "assistant", "content": '{"desk": "Customs", "flo'}, {"answer_cut_off"}),
         ({"role": "assistant", "content": "```python\nprint()"}, {"answer_cut_off"}),
-        ({"role": "assistant", "content": "half \ud83d a pair."}, {"invisible_characters"}),
+        ({"role": "assistant", "content": "half \ud83d a pair."}, {"half_character"}),
     ],
 )
 def test_what_counts_and_what_does_not(message, codes):
@@ -220,9 +220,10 @@ def test_models_and_methods():
 def test_tokens_are_those_of_count_messages(name, model):
     path = ROOT / "tests" / "data" / f"{name}.jsonl"
     report = dataset.check(path, model=model)
-    expected = sum(tokens.count_messages(row["messages"], model) for row in dataset.read(path))
+    rows = dataset.read(path)
+    expected = sum(tokens.count_messages(row["messages"], model, row.get("tools")) for row in rows)
     assert report.tokens == report.kept_tokens == expected
-    assert report.exact
+    assert report.exact == (name != "clean_tools")
 
 
 def test_answer_tokens_and_truncation():
@@ -331,7 +332,7 @@ def check_mutations(path: Path, count: int, seed: int) -> int:
     picker = random.Random(seed)
     valid = [row for name in CLEAN for row in name.read_bytes().splitlines()]
     valid += [
-        line for file in sorted(planted.FOLDER.glob("dpo*.jsonl")) for line in file.read_bytes().splitlines()
+        line for file in sorted(planted.FOLDER.glob("*.jsonl")) for line in file.read_bytes().split(b"\n")
     ]
     invalid = 0
     for _ in range(count // 10):
@@ -345,14 +346,15 @@ def check_mutations(path: Path, count: int, seed: int) -> int:
     return invalid
 
 
-def test_2_000_mutations(tmp_path):
-    assert check_mutations(tmp_path / "rows.jsonl", 2_000, seed=1) > 1_000
+def test_1_000_mutations(tmp_path):
+    assert check_mutations(tmp_path / "rows.jsonl", 1_000, seed=1) > 500
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
-def test_100_000_mutations(seed, tmp_path):
-    assert check_mutations(tmp_path / "rows.jsonl", 10_000, seed=100 + seed) > 5_000
+@pytest.mark.endurance(sample=5_000, soak=100_000)
+def test_mutations(tmp_path, count, figures):
+    invalid = check_mutations(tmp_path / "rows.jsonl", count, seed=100)
+    assert invalid > count / 2
+    figures(f"{count} mutated rows: no exception, {invalid} lines that are no JSON any more, each named")
 
 
 # --- large files ---------------------------------------------------------------------------------------------

@@ -156,7 +156,9 @@ def test_from_prompt_completion():
 def test_from_sharegpt():
     turns = [("system", "Be brief."), ("human", "Where?"), ("gpt", "Here.")]
     row = {"id": "1", "conversations": [{"from": speaker, "value": text} for speaker, text in turns]}
-    assert dataset.from_sharegpt([row]) == [WITH_SYSTEM]
+    assert dataset.from_sharegpt([row], drop=["id"]) == [WITH_SYSTEM]
+    with pytest.raises(ValueError, match="Row 1 has the key 'id'.*drop="):
+        dataset.from_sharegpt([row])
     with pytest.raises(ValueError, match="Row 1: unknown speaker 'tool'"):
         dataset.from_sharegpt([{"conversations": [{"from": "tool", "value": "x"}]}])
     with pytest.raises(ValueError, match="Row 1 has no 'conversations'"):
@@ -205,10 +207,10 @@ def test_rows_that_are_examples_stay_as_they_are(tmp_path):
 
 def test_an_excel_file_is_read_or_says_what_is_missing(tmp_path, monkeypatch):
     frame = pd.DataFrame({"Q": ["Where?"], "A": ["Here."]})
-    monkeypatch.setattr(pd, "read_excel", lambda path: frame)
+    monkeypatch.setattr(pd, "read_excel", lambda path, **options: frame)
     assert dataset.from_file(tmp_path / "rows.xlsx", "Q", "A") == [chat("Where?", "Here.")]
 
-    def lacks_openpyxl(path):
+    def lacks_openpyxl(path, **options):
         raise ImportError("Missing optional dependency 'openpyxl'.")
 
     monkeypatch.setattr(pd, "read_excel", lacks_openpyxl)

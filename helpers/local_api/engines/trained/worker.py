@@ -116,7 +116,7 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
 
     job = row.body
     method = job["method"]["type"]
-    files = history.read_files(store, row, partial(refuse_if_stopped, store, row), as_given=True)
+    files = history.read_files(store, row, partial(refuse_if_stopped, store, row))
     numbers = resolve(method, job["method"][method]["hyperparameters"])
     ask = Judges(store, row.owner).ask
     course = courses.COURSES[method](job, numbers, files, start_adapter(store, row), ask)
