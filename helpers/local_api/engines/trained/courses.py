@@ -43,6 +43,10 @@ class Examples:
         )
         self.trainer = training.Trainer(model, settings, len(self.examples), parts)
 
+    def rows(self, file: TrainingFile) -> list[dict]:
+        """The rows of a file, in the form that this method learns from."""
+        return file.sample
+
     def messages(self, row: dict) -> list[dict]:
         """All messages of a row."""
         return row["messages"]
@@ -75,10 +79,12 @@ class Examples:
         """The rows of a file as examples. Raises Failure for one that is too long, or if there are too many."""
         if not file:
             return []
-        if file.count > len(file.sample):
-            message = f"Training on this computer takes at most {len(file.sample)} examples; {file.count} were given."
+        if file.count > len(file.rows):
+            message = (
+                f"Training on this computer takes at most {len(file.rows)} examples; {file.count} were given."
+            )
             raise Failure(message, f"invalid_{param}", param)
-        return [self._example(row, number, param) for number, row in enumerate(file.sample, 1)]
+        return [self._example(row, number, param) for number, row in enumerate(self.rows(file), 1)]
 
     def _example(self, row: dict, number: int, param: str):
         # each message has a token at least, and writing them down takes the square of their number
@@ -101,8 +107,11 @@ class Preferences(Examples):
     columns = ("train_loss", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected")
     columns += ("valid_loss", "eval_rewards/accuracies", "eval_rewards/margins")
 
+    def rows(self, file: TrainingFile) -> list[dict]:
+        return file.rows
+
     def messages(self, row: dict) -> list[dict]:
-        return [*row["input"]["messages"], *row["preferred_output"], *row["non_preferred_output"]]
+        return [message for part in preferences.parts_of(row) for message in part]
 
     def encode(self, row: dict):
         return preferences.encode(self.tokenizer, row)
@@ -134,7 +143,7 @@ class Rewards(Examples):
     def __init__(self, job: dict, numbers: dict, files: list[TrainingFile | None], adapter, ask: Ask):
         grader = job["method"]["reinforcement"]["grader"]
         for file in filter(None, files):
-            refuse_unless_filled(grader, file.sample)
+            refuse_unless_filled(grader, file.rows)
         super().__init__(job, numbers, files, adapter, ask)
         self.answering = rewards.Answering(self.trainer, self.tokenizer)
         self.grading = Grading(grader, ask)
@@ -144,6 +153,9 @@ class Rewards(Examples):
             self.numbers["eval_samples"],
             self.numbers["beta"],
         )
+
+    def rows(self, file: TrainingFile) -> list[dict]:
+        return file.rows
 
     def encode(self, row: dict):
         return rewards.encode(self.tokenizer, row)

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch.nn.functional import logsigmoid
 
+from ....dataset.formats import OUTPUTS
 from . import training
 from .training import Example, Trainer
 
@@ -33,10 +34,16 @@ class Pair:
 
 def encode(tokenizer, row: dict) -> Pair:
     """A row in OpenAI's preference format. Only the two outputs are learned, nothing of the input."""
-    given = [m | {"weight": 0} if m["role"] == "assistant" else m for m in row["input"]["messages"]]
-    outputs = (row["preferred_output"], row["non_preferred_output"])
-    learned = ([m | {"weight": 1} for m in output] for output in outputs)
+    given, *outputs = parts_of(row)
+    given = [message | {"weight": 0} if message["role"] == "assistant" else message for message in given]
+    learned = ([message | {"weight": 1} for message in output] for output in outputs)
     return Pair(*(training.encode(tokenizer, given + output) for output in learned))
+
+
+def parts_of(row: dict) -> tuple[list[dict], list[dict], list[dict]]:
+    """The messages of the input, of the better output and of the worse one."""
+    better, worse = (row.get(key, row.get(other)) for key, other in OUTPUTS.items())
+    return row["input"]["messages"], better, worse
 
 
 def with_reference(trainer: Trainer, pairs: list[Pair]) -> list[Pair]:
