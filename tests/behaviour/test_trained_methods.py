@@ -268,7 +268,7 @@ def test_the_simulated_models_say_who_can_do_it(local):
 @pytest.mark.parametrize(
     ("rows", "method", "found"),
     [
-        (pairs(), rft(), "Example 1"),
+        (pairs(), rft(), "is in the fine-tune-preference format"),
         (questions(), dpo(), "Example 1"),
         ([*questions(), {"messages": [said("user", "?"), said("assistant", "!")]}], rft(), "Example 13"),
     ],
