@@ -39,7 +39,9 @@ OF_OTHER_TOOLS = (
     "videos",
     "audios",
 )
-PICTURE = re.compile(r"data:image/(jpe?g|png|webp);base64,[a-z0-9+/]{2}[a-z0-9+/=]{2}|https?://", re.IGNORECASE)
+PICTURE = re.compile(
+    r"data:image/(jpe?g|png|webp);base64,[a-z0-9+/]{2}[a-z0-9+/=]{2}|https?://", re.IGNORECASE
+)
 NO_PICTURE = re.compile(r"http.*\.(gif|bmp|tiff?|svg|heic|pdf|avif)([?#]|$)", re.IGNORECASE)
 NULL = re.compile(r'(?<!"default)(?<!"const)(?<!"example)": null')
 READING = ("uploaded", "notRunning", "pending", "queued", "running", "processing")  # a file that is not ready

@@ -184,7 +184,7 @@ def _read(part: Part, row: Row, texts: list[Code], near: bool) -> None:
     """Looks into the texts of a row, and keeps its numbers."""
     line = row.line
     for code in texts:
-        if code.concerns(line.data):
+        if not code.marks or code.concerns(line.data):
             for where in code.find(row):
                 part.add(code.code, line.number, where, line.last)
     _keep(part, row)

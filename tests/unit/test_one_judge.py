@@ -11,7 +11,7 @@ from helpers.dataset.codes import CODES
 from helpers.local_api.training_files import Failure, read_file
 from tests import planted
 
-MODEL = "gpt-4.1-mini"
+MODEL = "gpt-4o-2024-08-06"  # the one that takes images too
 ROOT = Path(__file__).resolve().parents[2]
 
 
