@@ -58,6 +58,7 @@ class Mode:
     """
 
     by_hand: bool = False
+    guarded: bool = False  # runs programs only for its own key: on a shared computer others reach it too
     any_key: bool = False
     lenient: bool = False
 
@@ -186,9 +187,25 @@ def _content(call: Call) -> Response:
 
 
 def _create_job(call: Call) -> dict:
+    _refuse_code_of_others(call, ((call.body.get("method") or {}).get("reinforcement") or {}).get("grader"))
     job = jobs.create(*call.who, call.body, lenient=call.service.mode.lenient)
     call.service.worker.submit(job["id"], call.caller.owner)
     return job
+
+
+def _run_grader(call: Call) -> dict:
+    _refuse_code_of_others(call, call.body["grader"])
+    return graders.run(call.body, partial(chat.judge, *call.who))
+
+
+def _refuse_code_of_others(call: Call, grader: dict | None) -> None:
+    """403 for a Python grader from whoever does not know the key of this state: it would run as the server's user."""
+    service = call.service
+    if grader and graders.runs_code(grader) and service.mode.guarded and call.caller.owner != service.own_key:
+        raise APIError(
+            403,
+            "A Python grader runs on this computer, so it needs this server's own key, which it printed when it began.",
+        )
 
 
 def _job(call: Call) -> dict:
@@ -327,9 +344,7 @@ def _routes() -> list[Route]:
             lambda call: graders.validate(call.body["grader"]),
             body="grader_validate",
         ),
-        _route(
-            "POST", "/fine_tuning/alpha/graders/run", lambda call: graders.run(call.body), body="grader_run"
-        ),
+        _route("POST", "/fine_tuning/alpha/graders/run", _run_grader, body="grader_run"),
         _route("GET", "/models", _models),
         _route("GET", "/models/{model:path}", lambda call: models.retrieve(*call.who, call.path["model"])),
         _route("DELETE", "/models/{model:path}", lambda call: models.delete(*call.who, call.path["model"])),

@@ -26,6 +26,7 @@ from .store import Row, Store, new_id
 from .validate import model_dump
 
 FINGERPRINT, TRAINED_FINGERPRINT = "fp_simulated", "fp_trained"  # every answer says where it comes from
+LONGEST_JUDGEMENT = 24  # tokens
 MAX_STOP = 1_000  # characters; the end of an answer is compared with its beginnings at every token
 PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
 PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where jobs take no time either
@@ -49,6 +50,13 @@ def create(
     Raises ClientGone if ``client`` leaves before the answer is complete.
     """
     return model_dump(ChatCompletion, _complete(store, caller, body, lenient, client or Client()))
+
+
+def judge(store: Store, caller: Caller, model: str, conversations: list[list[dict]]) -> list[str]:
+    """What a model says to each conversation at temperature 0, for a grader."""
+    options = {"model": model, "temperature": 0, "max_tokens": LONGEST_JUDGEMENT}
+    completions = [create(store, caller, {"messages": messages} | options) for messages in conversations]
+    return [completion["choices"][0]["message"]["content"] for completion in completions]
 
 
 def stream(

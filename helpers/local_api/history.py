@@ -8,6 +8,7 @@ are not there yet.
 import base64
 import csv
 import io
+import math
 import os
 import queue
 import threading
@@ -27,7 +28,20 @@ MAX_ATTEMPTS = 5  # that end without a word, as the process does
 BEGUN = "begun"  # kind of the row that stands while a process works on a job
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
 SECONDS, SECONDS_AN_EPOCH = 8.0, 1.5  # of a job: a long training can be watched while it runs
-CSV_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
+CSV_NAMES = {
+    "train_mean_token_accuracy": "train_accuracy"
+}  # where a column is called otherwise than its metric
+WORDS = {  # of a metric in the text of its event, as OpenAI's events have them where they are known
+    "train_loss": "training loss",
+    "rewards/accuracies": "better answer ahead",
+    "rewards/margins": "margin",
+    "valid_loss": "validation loss",
+    "full_valid_loss": "full validation loss",
+    "train_mean_reward": "train mean reward",
+    "full_valid_mean_reward": "full validation mean reward",
+}
+EQUAL_STEPS = 3  # in which nothing could be learned from rewards, before a warning
+LAST_STEPS = 5  # by which the end of a training is judged
 
 
 def job_seconds(epochs: int = 0) -> float:
@@ -309,14 +323,13 @@ class Story:
         )
 
     def _checkpoint(self, step: int) -> dict:
-        metrics = {key: value for key, value in self.run.steps[step - 1].items() if key != "total_steps"}
         return {
             "id": new_id("ftckpt_"),
             "object": "fine_tuning.job.checkpoint",
             "fine_tuned_model_checkpoint": self.models[step],
             "fine_tuning_job_id": self.job["id"],
             "step_number": step,
-            "metrics": metrics,
+            "metrics": checkpoint_metrics(self.run.steps[step - 1]),
         }
 
 
@@ -328,13 +341,13 @@ def blocked(categories: set[str]) -> tuple[dict, dict]:
     return error, {"blocked": True, "results": results}
 
 
-def metrics_csv(steps: list[dict]) -> bytes:
-    """The results file: the columns that OpenAI documents, empty cells where nothing was measured."""
+def metrics_csv(steps: list[dict], metrics: tuple[str, ...] = METRICS) -> bytes:
+    """The results file: for examples the columns that OpenAI documents; empty cells where nothing was measured."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(CSV_COLUMNS)
+    table.writerow(["step", *(CSV_NAMES.get(name, name) for name in metrics)])
     for step in steps:
-        table.writerow([step["step"], *(_short(step.get(key)) for key in METRICS)])
+        table.writerow([step["step"], *(_short(step.get(key)) for key in metrics)])
     return out.getvalue().encode()
 
 
@@ -359,12 +372,65 @@ def _short(value: float | None) -> str:
 
 def metrics_event(step: dict) -> tuple[str, dict, str]:
     """Text, data and level of the event that tells of one step."""
-    text = f"Step {step['step']}/{step['total_steps']}: training loss={step['train_loss']:.2f}"
-    if "valid_loss" in step:
-        text += f", validation loss={step['valid_loss']:.2f}"
-    if "full_valid_loss" in step:
-        text += f", full validation loss={step['full_valid_loss']:.2f}"
-    return text, step, "info"
+    told = [f"{words}={step[name]:.2f}" for name, words in WORDS.items() if name in step]
+    return f"Step {step['step']}/{step['total_steps']}: {', '.join(told)}", step, "info"
+
+
+def warnings(steps: list[dict]) -> list[str]:
+    """What has to be said after the last of these steps; nothing is said twice."""
+    return [text for text in (_nothing_to_learn(steps), _less_likely(steps)) if text]
+
+
+def _nothing_to_learn(steps: list[dict]) -> str | None:
+    """After the first steps with rewards: whether all rewards of each question were equal."""
+    if len(steps) != EQUAL_STEPS or any(step.get("frac_reward_zero_std") != 1 for step in steps):
+        return None
+    mean = sum(step["train_mean_reward"] for step in steps) / EQUAL_STEPS
+    text = (
+        f"All rewards are equal: in {EQUAL_STEPS} steps all answers to a question got the same reward, on average "
+        f"{mean:.2f}, so nothing can be learned. "
+    )
+    if mean > 0:
+        return (
+            f"{text}If that is a good reward, the model does already what is rewarded; else mend the grader."
+        )
+    return (
+        f"{text}The model never does what is rewarded: teach it first by examples (a supervised job on ten rows is "
+        "often enough), then start this job from that model. Or reward a first step in the right direction."
+    )
+
+
+def _less_likely(steps: list[dict]) -> str | None:
+    """After the last step with preferences: whether the better answers lost, though they lead more than before."""
+    last = steps[-1]
+    if last["step"] != last["total_steps"] or "rewards/margins" not in last:
+        return None
+    margin, better = (
+        sum(step[name] for step in steps[-LAST_STEPS:]) / len(steps[-LAST_STEPS:])
+        for name in ("rewards/margins", "rewards/chosen")
+    )
+    if margin <= 0 or better >= 0:
+        return None
+    return (
+        f"The margin has risen to {margin:.2f}, but the better answers have become less likely too (their reward is "
+        f"{better:.2f}): what the model writes freely may be worse than before. Compare its answers with those of "
+        "the model that you started from. A lower learning_rate_multiplier or a higher rpo_alpha helps."
+    )
+
+
+def checkpoint_metrics(metrics: dict) -> dict:
+    """What a checkpoint tells of its step."""
+    return {k: v for k, v in metrics.items() if k != "total_steps" and not isinstance(v, dict)}
+
+
+def best_checkpoint(checkpoints: list[dict]) -> str | None:
+    """Which of them got the best reward in validation, in words; None if none was measured."""
+    rewards = {c["step_number"]: c["metrics"].get("full_valid_mean_reward", -math.inf) for c in checkpoints}
+    best = max(checkpoints, key=lambda c: rewards[c["step_number"]])
+    if rewards[best["step_number"]] == -math.inf:
+        return None
+    reward, name = rewards[best["step_number"]], best["fine_tuned_model_checkpoint"]
+    return f"Best full validation mean reward: {reward:.2f} at step {best['step_number']}, by {name}"
 
 
 class Worker:

@@ -36,8 +36,12 @@ JOB_RANGES = {
     "batch_size": (1, 256),
     "learning_rate_multiplier": (0, None),
     "beta": (0, 2),
+    "compute_multiplier": (0, 10),
+    "eval_interval": (1, None),
+    "eval_samples": (1, None),
+    "rpo_alpha": (0, None),
 }
-MORE_THAN_ZERO = {"learning_rate_multiplier", "beta"}
+MORE_THAN_ZERO = {"learning_rate_multiplier", "beta", "compute_multiplier"}
 CHAT_RANGES = {
     "temperature": (0, 2),
     "top_p": (0, 1),
@@ -47,6 +51,15 @@ CHAT_RANGES = {
     "presence_penalty": (-2, 2),
     "frequency_penalty": (-2, 2),
     "top_logprobs": (0, 20),
+}
+# Fields by which a grader is known
+GRADERS = {
+    "operation",
+    "evaluation_metric",
+    "source",
+    "passing_labels",
+    "sampling_params",
+    "calculate_output",
 }
 # Items that a list may have. OpenAI refuses longer ones in the same words (seen live by third parties, 2026).
 MAX_ITEMS = {"tools": 128, "functions": 128, "stop": 4}
@@ -118,9 +131,29 @@ def _rewrite(schema: dict, definitions: dict, name: str = "") -> dict:
             key: {**field, "schema": _rewrite(field["schema"], definitions, key)}
             for key, field in schema["fields"].items()
         }
+        _widen(new["fields"])
     if kind == "definitions":
         new["definitions"] = [_rewrite(item, definitions) for item in schema["definitions"]]
     return new
+
+
+def _widen(fields: dict) -> None:
+    """Adds to the fields of an object what the API takes and the types lack.
+
+    The penalties of DPO and of reinforcement fine-tuning, ``rpo_alpha`` and ``beta``, are our own: see the trained
+    engine. The rest stands in the examples of OpenAI's guide "Graders": ``pass_threshold``, no ``name`` for a grader,
+    and one for each part of a multi grader.
+    """
+    if "compute_multiplier" in fields:
+        fields["beta"] = fields["compute_multiplier"]
+    elif "beta" in fields:
+        fields["rpo_alpha"] = fields["beta"]
+    if fields.keys() & GRADERS:
+        number = {"type": "typed-dict-field", "schema": {"type": "float"}, "required": False}
+        fields |= {"pass_threshold": number, "name": fields["name"] | {"required": False}}
+    if "calculate_output" in fields:
+        part = fields["graders"]["schema"]
+        fields["graders"]["schema"] = {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": part}
 
 
 def _rewrite_union(schema: dict, definitions: dict, name: str) -> dict:

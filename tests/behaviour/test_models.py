@@ -1,5 +1,11 @@
 """Models: the base models, and the tuned ones from birth to deletion."""
 
+import requests
+
+from helpers.local_api.app import Mode, create_app
+from helpers.local_api.server import Server
+from helpers.local_api.store import Store
+
 from .conftest import MODEL, rows
 from .test_chat import MESSAGES, ask
 
@@ -89,3 +95,57 @@ def test_a_string_check_grader_is_run(api):
     assert graders.validate(grader=grader).grader.name == "exact"
     for sample, reward in (("yes", 1.0), ("no", 0.0)):
         assert graders.run(grader=grader, model_sample=sample, item={"answer": "yes"}).reward == reward
+
+
+def test_a_combined_grader_is_run_as_the_guide_writes_it(api):
+    """OpenAI's guide "Graders": parts by name, pass_threshold, and no name for a Python grader."""
+    alike = {
+        "type": "text_similarity",
+        "name": "a",
+        "evaluation_metric": "fuzzy_match",
+        "pass_threshold": 0.9,
+    }
+    parts = {
+        "name": alike | {"input": "{{sample.output_json.name}}", "reference": "{{item.name}}"},
+        "email": {
+            "type": "python",
+            "source": "def grade(sample, item):\n    return 'email' in item",
+            "image_tag": "x",
+        },
+    }
+    grader = {"type": "multi", "name": "both", "graders": parts, "calculate_output": "(name + email) / 2"}
+    graders = api.client.fine_tuning.alpha.graders
+    validated = graders.validate(grader=grader).to_dict()
+    assert validated["grader"]["graders"].keys() == {"name", "email"}
+    found = graders.run(grader=grader, model_sample='{"name": "Jo"}', item={"name": "Joe", "email": "j@e"})
+    assert found.sub_rewards == {"name": 0.8, "email": 1.0} and found.reward == 0.9
+    assert not any(value for value in found.metadata.errors.to_dict().values())
+    found = graders.run(grader=grader, model_sample="no JSON", item={"name": "Joe", "email": "j@e"})
+    assert found.reward == 0.5 and found.metadata.errors.sample_parse_error
+    grader["graders"]["email"]["source"] = "def grade(sample, item):\n    return item['nothing']"
+    errors = graders.run(grader=grader, model_sample='{"name": "Jo"}', item={"name": "Jo"}).metadata.errors
+    assert errors.python_grader_runtime_error and "KeyError" in errors.python_grader_runtime_error_details
+
+
+def test_a_grader_that_can_never_work_is_refused(api):
+    graders = api.client.fine_tuning.alpha.graders
+    grader = {"type": "python", "name": "n", "source": "x ="}
+    for error in (
+        api.refusal(graders.validate, grader=grader),
+        api.refusal(graders.run, grader=grader, model_sample="a"),
+    ):
+        assert (error.status_code, error.param) == (400, "grader.source")
+
+
+def test_a_server_started_by_hand_runs_programs_for_its_own_key_only(tmp_path):
+    app = create_app(Store(tmp_path), Mode(by_hand=True, guarded=True))
+    service = app.state.service
+    body = {
+        "grader": {"type": "python", "name": "n", "source": "def grade(s, i): return 1"},
+        "model_sample": "a",
+    }
+    server = Server(app).start()
+    for key, status in ((service.own_key, 200), ("sk-local", 403)):
+        url, headers = f"{server.base_url}/fine_tuning/alpha/graders/run", {"Authorization": f"Bearer {key}"}
+        assert requests.post(url, json=body, headers=headers).status_code == status
+    server.stop()
