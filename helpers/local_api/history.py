@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..dataset.report import auto_epochs
-from . import errors, facts, jobs
+from . import errors, facts, jobs, models
 from .engines import simulated
 from .engines.trained import lease
 from .store import FAR, Row, Store, new_id
-from .training_files import Failure, TrainingFile, read_file
+from .training_files import FORMATS, Failure, TrainingFile, read_file
 
 MAX_ATTEMPTS = 5  # that end without a word, as the process does
 BEGUN = "begun"  # kind of the row that stands while a process works on a job
@@ -136,16 +136,21 @@ def read_files(
         file_id = job[param]
         if file_id and not store.path(file_id).exists():
             raise Failure(f"The file {file_id} was deleted before it was read.", "file_not_found", param)
-        method = job["method"]["type"]
+        wanted = "completion" if models.only_completes(_base(job)) else FORMATS[job["method"]["type"]]
         path = file_id and store.path(file_id)
-        files.append(file_id and read_file(path, file_id, method, param, job["seed"], at_each_step))
+        files.append(file_id and read_file(path, file_id, wanted, param, job["seed"], at_each_step))
     return tuple(files)
+
+
+def _base(job: dict) -> str:
+    """The base model under the one that is trained further."""
+    return job["model"].split(":")[1] if job["model"].startswith("ft:") else job["model"]
 
 
 def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFile | None) -> None:
     """Trains, then writes all that will be seen of it."""
     job = row.body
-    base = job["model"].split(":")[1] if job["model"].startswith("ft:") else job["model"]
+    base = _base(job)
     method = job["method"]["type"]
     numbers = resolve(job["method"][method]["hyperparameters"], training.count, base)
     run = simulated.train(

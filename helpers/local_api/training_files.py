@@ -19,6 +19,10 @@ FLAG = re.compile(r"\[mock:flag=([a-z/-]+)\]")
 BLOCK = re.compile(r"\[mock:block=([a-z/-]+)\]")
 
 
+FORMATS = {"supervised": "chat", "dpo": "preference"}  # what each method is trained on
+NAMES = {"chat": "fine-tune-chat", "preference": "fine-tune-preference"}
+
+
 class Failure(Exception):
     """A job that fails, as its ``error`` field shows it."""
 
@@ -44,17 +48,17 @@ class TrainingFile:
 def read_file(
     path: Path,
     file_id: str,
-    method: str,
+    wanted: str,
     param: str,
     seed: int,
     at_each_step: Callable[[], None] = lambda: None,
 ) -> TrainingFile:
     """Reads and validates a file line by line. Raises Failure as OpenAI's validation would.
 
+    ``wanted`` is the format of its rows: "chat", "preference", or "completion" for the models that only complete.
     ``at_each_step`` is called now and then; what it raises ends the reading.
     """
-    wanted, picker = {"supervised": "chat", "dpo": "preference"}[method], random.Random(seed)
-    result, flagged = TrainingFile(0, [], set()), {}
+    result, flagged, picker = TrainingFile(0, [], set()), {}, random.Random(seed)
     keep = ALL_TOKENS if path.stat().st_size < 50_000_000 else SAMPLE_LIMIT
     for read, (line, example) in enumerate(_lines(path, param)):
         if read % LINES_A_STEP == 0:
@@ -64,7 +68,7 @@ def read_file(
             raise _invalid(f"Invalid file format. {where}{found}", param)
         kind = dataset.format_of(example)
         if kind != wanted:
-            raise _wrong_format(file_id, kind, method, param)
+            raise _wrong_format(file_id, kind, wanted, param)
         text = json.dumps(example, ensure_ascii=False)
         if not _is_unicode(text):
             raise _invalid(
@@ -83,8 +87,7 @@ def read_file(
         least = dataset.MIN_EXAMPLES
         message = f"Training file has {result.count} example(s), but must have at least {least} examples"
         raise Failure(message, "invalid_n_examples", param)
-    if method == "dpo":
-        result.sample = [_as_chat(example) for example in result.sample]
+    result.sample = [AS_CHAT[wanted](example) for example in result.sample]
     return result
 
 
@@ -109,18 +112,15 @@ def _invalid(reason: str, param: str) -> Failure:
     return Failure(f"The job failed due to an invalid {which}. {reason}", f"invalid_{param}", param)
 
 
-def _wrong_format(file_id: str, kind: str, method: str, param: str) -> Failure:
-    names = {
-        "chat": "fine-tune-chat",
-        "preference": "fine-tune-preference",
-        "completion": "fine-tune-completions",
-    }
-    needs = {"chat": "supervised", "preference": "dpo", "completion": "supervised"}[kind]
+def _wrong_format(file_id: str, kind: str, wanted: str, param: str) -> Failure:
     if kind == "completion":
         return _invalid("Unexpected file format, expected chat messages for this model.", param)
+    if wanted == "completion":
+        return _invalid("Unexpected file format, expected prompt/completion pairs for this model.", param)
+    methods = {rows: method for method, rows in FORMATS.items()}
     return _invalid(
-        f"Input file {file_id} is in the {names[kind]} format, but the specified fine-tuning job is not using "
-        f"'{needs}' as the training method (provided method={method}).",
+        f"Input file {file_id} is in the {NAMES[kind]} format, but the specified fine-tuning job is not using "
+        f"'{methods[kind]}' as the training method (provided method={methods[wanted]}).",
         param,
     )
 
@@ -138,6 +138,16 @@ def _flagged(flagged: dict[int, str], param: str) -> Failure:
     )
 
 
-def _as_chat(example: dict) -> dict:
+def _preferred_as_chat(example: dict) -> dict:
     """A preference row as a chat row: the simulation learns the preferred answer and ignores the other."""
     return {"messages": [*example["input"]["messages"], *example["preferred_output"]]}
+
+
+def _pair_as_chat(example: dict) -> dict:
+    """A pair as a chat row: what is to be completed is what the user says."""
+    parts = (("user", example["prompt"]), ("assistant", example["completion"]))
+    return {"messages": [{"role": role, "content": text} for role, text in parts]}
+
+
+# rows of each format as chat rows, which is what the engines are trained on
+AS_CHAT = {"chat": lambda example: example, "preference": _preferred_as_chat, "completion": _pair_as_chat}
