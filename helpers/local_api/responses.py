@@ -82,9 +82,10 @@ def create(
     completion = _in_words_of_a_response(chat.create, asked, lenient, client)
     (choice,) = completion["choices"]
     told = Teller(asked.response)
-    for piece in _pieces_of_message(choice["message"], choice.get("logprobs")):
+    for piece in _pieces_of_delta(choice["message"], choice.get("logprobs")):  # each part in one piece
         told.take(piece)
-    response = _ended(asked, told, choice["finish_reason"], completion["usage"])
+    told.finish()
+    response = _ended(asked, told, choice["finish_reason"], completion)
     if body.get("background"):
         response = response | _not_yet("queued")
     return model_dump(types.Response, response)
@@ -117,16 +118,14 @@ def _in_words_of_a_response(call, asked: Asked, lenient: bool, client: Client | 
 def _events(asked: Asked, chunks: Iterator[str]) -> Iterator[str]:
     told = Teller(asked.response)
     yield from told.begin()
-    finish_reason, usage = "stop", None
-    for chunk in _parsed(chunks):
-        usage = chunk.get("usage") or usage
+    finish_reason, chunk = "stop", {}
+    for chunk in _parsed(chunks):  # the last one has the usage
         for choice in chunk["choices"]:
             for piece in _pieces_of_delta(choice["delta"], choice.get("logprobs")):
                 yield from told.take(piece)
             finish_reason = choice["finish_reason"] or finish_reason
-    yield from told.close()
-    response = _ended(asked, told, finish_reason, usage)
-    yield told.end(response)
+    yield from told.finish()
+    yield told.end(_ended(asked, told, finish_reason, chunk))
 
 
 def _parsed(events: Iterator[str]) -> Iterator[dict]:
@@ -178,7 +177,7 @@ def _input(store: Store, caller: Caller, given: str | list | None) -> list[dict]
 
 
 def _item(store: Store, caller: Caller, item: dict, number: int) -> dict:
-    kind = item.get("type") or "message"
+    kind = item.get("type") or ("message" if "role" in item else "item_reference")
     if kind not in KINDS:
         raise _not_simulated(f"An item of type '{kind}'", f"input[{number}].type")
     if kind == "item_reference":
@@ -188,15 +187,18 @@ def _item(store: Store, caller: Caller, item: dict, number: int) -> dict:
         return row.body
     prefix = {"message": "msg_", "reasoning": "rs_"}.get(kind, "fc_")
     item = item | {"type": kind, "id": item.get("id") or new_id(prefix, 50), "status": "completed"}
-    if kind == "message" and isinstance(item["content"], str):
-        item["content"] = [_text_part(item["role"], item["content"])]
+    if kind == "message":
+        content = item["content"]
+        parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
+        item["content"] = [_said(part) for part in parts] if item["role"] == "assistant" else parts
     return item
 
 
-def _text_part(role: str, text: str) -> dict:
-    if role == "assistant":
-        return {"type": "output_text", "text": text, "annotations": []}
-    return {"type": "input_text", "text": text}
+def _said(part: dict) -> dict:
+    """A text of the assistant, which may be given as any text, in the form in which it is listed."""
+    if part["type"] != "input_text":
+        return part
+    return {"type": "output_text", "text": part["text"], "annotations": []}
 
 
 def _before(store: Store, caller: Caller, body: dict) -> list[dict]:
@@ -397,17 +399,17 @@ def _not_yet(status: str) -> dict:
     }
 
 
-def _ended(asked: Asked, told: "Teller", finish_reason: str, usage: dict) -> dict:
-    """The response with its answer; kept, unless the caller does not want it."""
+def _ended(asked: Asked, told: "Teller", finish_reason: str, answered: dict) -> dict:
+    """The response with its answer; kept, unless the caller does not want it. ``answered``: the chat's own answer."""
     is_cut = finish_reason == "length"
     if is_cut and told.items:
         told.items[-1]["status"] = "incomplete"
     response = asked.response | {
-        "model": models.choose(asked.store, asked.caller, asked.body["model"]).name,
+        "model": answered["model"],
         "status": "incomplete" if is_cut else "completed",
         "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
         "output": told.items,
-        "usage": _usage(usage),
+        "usage": _usage(answered["usage"]),
         "completed_at": None if is_cut else int(asked.store.clock()),
     }
     if response["store"]:
@@ -465,11 +467,6 @@ def _pieces_of_delta(delta: dict, logprobs: dict | None) -> Iterator[Piece]:
         yield Piece(call=call, arguments=function.get("arguments") or "")
 
 
-def _pieces_of_message(message: dict, logprobs: dict | None) -> Iterator[Piece]:
-    """A whole answer, in one piece an item."""
-    return _pieces_of_delta(message, logprobs)
-
-
 def _pieces_of_output(output: list[dict]) -> Iterator[Piece]:
     """An answer that was kept, as it may have come."""
     for item in output:
@@ -500,10 +497,10 @@ class Teller:
         """The events of one piece."""
         events = []
         if piece.call:
-            events += [*self.close(), *self._open(_call(piece.call))]
+            events += [*self._close(), *self._open(_call(piece.call))]
         elif (piece.text or piece.refusal) and not (self._is_open and self._item["type"] == "message"):
             part = "output_text" if piece.text else "refusal"
-            events += [*self.close(), *self._open(_message(part))]
+            events += [*self._close(), *self._open(_message(part))]
         if piece.arguments:
             self._item["arguments"] += piece.arguments
             events.append(self._of_item("response.function_call_arguments.delta", delta=piece.arguments))
@@ -518,7 +515,11 @@ class Teller:
             events.append(self._of_part("response.refusal.delta", delta=piece.refusal))
         return events
 
-    def close(self) -> list[str]:
+    def finish(self) -> list[str]:
+        """The events at the end of the answer; an answer without a word is an empty message."""
+        return [*([] if self.items else self._open(_message("output_text"))), *self._close()]
+
+    def _close(self) -> list[str]:
         """The events that end the item at hand."""
         if not self._is_open:
             return []
@@ -606,7 +607,7 @@ def replay(store: Store, caller: Caller, response_id: str, starting_after: int =
     events = [*told.begin()]
     for piece in _pieces_of_output(response["output"]):
         events += told.take(piece)
-    events += told.close()
+    events += told.finish() if response["status"] in OVER else []
     if response["status"] in ("completed", "incomplete"):
         events.append(told.end(response))
     return iter(events[starting_after + 1 :])

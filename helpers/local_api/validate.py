@@ -9,11 +9,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from openai.types import EmbeddingCreateParams
+from openai.types import EmbeddingCreateParams, batch_create_params, moderation_create_params
+from openai.types import completion_create_params as legacy_params
 from openai.types.chat import completion_create_params, completion_update_params
 from openai.types.fine_tuning import job_create_params
 from openai.types.fine_tuning.alpha import grader_run_params, grader_validate_params
 from openai.types.fine_tuning.checkpoints import permission_create_params
+from openai.types.responses import input_token_count_params, response_create_params
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
@@ -25,6 +27,13 @@ BODIES: dict[str, Any] = {
     "chat_stream": completion_create_params.CompletionCreateParamsStreaming,
     "chat_update": completion_update_params.CompletionUpdateParams,
     "embeddings": EmbeddingCreateParams,
+    "completion": legacy_params.CompletionCreateParamsNonStreaming,
+    "completion_stream": legacy_params.CompletionCreateParamsStreaming,
+    "response": response_create_params.ResponseCreateParamsNonStreaming,
+    "response_stream": response_create_params.ResponseCreateParamsStreaming,
+    "response_count": input_token_count_params.InputTokenCountParams,
+    "batch": batch_create_params.BatchCreateParams,
+    "moderation": moderation_create_params.ModerationCreateParams,
     "grader_run": grader_run_params.GraderRunParams,
     "grader_validate": grader_validate_params.GraderValidateParams,
     "permission": permission_create_params.PermissionCreateParams,
@@ -57,8 +66,8 @@ def check(name: str, body: Any) -> dict:
     """The body, valid for the request called ``name`` in ``BODIES``; otherwise an APIError naming the place."""
     if not isinstance(body, dict):
         raise bad_request("We could not parse the JSON body of your request. It must be a JSON object.")
-    if name == "chat" and body.get("stream") is True:
-        name = "chat_stream"
+    if f"{name}_stream" in BODIES and body.get("stream") is True:
+        name = f"{name}_stream"
     try:
         return _validator(name).validate_python(body, strict=True)
     except ValidationError as error:
