@@ -48,7 +48,7 @@ def create(
 
     Raises ClientGone if ``client`` leaves before the answer is complete.
     """
-    return model_dump(ChatCompletion, _complete(store, caller, body, lenient, client or Client()))
+    return model_dump(ChatCompletion, complete(store, caller, body, lenient=lenient, client=client))
 
 
 def stream(
@@ -56,14 +56,18 @@ def stream(
 ) -> Iterator[str]:
     """POST /chat/completions with ``stream``: server-sent events. Errors are raised before the first one."""
     wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-    model = _checked(store, caller, body, lenient)
-    if trained.owns(model.base):
-        return _live_events(store, caller, body, model, _written_here(model, body), wants_usage)
-    return _events(_complete(store, caller, body, lenient, client or Client()), wants_usage)
+    return _events(chunks(store, caller, body, lenient=lenient, client=client), wants_usage)
 
 
-def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: Client) -> dict:
-    """The whole completion, kept if the caller wants it stored."""
+def complete(
+    store: Store, caller: Caller, body: dict, *, lenient: bool = False, client: Client | None = None
+) -> dict:
+    """The answer to a chat request, as a plain dict in the form of ``ChatCompletion``; kept if ``body`` says "store".
+
+    ``body`` is what ``validate.check("chat", ...)`` returns: messages, tools, tool_choice, response_format, logprobs
+    and all others. A choice's message has a text as its content, or ``tool_calls``; ``usage`` has its details.
+    """
+    client = client or Client()
     model = _checked(store, caller, body, lenient)
     client.require()
     if trained.owns(model.base):
@@ -75,6 +79,20 @@ def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: C
         answers, prompt = _answers(store, model, body, client), None
     client.require()
     return _completion(store, caller, body, model, answers, prompt)
+
+
+def chunks(
+    store: Store, caller: Caller, body: dict, *, lenient: bool = False, client: Client | None = None
+) -> Iterator[dict]:
+    """The answer to the same request in parts, each a dict in the form of ``ChatCompletionChunk``.
+
+    What is wrong with the request is raised by this call, before the first chunk. The last chunk has no choices
+    and carries ``usage``; the others have none.
+    """
+    model = _checked(store, caller, body, lenient)
+    if trained.owns(model.base):
+        return _live_chunks(store, caller, body, model, _written_here(model, body))
+    return _chunks_of(complete(store, caller, body, lenient=lenient, client=client))
 
 
 def _completion(store: Store, caller: Caller, body: dict, model, answers: list[Answer], prompt: int | None):
@@ -102,29 +120,31 @@ def _completion(store: Store, caller: Caller, body: dict, model, answers: list[A
     return completion
 
 
-def _events(completion: dict, wants_usage: bool) -> Iterator[str]:
+def _events(parts: Iterator[dict], wants_usage: bool) -> Iterator[str]:
+    for chunk in parts:
+        if chunk["choices"] and wants_usage:
+            chunk = chunk | {"usage": None}
+        if chunk["choices"] or wants_usage:
+            yield f"data: {ChatCompletionChunk(**chunk).to_json(indent=None)}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+def _chunks_of(completion: dict) -> Iterator[dict]:
     head = {key: completion[key] for key in ("id", "created", "model", "system_fingerprint")}
-    head |= {"object": "chat.completion.chunk"} | ({"usage": None} if wants_usage else {})
+    head |= {"object": "chat.completion.chunk"}
     pause = PIECE_SECONDS if history.job_seconds() else 0
     for choice in completion["choices"]:
         deltas = [{"role": "assistant", "content": "", "refusal": None}]
         deltas += [{"content": piece} for piece in PIECE.findall(choice["message"]["content"])]
         for delta in deltas:
-            yield _event(head, [_part(choice, delta, None)])
+            yield head | {"choices": [_part(choice, delta, None)]}
             time.sleep(pause)
-        yield _event(head, [_part(choice, {}, choice["finish_reason"])])
-    if wants_usage:
-        yield _event(head | {"usage": completion["usage"]}, [])
-    yield "data: [DONE]\n\n"
+        yield head | {"choices": [_part(choice, {}, choice["finish_reason"])]}
+    yield head | {"choices": [], "usage": completion["usage"]}
 
 
 def _part(choice: dict, delta: dict, finish_reason: str | None, logprobs: dict | None = None) -> dict:
     return {"index": choice["index"], "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
-
-
-def _event(head: dict, choices: list) -> str:
-    chunk = ChatCompletionChunk(**head, choices=choices)
-    return f"data: {chunk.to_json(indent=None)}\n\n"
 
 
 def _fingerprint(model: models.Chosen) -> str:
@@ -167,27 +187,25 @@ def _logprobs(content: list[dict]) -> dict:
     return {"content": content, "refusal": None}
 
 
-def _live_events(store: Store, caller: Caller, body: dict, model, written: tuple, wants_usage: bool):
-    """The events of answers that are being written: each piece is sent when it comes."""
+def _live_chunks(store: Store, caller: Caller, body: dict, model, written: tuple) -> Iterator[dict]:
+    """The chunks of answers that are being written: each piece is sent when it comes."""
     answers, prompt = written
     head = {"id": new_id("chatcmpl-", 29), "created": int(store.clock()), "model": model.name}
     head |= {"system_fingerprint": _fingerprint(model), "object": "chat.completion.chunk"}
-    head |= {"usage": None} if wants_usage else {}
     whole = []
     for index, answer in enumerate(answers):
         choice, pieces = {"index": index}, []
-        yield _event(head, [_part(choice, {"role": "assistant", "content": "", "refusal": None}, None)])
+        first = {"role": "assistant", "content": "", "refusal": None}
+        yield head | {"choices": [_part(choice, first, None)]}
         for piece in answer:
             pieces.append(piece)
             logprobs = _logprobs(piece.logprobs) if answer.top >= 0 else None
             if piece.text or piece.logprobs:
-                yield _event(head, [_part(choice, {"content": piece.text}, None, logprobs)])
-        yield _event(head, [_part(choice, {}, pieces[-1].finish_reason)])
+                yield head | {"choices": [_part(choice, {"content": piece.text}, None, logprobs)]}
+        yield head | {"choices": [_part(choice, {}, pieces[-1].finish_reason)]}
         whole.append(_joined(answer, pieces))
     completion = _completion(store, caller, body, model, whole, prompt)
-    if wants_usage:
-        yield _event(head | {"usage": completion["usage"]}, [])
-    yield "data: [DONE]\n\n"
+    yield head | {"choices": [], "usage": completion["usage"]}
 
 
 def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.Chosen:
