@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 
 from . import (
+    batches,
     chat,
     completions,
     embeddings,
@@ -27,7 +28,9 @@ from . import (
     graders,
     jobs,
     models,
+    moderations,
     permissions,
+    responses,
     scenarios,
     validate,
 )
@@ -107,7 +110,7 @@ class Service:
     def __post_init__(self):
         with self.store.in_good_state():
             files.remove_expired(self.store)
-            self.worker = Worker(self.store)
+            self.worker = Worker(self.store, {"batch": batches.advance})
             self.worker.resume()
             self.own_key = f"sk-local-{self.store.token()}"
 
@@ -331,6 +334,55 @@ def _legacy(call: Call) -> dict | Response:
     return completions.create(*call.who, call.body, **options)
 
 
+def _response(call: Call) -> dict | Response:
+    options = {"lenient": call.service.mode.lenient, "client": call.client}
+    if call.body.get("stream"):
+        return _event_stream(responses.stream(*call.who, call.body, **options))
+    return responses.create(*call.who, call.body, **options)
+
+
+def _kept_response(call: Call) -> dict | Response:
+    if call.query.text("stream") == "true":
+        after = call.query.number("starting_after", -1)
+        return _event_stream(responses.replay(*call.who, call.path["id"], after))
+    return responses.retrieve(*call.who, call.path["id"])
+
+
+def _input_items(call: Call) -> dict:
+    query = call.query
+    page = responses.input_items(
+        *call.who,
+        call.path["id"],
+        after=query.text("after"),
+        limit=query.limit(20, MAX_LIST),
+        order=query.order("desc"),
+    )
+    return query.listing(page, lambda item: item)
+
+
+def _create_batch(call: Call) -> dict:
+    batch = batches.create(*call.who, call.body)
+    call.service.worker.submit(batch["id"], call.caller.owner)
+    return batch
+
+
+def _batch(call: Call) -> dict:
+    return _answered(call, batches.retrieve(*call.who, call.path["id"]))
+
+
+def _answered(call: Call, batch: dict) -> dict:
+    """The batch; if it has not begun, somebody works on it from now on: who did so may have been killed."""
+    if batch["status"] == "validating":
+        call.service.worker.submit(batch["id"], call.caller.owner)
+    return batch
+
+
+def _batches(call: Call) -> dict:
+    query, store = call.query, call.service.store
+    page = batches.list_all(*call.who, after=query.text("after"), limit=query.limit(20, MAX_LIST))
+    return query.listing(page, lambda row: _answered(call, batches.view(store, row)))
+
+
 def _embeddings(call: Call) -> dict:
     return embeddings.create(*call.who, call.body)
 
@@ -391,6 +443,22 @@ def _routes() -> list[Route]:
         _route("DELETE", completion, lambda call: chat.delete(*call.who, call.path["id"])),
         _route("GET", completion + "/messages", _messages),
         _route("POST", "/completions", _legacy, body="completion"),
+        _route("POST", "/responses", _response, body="response"),
+        _route(
+            "POST",
+            "/responses/input_tokens",
+            lambda call: responses.count(*call.who, call.body, lenient=call.service.mode.lenient),
+            body="response_count",
+        ),
+        _route("GET", "/responses/{id}", _kept_response),
+        _route("DELETE", "/responses/{id}", lambda call: responses.delete(*call.who, call.path["id"])),
+        _route("POST", "/responses/{id}/cancel", lambda call: responses.cancel(*call.who, call.path["id"])),
+        _route("GET", "/responses/{id}/input_items", _input_items),
+        _route("POST", "/batches", _create_batch, body="batch"),
+        _route("GET", "/batches", _batches),
+        _route("GET", "/batches/{id}", _batch),
+        _route("POST", "/batches/{id}/cancel", lambda call: batches.cancel(*call.who, call.path["id"])),
+        _route("POST", "/moderations", lambda call: moderations.create(call.body), body="moderation"),
         _route("POST", "/embeddings", _embeddings, body="embeddings"),
         *(
             _route("POST", DEPLOYMENT + path, handler, body=body)

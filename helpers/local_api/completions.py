@@ -53,7 +53,7 @@ def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: C
         client.require()
         asked = {key: body.get(key) for key in ("n", "stop", "temperature", "top_p", "seed")}
         asked |= {"messages": [{"role": "user", "content": prompt}], "max_tokens": limit}
-        for answer in chat.answers(store, model, asked, client):
+        for answer in chat._answers(store, model, asked, client):
             answers.append(answer)
             choices.append(_choice(len(choices), body, prompt, answer))
     return {

@@ -28,7 +28,15 @@ BEGUN = "begun"  # kind of the row that stands while a process works on a job
 # What OpenAI checks a tuned model for, in the words of a live event of 2025-10-31 (ed-donner/llm_engineering,
 # week6/community-contributions/hopeogbons); its guide lists the first thirteen.
 SAFETY_CATEGORIES = (
-    *("harassment/threatening", "sexual", "sexual/minors", "propaganda", "hate", "hate/threatening", "illicit"),
+    *(
+        "harassment/threatening",
+        "sexual",
+        "sexual/minors",
+        "propaganda",
+        "hate",
+        "hate/threatening",
+        "illicit",
+    ),
     *("violence", "advice", "self-harm/intent", "self-harm/instructions", "sensitive", "highly-sensitive"),
     *("biological threats", "cyber security threats"),
 )
@@ -421,8 +429,9 @@ class Worker:
     Jobs of the trained engine it only validates; then it sees to it that a training process lives.
     """
 
-    def __init__(self, store: Store):
-        self.store = store
+    def __init__(self, store: Store, others: dict[str, Callable] | None = None):
+        """``others``: what is done for an id that begins so, in place of the work on a job."""
+        self.store, self._others = store, others or {}
         self._waiting: queue.Queue = queue.Queue()
         self._known: set[str] = set()
         self._lock = threading.Lock()
@@ -466,7 +475,8 @@ class Worker:
             job_id, owner = self._waiting.get()
             try:
                 with self.store.computing():
-                    advance(self.store, job_id, owner)
+                    begin = job_id.partition("_")[0]
+                    self._others.get(begin, advance)(self.store, job_id, owner)
             except BaseException:  # noqa: BLE001 - the next job must not suffer; this one is tried when asked for
                 traceback.print_exc()
                 self._known.discard(job_id)

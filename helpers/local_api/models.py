@@ -176,7 +176,8 @@ def _refuse_unless_there(name: str, day: datetime.date) -> None:
     if not _exists(name, day):
         start = facts.value(facts.snapshot(name), "available_from")
         raise model_not_found(
-            name, f"It came on {start}, and the day of your API key is {day}. For another day: KEY@YYYY-MM-DD."
+            name,
+            f"It came on {start}, and the day of your API key is {day}. For another day: KEY@YYYY-MM-DD.",
         )
 
 

@@ -5,12 +5,12 @@ servers for a response is refused by name: built-in tools, conversations, reusab
 runs either: the answer is there when the request returns, and is shown BACKGROUND_SECONDS later.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from openai.types import responses as types
 
+from .. import tokens
 from . import chat, history, models, validate
 from .client import Client
 from .errors import APIError, bad_request
@@ -79,7 +79,7 @@ def create(
 ) -> dict:
     """POST /responses without ``stream``. ``lenient`` takes what the client's own tests send (conformance only)."""
     asked = _read(store, caller, body, lenient)
-    completion = _in_words_of_a_response(chat.create, asked, lenient, client)
+    completion = _in_words_of_a_response(chat.complete, asked, lenient, client)
     (choice,) = completion["choices"]
     told = Teller(asked.response)
     for piece in _pieces_of_delta(choice["message"], choice.get("logprobs")):  # each part in one piece
@@ -96,8 +96,7 @@ def stream(
 ) -> Iterator[str]:
     """POST /responses with ``stream``: server-sent events. Errors are raised before the first one."""
     asked = _read(store, caller, body, lenient)
-    asked.chat.update(stream=True, stream_options={"include_usage": True})
-    return _events(asked, _in_words_of_a_response(chat.stream, asked, lenient, client))
+    return _events(asked, _in_words_of_a_response(chat.chunks, asked, lenient, client))
 
 
 def _in_words_of_a_response(call, asked: Asked, lenient: bool, client: Client | None):
@@ -115,25 +114,17 @@ def _in_words_of_a_response(call, asked: Asked, lenient: bool, client: Client | 
         ) from None
 
 
-def _events(asked: Asked, chunks: Iterator[str]) -> Iterator[str]:
+def _events(asked: Asked, chunks: Iterator[dict]) -> Iterator[str]:
     told = Teller(asked.response)
     yield from told.begin()
     finish_reason, chunk = "stop", {}
-    for chunk in _parsed(chunks):  # the last one has the usage
+    for chunk in chunks:  # the last one has the usage
         for choice in chunk["choices"]:
             for piece in _pieces_of_delta(choice["delta"], choice.get("logprobs")):
                 yield from told.take(piece)
             finish_reason = choice["finish_reason"] or finish_reason
     yield from told.finish()
     yield told.end(_ended(asked, told, finish_reason, chunk))
-
-
-def _parsed(events: Iterator[str]) -> Iterator[dict]:
-    """The chunks of a streamed chat."""
-    for event in events:
-        data = event.removeprefix("data: ").strip()
-        if data != "[DONE]":
-            yield json.loads(data)
 
 
 # --- what a request says -----------------------------------------------------------------------------------
@@ -626,7 +617,9 @@ def cancel(store: Store, caller: Caller, response_id: str) -> dict:
     """POST /responses/{id}/cancel: only what runs in the background. One that is over stays as it is."""
     row = _own(store, caller, response_id)
     if not row.body["response"]["background"]:
-        raise bad_request("Only a response that was created with 'background' can be cancelled.", "response_id")
+        raise bad_request(
+            "Only a response that was created with 'background' can be cancelled.", "response_id"
+        )
     if view(store, row)["status"] not in OVER:
         row.body["response"] |= _not_yet("cancelled")
         row.body["ends_at"] = store.clock()
@@ -654,7 +647,7 @@ def count(store: Store, caller: Caller, body: dict, *, lenient: bool = False) ->
     """POST /responses/input_tokens: what the input of a response would count."""
     asked = _read(store, caller, body, lenient)
     model = models.choose(store, caller, asked.body["model"])
-    number = chat.count_prompt(asked.chat, model.base)
+    number = tokens.count_messages(asked.chat["messages"], model.base)
     return {"object": "response.input_tokens", "input_tokens": number}
 
 
