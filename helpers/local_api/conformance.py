@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from . import jobs
+from . import batches, jobs, responses
 from .app import Mode, create_app
+from .scenarios import Caller
 from .server import run_forever
 from .store import Store
 
@@ -24,6 +25,8 @@ BASE = "gpt-4o-mini-2024-07-18"
 MODELS = (TUNED, "ft:gpt-4o-mini:acemeco:suffix:abc123", "gpt-6-astra")
 PERMISSIONS = {TUNED: "cp_zc4Q7MP6XxulcVzj4MZdwsAB", JOB: "cp_of_the_job"}
 COMPLETION = "completion_id"
+RESPONSES = ("resp_677efb5139a88190b512bc3fef8e535d", "resp_123", "response_id", "previous_response_id")
+BATCH, BATCH_FILE = "batch_id", "input_file_id"
 MESSAGE = {"role": "user", "content": "Hello"}
 EXAMPLE = {"messages": [MESSAGE, {"role": "assistant", "content": "Hello."}]}
 BYTES = (json.dumps(EXAMPLE) + "\n").encode() * 10
@@ -47,6 +50,29 @@ def seed(store: Store) -> None:
             store.insert(db, "permission", id, OWNER, body, parent=checkpoint)
         kept = {"completion": _completion(), "messages": [MESSAGE]}
         store.insert(db, "completion", COMPLETION, OWNER, kept)
+    for response_id in RESPONSES:
+        _add_response(store, response_id)
+    _add_batch(store)
+
+
+def _add_response(store: Store, response_id: str) -> None:
+    """A response that still runs in the background, as the tests cancel it."""
+    caller = Caller(OWNER)
+    made = responses.create(store, caller, {"background": True}, lenient=True)
+    row = store.get("response", made["id"], OWNER)
+    row.body["response"] |= {"id": response_id, "output": []}
+    store.add("response", response_id, OWNER, row.body | {"ends_at": store.clock() + DAY})
+
+
+def _add_batch(store: Store) -> None:
+    """A batch that has not begun, as the tests cancel it, and the file that they make others from."""
+    with store.write() as db:
+        store.insert(db, "file", BATCH_FILE, OWNER, _file(store, FILES[0]) | {"purpose": "batch"})
+    body = {"endpoint": "/v1/responses", "input_file_id": BATCH_FILE, "completion_window": "24h"}
+    made = batches.create(store, Caller(OWNER), body)
+    row = store.get("batch", made["id"], OWNER)
+    row.body["batch"]["id"] = BATCH
+    store.add("batch", BATCH, OWNER, row.body)
 
 
 def _file(store: Store, file_id: str) -> dict:

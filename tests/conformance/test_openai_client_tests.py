@@ -23,6 +23,11 @@ TESTS = (
     "test_models.py",
     "test_embeddings.py",
     "chat/test_completions.py",
+    "test_completions.py",
+    "responses",
+    "test_responses.py",
+    "test_batches.py",
+    "test_moderations.py",
 )
 RESET_BEFORE_EVERY_TEST = """
 import os, urllib.request, pytest
