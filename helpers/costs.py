@@ -147,7 +147,7 @@ class TrainingCost(_Sum):
 
     @property
     def tokens(self) -> int:
-        """Tokens of the file, each example cut at the model's training context."""
+        """Tokens of the file, each example cut at the model's training context; if estimated, the most it can be."""
         return self.report.kept_tokens
 
     @property
@@ -162,19 +162,28 @@ class TrainingCost(_Sum):
 
     @property
     def exact(self) -> bool:
-        """False if the tokens are estimates: no vocabulary is here, or it is not known to be the model's own."""
+        """False if the tokens are estimates: of tools, calls and some pictures, or without the model's vocabulary."""
         return self.report.exact and tokens.is_exact(self.model)
+
+    @property
+    def complete(self) -> bool:
+        """False if there are pictures that are not in the sum: nobody says how many tokens this model takes."""
+        return not self.report.pictures_not_counted
 
     def title(self) -> str:
         """The sum in one line."""
         about = "" if self.exact else "about "
-        return f"Training {self.model} on {self.report.name}: {about}{dollars(self.usd)}"
+        left_out = "" if self.complete else ", without its pictures"
+        return f"Training {self.model} on {self.report.name}: {about}{dollars(self.usd)}{left_out}"
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
         cut_off, left_out = self.report.tokens - self.tokens, self.report.rows - self.report.good_rows
         counted = f"{self.tokens:,} in {self.report.good_rows:,} examples"
         counted += "" if self.exact else " (an estimate)"
+        least, pictures = self.report.least_tokens, self.report.pictures_not_counted
+        counted += f"; at least {least:,}" if 0 < least < self.tokens else ""
+        counted += f"; pictures, not counted: {pictures:,}" if pictures else ""
         counted += f"; {cut_off:,} more are cut off" if cut_off else ""
         counted += f"; rows with errors, left out: {left_out:,}" if left_out else ""
         return [
@@ -196,8 +205,8 @@ def training(
 
     ``file`` is a path, or the report of ``dataset.check(file, model=model)``. Validation files are not
     charged (OpenAI's guide). ``on`` is a day such as "2025-06-01"; without it the latest known price is
-    taken, which may be over. Rows with errors are left out, though a job with such rows would fail. No source
-    says how the pairs of answers for DPO are billed; here both answers count.
+    taken, which may be over. Rows with errors are left out, though a job with such rows would fail. Of a
+    preference row both answers count (source in ``dataset.counting``).
     Raises ValueError if there is no price, no good row, or if the report counted for another kind of model.
     """
     if n_epochs != "auto" and (type(n_epochs) is not int or n_epochs < 1):

@@ -25,9 +25,9 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import command_line
+from . import command_line, token_rules
 
 if TYPE_CHECKING:
     import tiktoken
@@ -42,6 +42,7 @@ VOCABULARIES = {"cl100k_base": "cl100k_base", "o200k_base": "o200k_base", "o200k
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_NAME = 1
 TOKENS_TO_PRIME_REPLY = 3
+CALLS = ("tool_calls", "function_call")  # of a message; how they are written for the model is not published
 
 BYTES_PER_TOKEN = 4  # OpenAI's rule of thumb for English text; used only when an exact count cannot be had
 
@@ -93,18 +94,79 @@ def count_many(texts: list[str], model: str) -> list[int]:
     return [_count(encoding, text) for text in texts]
 
 
-def count_messages(messages: list[dict], model: str) -> int:
-    """The prompt tokens of a chat: its messages, their wrapping and the start of the reply.
+def count_messages(messages: list[dict], model: str, tools: list[dict] | None = None) -> int:
+    """The prompt tokens of a chat: its messages, their wrapping, the tools and the start of the reply.
 
     Every message costs 3 tokens more than its texts, a name 1 more, and the reply is primed with 3 (OpenAI
-    cookbook, How_to_count_tokens_with_tiktoken.ipynb). Content may be a text, None or a list of parts; of the
-    parts only the text is counted, not images. Tool calls are counted by their JSON, which is an estimate:
-    OpenAI does not publish how it writes them. Raises TypeError if a message is not a dict.
+    cookbook, How_to_count_tokens_with_tiktoken.ipynb). Content may be a text, None or a list of parts. A picture
+    counts as ``token_rules.picture`` says, with the most that it can take. Tool calls are counted by their JSON,
+    which is an estimate: OpenAI does not publish how it writes them. ``tools`` are definitions, as ``count_tools``
+    counts them. Raises TypeError if a message is not a dict.
     """
+    return _messages(messages, model).most + count_tools(tools, model)
+
+
+def count_tools(tools: list[dict] | None, model: str) -> int:
+    """The prompt tokens of tool definitions, or of old-style functions.
+
+    By OpenAI's published formula where it applies (``token_rules.definitions``); else an estimate, by their JSON.
+    """
+    published = token_rules.definitions(tools, model) if tools else (0, [])
+    if published is None:
+        return count(_as_json(tools), model)
+    fixed, texts = published
+    return fixed + sum(count_many(texts, model))
+
+
+class Size(NamedTuple):
+    """How many tokens something has: so many at least, so many at most.
+
+    ``exact`` if both are the same and that is known to be the number. ``uncounted`` pictures are in neither.
+    """
+
+    least: int
+    most: int
+    exact: bool = True
+    uncounted: int = 0
+
+    def plus(self, other: "Size") -> "Size":
+        """Both together."""
+        return Size(
+            self.least + other.least,
+            self.most + other.most,
+            self.exact and other.exact,
+            self.uncounted + other.uncounted,
+        )
+
+
+def size(messages: list[dict], model: str) -> Size:
+    """The tokens of a chat for training. Tool calls, and pictures of unknown size or detail, are never exact."""
+    return _messages(messages, model)
+
+
+def size_of_tools(tools: list[dict], model: str) -> Size:
+    """The tokens of tool definitions, or of old-style functions, for training: never exact, at most their JSON.
+
+    OpenAI bills them (community.openai.com/t/934984: the same chats, hundreds of tokens more a row), but has not
+    published how training counts them. The formula for a chat, where it applies, is the other bound.
+    """
+    bounds = count(_as_json(tools), model), count_tools(tools, model)
+    return Size(min(bounds), max(bounds), exact=False)
+
+
+def _messages(messages: list[dict], model: str) -> Size:
+    """Messages, their wrapping and the start of the reply."""
     texts = [text for number, message in enumerate(messages) for text in _texts(message, number)]
     names = sum(bool(message.get("name")) for message in messages)
     wrapping = TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_NAME * names + TOKENS_TO_PRIME_REPLY
-    return wrapping + sum(count_many(texts, model))
+    counted = wrapping + sum(count_many(texts, model))
+    calls = any(message.get(key) for message in messages for key in CALLS)
+    found = Size(counted, counted, exact=not calls)
+    for message in messages:
+        for part in _pictures(message):
+            taken = token_rules.picture(part.get("image_url"), model)
+            found = found.plus(Size(0, 0, False, 1) if taken is None else Size(*taken))
+    return found
 
 
 def pieces(text: str, model: str) -> list[str | bytes]:
@@ -280,11 +342,21 @@ def _texts(message: dict, number: int) -> list[str]:
         if isinstance(value, str):
             texts.append(value)
         elif key == "content" and isinstance(value, list):
-            parts = [part.get("text") for part in value if isinstance(part, Mapping)]
+            parts = [part.get("text") or part.get("refusal") for part in value if isinstance(part, Mapping)]
             texts += [text for text in parts if isinstance(text, str)]
-        elif isinstance(value, list | Mapping):
-            texts.append(json.dumps(value, ensure_ascii=False))
+        elif key in CALLS and value:
+            texts.append(_as_json(value))
     return texts
+
+
+def _pictures(message: dict) -> list[dict]:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return [part for part in parts if isinstance(part, Mapping) and part.get("type") == "image_url"]
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _count(encoding: "tiktoken.Encoding", text: str) -> int:

@@ -117,6 +117,13 @@ def read(path):
     return list(rows.values())
 
 
+def rough_size(rows):
+    """Tokens, four bytes each, tools and calls as JSON; and in words, which pictures are not in them."""
+    text = re.sub(r'"data:image/[^"]*"|"\w+": null,? ?', "", json.dumps(rows, ensure_ascii=False))
+    pictures, wrapping = text.count('"image_url": {'), 4 * text.count('"role": ')  # in JSON it is twice as long
+    return len(text.encode()) // 4 - wrapping, f", {pictures} pictures not counted" * (pictures > 0)
+
+
 def can_be_asked(row):
     """Whether models can be compared on this row: text only, no tools, a question, and then an answer."""
     texts = [m for m in row["messages"] if isinstance(m.get("content"), str) and not m.get("tool_calls")]
@@ -374,8 +381,7 @@ def count(found, wanted, checks):
 def save(folder, key, record):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"starter-{key}.json"
-    text = json.dumps(record, ensure_ascii=False, indent=1)
-    path.write_text(clean(text), encoding="utf-8", errors="replace")
+    path.write_text(clean(json.dumps(record, ensure_ascii=False, indent=1)), "utf-8", "replace")
     say(f"Saved: {path}")
 
 
@@ -392,8 +398,8 @@ def connect(local):
 def run(options):
     rows, valid, test = split(options)
     questions = [row["messages"] for row in test if can_be_asked(row)]
-    tokens = sum(len(str(m.get("content")).encode()) // 4 + 4 for row in rows for m in row["messages"])
-    say(f"{len(rows)} examples to train on, roughly {tokens:,} tokens")
+    tokens, left_out = rough_size(rows)
+    say(f"{len(rows)} examples to train on, roughly {tokens:,} tokens{left_out}")
     say(f"{len(valid)} held back to validate, {len(test)} to test")
     if len(questions) < len(test):
         say(f"{len(questions)} can be asked afterwards: the others have tools, parts or no question.")
@@ -410,7 +416,7 @@ def run(options):
     key = hashlib.sha256(b"|".join(contents.values()) + what.encode()).hexdigest()[:16]
     times = options.epochs or (3 if len(rows) > 33 else 100 // len(rows))  # OpenAI's data notebook
     cost = f"${tokens * times * options.price / 1e6:.2f}" if options.price else "? (give --price)"
-    say(f"Training costs roughly {cost}, for {times} epochs")
+    say(f"Training costs roughly {cost}, for {times} epochs{left_out}")
     job = watch(client, order_once(client, options, key, settings, contents), options.pace)
     tuned = options.tuned or job.fine_tuned_model
     if job.status in ("failed", "cancelled") or not tuned:

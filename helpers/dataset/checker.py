@@ -182,6 +182,15 @@ def _report(part: Part, source: _Source, model: str | None, notes: list[str]) ->
         notes.append(
             f"{part.rows - part.good:,} of {part.rows:,} rows have errors; their texts and tokens are left out."
         )
+    if part.least_tokens < part.kept_tokens:
+        notes.append(
+            f"The tokens are the most that it can be; at least they are {part.least_tokens:,}. Not known is how "
+            "training counts tools, and the size or the detail of some pictures."
+        )
+    if part.pictures_not_counted:
+        notes.append(
+            f"Pictures are not counted: {part.pictures_not_counted:,}. Nobody says how many tokens {model} takes for one."
+        )
     return Report(
         source.name,
         model,
@@ -194,6 +203,8 @@ def _report(part: Part, source: _Source, model: str | None, notes: list[str]) ->
         totals,
         problems,
         notes,
+        part.least_tokens,
+        part.pictures_not_counted,
     )
 
 

@@ -18,7 +18,7 @@ def _facts() -> dict[tuple[str, str], list[dict]]:
 
 def snapshot(model: str) -> str:
     """The dated base model: of a short name, and of a tuned one (ft:...)."""
-    base = model.split(":")[1] if model.startswith("ft:") and model.count(":") > 1 else model
+    base = model.split(":")[1] if model.startswith("ft:") else model
     alias = _facts().get((base, "alias_of"))
     return alias[0]["value"] if alias else base
 

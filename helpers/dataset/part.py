@@ -13,6 +13,7 @@ from typing import NamedTuple
 from .. import tokens
 from .codes import CODES
 from .context import training_context
+from .counting import RowCounter
 from .example import Example, take_apart
 from .formats import format_of
 from .lines import Line
@@ -39,6 +40,8 @@ COLUMNS = {
     "asked_in": "B",  # languages
     "answered_in": "B",
 }
+# What parts of a file add up.
+COUNTS = ("rows", "good", "tokens", "kept_tokens", "least_tokens", "answer_tokens", "pictures_not_counted")
 # bits of "form"
 HAS_TEXT, IS_JSON, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM = 1, 2, 4, 8, 16
 
@@ -60,7 +63,9 @@ class Part:
     good: int = 0  # those without an error
     tokens: int = 0  # of the good rows
     kept_tokens: int = 0  # the same, each row cut at the training context
+    least_tokens: int = 0  # as kept_tokens, but where a row's tokens have bounds, with the lower one
     answer_tokens: int = 0
+    pictures_not_counted: int = 0
     estimated: bool = False
     totals: Counter = field(default_factory=Counter)  # code -> how many
     examples: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)  # line, last line, where
@@ -80,7 +85,7 @@ class Part:
 
     def merge(self, other: "Part") -> None:
         """Adds what was found in the next part."""
-        for name in ("rows", "good", "tokens", "kept_tokens", "answer_tokens"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.estimated |= other.estimated
         self.totals.update(other.totals)
@@ -109,7 +114,7 @@ def check_part(lines: Iterator[Line], settings: Settings) -> Part:
         tokens.count("", settings.model or "")
         part.estimated = bool(caught)
         warnings.simplefilter("ignore", tokens.TokenEstimateWarning)
-        counter = _Counter(settings.model or "")
+        counter = RowCounter(settings.model or "")
         limit = training_context(settings.model)
         for line in lines:
             try:
@@ -119,7 +124,7 @@ def check_part(lines: Iterator[Line], settings: Settings) -> Part:
     return part
 
 
-def _check_line(part: Part, line: Line, settings: Settings, counter: "_Counter", limit: int | None) -> None:
+def _check_line(part: Part, line: Line, settings: Settings, counter: RowCounter, limit: int | None) -> None:
     if line.code:
         part.add(line.code, line.number, line.detail, line.last)
     if line.code == "blank_line":
@@ -134,15 +139,19 @@ def _check_line(part: Part, line: Line, settings: Settings, counter: "_Counter",
         part.count_format(kind, line.number)
     if any(CODES[code].severity == "error" for code, _ in found):
         return
-    all_tokens, answer_tokens = counter.row(line.value, kind)
+    size, answer_tokens = counter.row(line.value, kind)
+    all_tokens = size.most
     part.good += 1
     part.tokens += all_tokens
     part.kept_tokens += min(all_tokens, limit or all_tokens)
+    part.least_tokens += min(size.least, limit or size.least)
     part.answer_tokens += answer_tokens
+    part.pictures_not_counted += size.uncounted
+    part.estimated |= not size.exact
     if limit and all_tokens > limit:
-        part.add(
-            "too_long", line.number, f"{all_tokens:,} tokens, {all_tokens - limit:,} are cut off", line.last
-        )
+        about = "" if size.exact else "about "
+        cut_off = f"{about}{all_tokens:,} tokens, {all_tokens - limit:,} are cut off"
+        part.add("too_long", line.number, cut_off, line.last)
     if not settings.content:
         return
     example = take_apart(line.value, kind)
@@ -211,56 +220,3 @@ def _form(example: Example, words: list[str]) -> int:
     if text[-1:].isalpha() and text[-1].islower():
         return form | (ENDS_OPEN if len(words) >= 4 else 0)
     return form | (0 if text[-1:].isalnum() else ENDS_CLOSED)
-
-
-class _Counter:
-    """Counts the tokens of rows as tokens.count_messages does, but each system prompt and role only once."""
-
-    def __init__(self, model: str):
-        self.model = model
-        self.known: dict[str, int] = {}
-
-    def row(self, row: dict, kind: str) -> tuple[int, int]:
-        """All tokens of a row, and those of the assistant's texts."""
-        if kind == "completion":
-            prompt, completion = tokens.count_many([row["prompt"], row["completion"]], self.model)
-            return prompt + completion, completion
-        if kind == "chat":
-            return self.messages(row["messages"])
-        outputs = [
-            row.get(f"{name}_output") or row.get(f"{name}_completion")
-            for name in ("preferred", "non_preferred")
-        ]
-        return self.messages([*row["input"]["messages"], *outputs[0], *outputs[1]])
-
-    def messages(self, messages: list[dict]) -> tuple[int, int]:
-        total, texts, roles = tokens.TOKENS_TO_PRIME_REPLY, [], []
-        answers = 0
-        for message in messages:
-            role, content = message["role"], message.get("content")
-            if len(message) != 2 or type(content) is not str:
-                total += tokens.count_messages([message], self.model) - tokens.TOKENS_TO_PRIME_REPLY
-                answers += self._answer(message) if role == "assistant" else 0
-                continue
-            total += tokens.TOKENS_PER_MESSAGE + self._known(role)
-            if role == "system":
-                total += self._known(content)
-            else:
-                texts.append(content)
-                roles.append(role)
-        for role, count in zip(roles, tokens.count_many(texts, self.model), strict=True):
-            total += count
-            answers += count if role == "assistant" else 0
-        return total, answers
-
-    def _answer(self, message: dict) -> int:
-        content = message.get("content")
-        return tokens.count(content, self.model) if isinstance(content, str) else 0
-
-    def _known(self, text: str) -> int:
-        count = self.known.get(text)
-        if count is None:
-            if len(self.known) >= 1_000:  # system prompts that all differ
-                self.known.clear()
-            count = self.known[text] = tokens.count(text, self.model)
-        return count

@@ -30,8 +30,9 @@ class Report:
 
     ``rows`` are all rows, ``good_rows`` those without an error; only these are counted in ``tokens`` (all of
     them), ``kept_tokens`` (each row cut at the training context) and ``answer_tokens`` (the assistant's texts;
-    they are part of ``tokens``). ``exact`` is False if the tokens are estimates. ``notes`` say what was not
-    checked.
+    they are part of ``tokens``). ``exact`` is False if the tokens are estimates: then they are the most that it
+    can be, and ``least_tokens`` the least that may be kept; ``pictures_not_counted`` are in neither. ``notes`` say
+    what was not checked or counted.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Report:
     totals: dict[str, int]
     problems: list[Problem] = field(repr=False)
     notes: list[str] = field(default_factory=list)
+    least_tokens: int = 0
+    pictures_not_counted: int = 0
 
     @property
     def errors(self) -> int:
@@ -73,6 +76,7 @@ class Report:
     def as_dict(self) -> dict:
         """The whole report in plain types, for JSON."""
         names = ("name", "model", "rows", "good_rows", "tokens", "kept_tokens", "answer_tokens", "exact")
+        names += ("least_tokens", "pictures_not_counted")
         counts = {"errors": self.errors, "warnings": self.warnings, "hints": self.hints}
         problems = [problem._asdict() for problem in self.problems]
         plain = {name: getattr(self, name) for name in names}

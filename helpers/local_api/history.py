@@ -161,11 +161,12 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
     base = _base(job)
     method = job["method"]["type"]
     numbers = resolve(job["method"][method]["hyperparameters"], training.count, base)
+    examples = training.sample
     run = simulated.train(
-        training.sample,
+        examples,
         validation.sample if validation else [],
         n_epochs=numbers["n_epochs"],
-        batch_size=min(numbers["batch_size"], len(training.sample)),
+        batch_size=min(numbers["batch_size"], len(examples)),
         learning_rate_multiplier=numbers["learning_rate_multiplier"] / _unit(base),
         seed=job["seed"],
         start=_start_weights(store, row),

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import dataset, tokens
+from .. import dataset
+from ..dataset.context import training_context
+from ..dataset.counting import RowCounter
 from .engines.simulated import SAMPLE_LIMIT
 
 LINES_A_STEP = 100
@@ -36,13 +38,21 @@ class TrainingFile:
     """What is known of a file after reading it once."""
 
     count: int  # examples
-    sample: list[dict]  # all of them, or a random sample
+    rows: list[dict]  # all of them, or a random sample
     blocked: set[str]  # categories that the simulated safety check after training will object to
 
+    @property
+    def sample(self) -> list[dict]:
+        """The rows as chats. Of a preference row the simulation learns the preferred answer and ignores the other; a
+        pair is taken for what a user says and its answer."""
+        return [_as_chat(row) for row in self.rows]
+
     def tokens(self, model: str) -> int:
-        """Tokens of the whole file; estimated from the sample if the file is long."""
-        counted = sum(tokens.count_messages(example["messages"], model) for example in self.sample)
-        return round(counted * self.count / len(self.sample))
+        """Tokens of the whole file, as ``dataset.check`` counts them; estimated from the rows if there are more."""
+        counter, limit = RowCounter(model), training_context(model)
+        sizes = [counter.row(row, dataset.format_of(row))[0].most for row in self.rows]
+        counted = sum(min(size, limit or size) for size in sizes)
+        return round(counted * self.count / len(self.rows))
 
 
 def read_file(
@@ -80,14 +90,13 @@ def read_file(
         result.count += 1
         place = result.count - 1 if result.count <= keep else picker.randrange(result.count)
         if place < keep:
-            result.sample[place : place + 1] = [example]
+            result.rows[place : place + 1] = [example]
     if flagged:
         raise _flagged(flagged, param)
     if result.count < dataset.MIN_EXAMPLES and param == "training_file":
         least = dataset.MIN_EXAMPLES
         message = f"Training file has {result.count} example(s), but must have at least {least} examples"
         raise Failure(message, "invalid_n_examples", param)
-    result.sample = [AS_CHAT[wanted](example) for example in result.sample]
     return result
 
 
@@ -138,16 +147,10 @@ def _flagged(flagged: dict[int, str], param: str) -> Failure:
     )
 
 
-def _preferred_as_chat(example: dict) -> dict:
-    """A preference row as a chat row: the simulation learns the preferred answer and ignores the other."""
-    return {"messages": [*example["input"]["messages"], *example["preferred_output"]]}
-
-
-def _pair_as_chat(example: dict) -> dict:
-    """A pair as a chat row: what is to be completed is what the user says."""
-    parts = (("user", example["prompt"]), ("assistant", example["completion"]))
-    return {"messages": [{"role": role, "content": text} for role, text in parts]}
-
-
-# rows of each format as chat rows, which is what the engines are trained on
-AS_CHAT = {"chat": lambda example: example, "preference": _preferred_as_chat, "completion": _pair_as_chat}
+def _as_chat(row: dict) -> dict:
+    if "messages" in row:
+        return row
+    if "prompt" in row:
+        parts = (("user", row["prompt"]), ("assistant", row["completion"]))
+        return {"messages": [{"role": role, "content": text} for role, text in parts]}
+    return {"messages": [*row["input"]["messages"], *row["preferred_output"]]}

@@ -215,6 +215,7 @@ def same_settings(order: dict, job: dict) -> bool:
 def estimate(target: Target, job: dict, content: bytes, size: int | None) -> Estimate:
     """Tokens x epochs x price; of several numbers of epochs the largest. "unknown" with the reason if a part is.
 
+    Tokens that are not known exactly count with the most that they can be, so that the limit holds.
     ``content`` is the training file, empty if it cannot be had, and ``size`` its bytes, if the provider says so.
     """
     title = f"Job: {job['model']} on {job['training_file']}."
@@ -232,8 +233,12 @@ def _known_estimate(target: Target, title: str, job: dict, content: bytes, size:
     epochs = max(epochs_of(job), key=lambda one: _number(one, rows))
     if report and target.name == "openai":
         cost = costs.training(report, model, n_epochs=epochs)
+        if not cost.complete:
+            raise ValueError(f"{_not_counted(report)}\n{cost}")
         usd = _amount(cost.usd)
         return Estimate(f"{title}\n{cost}", usd)
+    if rows and report.pictures_not_counted:
+        raise ValueError(f"{_not_counted(report)} Its texts have {report.kept_tokens:,} tokens.")
     if rows:
         counted, how = report.kept_tokens, "counted as OpenAI's models do"
     elif size is not None:
@@ -254,6 +259,11 @@ def _known_estimate(target: Target, title: str, job: dict, content: bytes, size:
     usd = _amount(counted * number * price[0] / 1_000_000)
     words = f"{tokens} x {number} epochs{why} x ${price[0]:.2f} for 1 million = about {costs.dollars(usd)}."
     return Estimate(f"{title}\n{words}\nPrice: {price[1]}", usd)
+
+
+def _not_counted(report: dataset.Report) -> str:
+    pictures = report.pictures_not_counted
+    return f"Pictures: {pictures:,}. Nobody says how many tokens {report.model} takes for one."
 
 
 def _number(epochs: int | str, rows: int) -> float:

@@ -52,8 +52,11 @@ WHOLE_NUMBERS = {
     "embedding_width",
     "cached_input_from",
     "cache_kept_minutes",
+    "tool_start_tokens",
+    "picture_base_tokens",
+    "picture_tile_tokens",
 }
-MULTIPLIER = "auto_learning_rate_multiplier"
+NUMBERS = {"auto_learning_rate_multiplier", "picture_patch_tokens"}
 NAMES = {
     "alias_of",
     "owned_by",
@@ -129,12 +132,12 @@ def test_no_row_twice(table):
 
 def test_models_hold_known_facts_that_can_be_read():
     for row in rows("models.csv"):
-        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | REFUSALS | {MULTIPLIER, *ONE_OF}, row
+        assert row["fact"] in DATES | WHOLE_NUMBERS | NAMES | REFUSALS | NUMBERS | {*ONE_OF}, row
         if row["fact"] in DATES:
             datetime.date.fromisoformat(row["value"])
         elif row["fact"] in WHOLE_NUMBERS:
             assert int(row["value"]) > 0, row
-        elif row["fact"] == MULTIPLIER:
+        elif row["fact"] in NUMBERS:
             assert float(row["value"]) > 0, row
         elif row["fact"] == "fine_tunable_method":
             assert row["value"] in METHODS, row

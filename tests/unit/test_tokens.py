@@ -209,10 +209,10 @@ def test_wrapping_of_a_chat():
 
 def test_parts_and_tool_calls():
     model = "gpt-4o"
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
     parts = [{"type": "text", "text": "Hello"}, image]
     as_text = tokens.count_messages([{"role": "user", "content": "Hello"}], model)
-    assert tokens.count_messages([{"role": "user", "content": parts}], model) == as_text
+    assert tokens.count_messages([{"role": "user", "content": parts}], model) == as_text + 85
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     written = '[{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]'
