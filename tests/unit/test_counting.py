@@ -153,9 +153,7 @@ def test_a_row_is_cut_at_the_training_context_in_the_jobs_tokens_too(tmp_path):
     dataset.write(rows, path)
     report = dataset.check(path, model=SEES)
     assert report.totals["too_long"] == 1 and report.kept_tokens < report.tokens
-    assert (
-        read_file(path, "file-0", "supervised", "training_file", 0).tokens("gpt-4o") == report.kept_tokens
-    )
+    assert read_file(path, "file-0", "supervised", "training_file", 0).tokens("gpt-4o") == report.kept_tokens
 
 
 def test_the_guards_limit_holds_a_job_whose_tools_pass_it():
@@ -201,7 +199,13 @@ ABOUT_WEATHER = [
 
 @pytest.mark.parametrize(
     ("model", "expected"),
-    [("gpt-3.5-turbo", 105), ("gpt-4", 105), ("gpt-4o", 101), ("gpt-4o-mini", 101), ("ft:gpt-4o-mini:o::i", 101)],
+    [
+        ("gpt-3.5-turbo", 105),
+        ("gpt-4", 105),
+        ("gpt-4o", 101),
+        ("gpt-4o-mini", 101),
+        ("ft:gpt-4o-mini:o::i", 101),
+    ],
 )
 def test_prompt_tokens_with_tools_published_by_openai(model, expected):
     """OpenAI cookbook, How_to_count_tokens_with_tiktoken.ipynb: what the API itself said, too."""
@@ -313,10 +317,17 @@ def test_other_models_count_pictures_in_their_own_way():
 def test_pictures_in_files_as_twelve_links():
     """Case: counted as 0 tokens and called exact."""
     rows = [
-        {"messages": [{"role": "user", "content": picture_part({"url": f"https://l.example/{n}.jpg"})}, answer]}
+        {
+            "messages": [
+                {"role": "user", "content": picture_part({"url": f"https://l.example/{n}.jpg"})},
+                answer,
+            ]
+        }
         for n, answer in enumerate(row["messages"][1] for row in clean_rows(12))
     ]
-    texts = sum(tokens.count_messages([{"role": "user", "content": ""}, row["messages"][1]], SEES) for row in rows)
+    texts = sum(
+        tokens.count_messages([{"role": "user", "content": ""}, row["messages"][1]], SEES) for row in rows
+    )
     report = dataset.check(rows, model=SEES)
     assert (report.least_tokens, report.tokens) == (texts + 12 * 85, texts + 12 * 1445)
     assert not report.exact and "about" in report.summary()
@@ -351,8 +362,12 @@ def test_both_answers_of_a_preference_row_count():
     assert dataset.check([row], model=model).tokens == tokens.count_messages(both, model)
 
 
-@pytest.mark.parametrize("base", ["gpt-3.5-turbo", "gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"])
-@pytest.mark.parametrize("name", ["ft:{}", "ft:{}:org", "ft:{}:org::id", "ft:{}:org:x:id", "ft:{}:org:x:id:ckpt-step-9"])
+@pytest.mark.parametrize(
+    "base", ["gpt-3.5-turbo", "gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"]
+)
+@pytest.mark.parametrize(
+    "name", ["ft:{}", "ft:{}:org", "ft:{}:org::id", "ft:{}:org:x:id", "ft:{}:org:x:id:ckpt-step-9"]
+)
 def test_an_undated_tuned_name_has_the_price_of_its_base(base, name):
     tuned = name.format(base)
     for kind in ("training", "tuned_input", "tuned_output"):
