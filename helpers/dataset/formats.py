@@ -25,7 +25,8 @@ def problem(example) -> str | None:
     if kind == "preference":
         return _problem_in_preference(example)
     if kind == "completion":
-        return None
+        texts = (example["prompt"], example["completion"])
+        return None if all(isinstance(text, str) for text in texts) else "prompt and completion must be text."
     return "Unexpected file format, expected either prompt/completion pairs or chat messages."
 
 

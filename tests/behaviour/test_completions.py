@@ -91,18 +91,18 @@ def test_tuned_from_a_tuned_one_and_counted_by_its_texts(api):
 
 
 @pytest.mark.parametrize(
-    ("examples", "model", "words"),
+    ("examples", "model", "code"),
     [
-        (rows(), "babbage-002", "expected prompt/completion pairs for this model"),
-        (PAIRS, MODEL, "expected chat messages for this model"),
-        ([{"prompt": 1, "completion": "x"}] * 10, "babbage-002", "Example 1"),
-        ([{"prompt": "x", "completion": None}] * 10, "babbage-002", "Example 1"),
-        (PAIRS[:9], "babbage-002", "Training file has 9 example(s)"),
+        (rows(), "babbage-002", "invalid_training_file"),
+        (PAIRS, MODEL, "invalid_training_file"),
+        ([{"prompt": 1, "completion": "x"}] * 10, "babbage-002", "invalid_training_file"),
+        ([{"prompt": "x", "completion": None}] * 10, "babbage-002", "invalid_training_file"),
+        (PAIRS[:9], "babbage-002", "invalid_n_examples"),
     ],
 )
-def test_files_that_do_not_fit_fail(api, examples, model, words):
+def test_files_that_do_not_fit_fail(api, examples, model, code):
     job = api.finished_job(examples, model=model)
-    assert job.status == "failed" and words in job.error.message, job.error
+    assert (job.status, job.error.code, job.error.param) == ("failed", code, "training_file"), job.error
 
 
 def test_log_probabilities_in_the_older_form(api):

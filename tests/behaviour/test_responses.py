@@ -329,7 +329,7 @@ def test_what_runs_in_the_background_can_be_cancelled(api, monkeypatch):
         ({"conversation": "conv_1"}, "conversation", "not_simulated"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt", "not_simulated"),
         ({"max_output_tokens": 1}, "max_output_tokens", "integer_below_minimum_value"),
-        ({"temperature": 3}, "temperature", "integer_above_maximum_value"),
+        ({"temperature": 3}, "temperature", "decimal_above_maximum_value"),
         ({"background": True, "store": False}, "store", None),
         ({"model": None}, "model", "missing_required_parameter"),
         ({"input": None}, "input", "missing_required_parameter"),
