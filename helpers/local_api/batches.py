@@ -52,8 +52,15 @@ def create(store: Store, caller: Caller, body: dict) -> dict:
         message = f"Invalid 'output_expires_after.seconds': from {files.MIN_EXPIRY} to {files.MAX_EXPIRY}."
         raise bad_request(message, "output_expires_after.seconds")
     files.for_purpose(store, caller, body["input_file_id"], "input_file_id", "batch")
+    batch = new_batch(store, body)
+    store.add("batch", batch["id"], caller.owner, kept(batch, caller, body))
+    return model_dump(Batch, batch)
+
+
+def new_batch(store: Store, body: dict) -> dict:
+    """A batch as it looks when it has just been created."""
     now = int(store.clock())
-    batch = {
+    return {
         "id": new_id(ID),
         "object": "batch",
         "endpoint": body["endpoint"],
@@ -69,9 +76,12 @@ def create(store: Store, caller: Caller, body: dict) -> dict:
         **{f"{name}_at": None for name in ("in_progress", "finalizing", "completed", "failed", "expired")},
         **{f"{name}_at": None for name in ("cancelling", "cancelled")},
     }
-    kept = {"batch": batch, "day": caller.date.isoformat(), "keeps": expires and expires["seconds"]}
-    store.add("batch", batch["id"], caller.owner, kept)
-    return model_dump(Batch, batch)
+
+
+def kept(batch: dict, caller: Caller, body: dict) -> dict:
+    """What is written of a batch: also the day on which its requests are asked, and how long its files are kept."""
+    seconds = (body.get("output_expires_after") or {}).get("seconds")
+    return {"batch": batch, "day": caller.date.isoformat(), "keeps": seconds}
 
 
 def retrieve(store: Store, caller: Caller, batch_id: str) -> dict:

@@ -26,7 +26,10 @@ MODELS = (TUNED, "ft:gpt-4o-mini:acemeco:suffix:abc123", "gpt-6-astra")
 PERMISSIONS = {TUNED: "cp_zc4Q7MP6XxulcVzj4MZdwsAB", JOB: "cp_of_the_job"}
 COMPLETION = "completion_id"
 RESPONSES = ("resp_677efb5139a88190b512bc3fef8e535d", "resp_123", "response_id", "previous_response_id")
-BATCH, BATCH_FILE = "batch_id", "input_file_id"
+ITEM = {"id": "msg_abc", "type": "message", "role": "user", "status": "completed"}
+ITEM |= {"content": [{"type": "input_text", "text": "Hello"}]}
+BATCH = "batch_id"
+BATCH_ORDER = {"endpoint": "/v1/responses", "input_file_id": "input_file_id", "completion_window": "24h"}
 MESSAGE = {"role": "user", "content": "Hello"}
 EXAMPLE = {"messages": [MESSAGE, {"role": "assistant", "content": "Hello."}]}
 BYTES = (json.dumps(EXAMPLE) + "\n").encode() * 10
@@ -50,29 +53,22 @@ def seed(store: Store) -> None:
             store.insert(db, "permission", id, OWNER, body, parent=checkpoint)
         kept = {"completion": _completion(), "messages": [MESSAGE]}
         store.insert(db, "completion", COMPLETION, OWNER, kept)
-    for response_id in RESPONSES:
-        _add_response(store, response_id)
-    _add_batch(store)
+        for response_id in RESPONSES:
+            kept = {
+                "response": _response(store, response_id),
+                "input": [ITEM],
+                "ends_at": store.clock() + DAY,
+            }
+            store.insert(db, "response", response_id, OWNER, kept)
+        batch = batches.new_batch(store, BATCH_ORDER) | {"id": BATCH}
+        store.insert(db, "batch", BATCH, OWNER, batches.kept(batch, Caller(OWNER), BATCH_ORDER))
+        file = _file(store, FILES[0]) | {"id": BATCH_ORDER["input_file_id"], "purpose": "batch"}
+        store.insert(db, "file", file["id"], OWNER, file)
 
 
-def _add_response(store: Store, response_id: str) -> None:
+def _response(store: Store, response_id: str) -> dict:
     """A response that still runs in the background, as the tests cancel it."""
-    caller = Caller(OWNER)
-    made = responses.create(store, caller, {"background": True}, lenient=True)
-    row = store.get("response", made["id"], OWNER)
-    row.body["response"] |= {"id": response_id, "output": []}
-    store.add("response", response_id, OWNER, row.body | {"ends_at": store.clock() + DAY})
-
-
-def _add_batch(store: Store) -> None:
-    """A batch that has not begun, as the tests cancel it, and the file that they make others from."""
-    with store.write() as db:
-        store.insert(db, "file", BATCH_FILE, OWNER, _file(store, FILES[0]) | {"purpose": "batch"})
-    body = {"endpoint": "/v1/responses", "input_file_id": BATCH_FILE, "completion_window": "24h"}
-    made = batches.create(store, Caller(OWNER), body)
-    row = store.get("batch", made["id"], OWNER)
-    row.body["batch"]["id"] = BATCH
-    store.add("batch", BATCH, OWNER, row.body)
+    return responses.new_response(store, {"model": BASE, "background": True}) | {"id": response_id}
 
 
 def _file(store: Store, file_id: str) -> dict:

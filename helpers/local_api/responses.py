@@ -139,7 +139,7 @@ def _read(store: Store, caller: Caller, body: dict, lenient: bool) -> Asked:
         _check(body)
     items = [*_before(store, caller, body), *(new := _input(store, caller, body.get("input")))]
     _refuse_unanswered(items)
-    return Asked(store, caller, body, new, _chat(body, items), _response(store, body))
+    return Asked(store, caller, body, new, _chat(body, items), new_response(store, body))
 
 
 def _check(body: dict) -> None:
@@ -340,7 +340,7 @@ def _response_format(given: dict | None) -> dict | None:
 # --- what is answered --------------------------------------------------------------------------------------
 
 
-def _response(store: Store, body: dict) -> dict:
+def new_response(store: Store, body: dict) -> dict:
     """The response before it is answered."""
     text, reasoning = body.get("text") or {}, body.get("reasoning") or {}
     tools = [
