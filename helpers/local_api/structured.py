@@ -18,11 +18,13 @@ from llguidance import LLMatcher, LLTokenizer
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+OBJECT = {"type": "object"}
 NO_WHITESPACE = {"whitespace_flexible": False}
 MOST = 10_000  # bytes that are written for one form
 MOST_TRIED = 20_000  # beginnings of one number
 DEEP = 6  # brackets around a value; from here on lists stay empty, and what may be null is null
 PATTERN_SECONDS = 0.1  # for one pattern of a schema on one text
+TOO_DEEP = "it is nested too deeply."
 SIMULATED = "simulated"  # every text that is free
 # texts for what has a form of its own; dates are those of the mock's stage
 FORMATTED = (
@@ -38,12 +40,10 @@ FORMATTED = (
     "127.0.0.1",
     "::1",
 )
-JSON_OBJECT = {
-    "type": "object",
-    "properties": {"answer": {"type": "string"}},
-    "required": ["answer"],
-    "additionalProperties": False,
-}
+# Not allowed in a strict schema (OpenAI's guide to structured outputs; "oneOf" and "uniqueItems": errors seen live)
+NOT_STRICT = (
+    *("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "uniqueItems"),
+)
 NUMERIC = b"1234567890.-"
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -89,6 +89,56 @@ class Form:
         raise FormError("no text of this form was found; a simpler schema helps.")
 
 
+def problem(schema: dict, *, strict: bool) -> str | None:
+    """What is wrong with the schema of an object, in the words of OpenAI's errors; None if all is right."""
+    try:
+        if schema.get("type") != "object":
+            return (
+                f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'."
+            )
+        if strict and (found := _strict_problem(schema, ())):
+            return found
+        if strict:
+            of_schema(schema)
+        else:
+            Draft202012Validator.check_schema(schema)
+    except FormError as error:
+        return str(error)
+    except SchemaError as error:
+        return f"{error.message}."
+    except RecursionError:
+        return TOO_DEEP
+    return None
+
+
+def _strict_problem(schema: object, context: tuple) -> str | None:
+    if not isinstance(schema, dict):
+        return None
+    where = f"In context={context}, "
+    if refused := [key for key in NOT_STRICT if key in schema]:
+        return f"{where}'{refused[0]}' is not permitted."
+    if schema.get("type") == "object" or "properties" in schema:
+        if schema.get("additionalProperties") is not False:
+            return f"{where}'additionalProperties' is required to be supplied and to be false."
+        required = schema.get("required")
+        missing = [key for key in schema.get("properties") or () if key not in (required or ())]
+        if missing:
+            rule = (
+                "'required' is required to be supplied and to be an array including every key in properties."
+            )
+            return f"{where}{rule} Missing '{missing[0]}'."
+    if schema.get("type") == "array" and not {"items", "prefixItems"} & schema.keys():
+        return f"{where}array schema missing items."
+    inner = [(("items",), schema.get("items"))]
+    for key in ("properties", "$defs", "definitions"):
+        if isinstance(schema.get(key), dict):
+            inner += [((key, name), value) for name, value in schema[key].items()]
+    if isinstance(schema.get("anyOf"), list):
+        inner += [(("anyOf", str(number)), value) for number, value in enumerate(schema["anyOf"])]
+    found = (_strict_problem(value, (*context, *steps)) for steps, value in inner)
+    return next((problem for problem in found if problem), None)
+
+
 def of_schema(schema: dict, *, strict: bool = True) -> Form:
     """The form of a JSON schema. Raises FormError for one that is no schema, or that cannot be followed.
 
@@ -98,7 +148,7 @@ def of_schema(schema: dict, *, strict: bool = True) -> Form:
         text = json.dumps(schema, sort_keys=False)
         return _of_schema(text, strict)
     except RecursionError:
-        raise FormError("it is nested too deeply.") from None
+        raise FormError(TOO_DEEP) from None
 
 
 @functools.lru_cache(maxsize=64)
