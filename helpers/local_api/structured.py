@@ -24,7 +24,7 @@ MOST = 10_000  # bytes that are written for one form
 MOST_TRIED = 20_000  # beginnings of one number
 DEEP = 6  # brackets around a value; from here on lists stay empty, and what may be null is null
 PATTERN_SECONDS = 0.1  # for one pattern of a schema on one text
-TOO_DEEP = "it is nested too deeply."
+DEEPEST = 100  # brackets in a schema
 SIMULATED = "simulated"  # every text that is free
 # texts for what has a form of its own; dates are those of the mock's stage
 FORMATTED = (
@@ -96,6 +96,7 @@ def problem(schema: dict, *, strict: bool) -> str | None:
             return (
                 f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'."
             )
+        _refuse_depth(schema)
         if strict and (found := _strict_problem(schema, ())):
             return found
         if strict:
@@ -106,8 +107,6 @@ def problem(schema: dict, *, strict: bool) -> str | None:
         return str(error)
     except SchemaError as error:
         return f"{error.message}."
-    except RecursionError:
-        return TOO_DEEP
     return None
 
 
@@ -144,11 +143,19 @@ def of_schema(schema: dict, *, strict: bool = True) -> Form:
 
     Without ``strict`` keywords that llguidance does not know are ignored while a text is written.
     """
-    try:
-        text = json.dumps(schema, sort_keys=False)
-        return _of_schema(text, strict)
-    except RecursionError:
-        raise FormError(TOO_DEEP) from None
+    _refuse_depth(schema)
+    return _of_schema(json.dumps(schema), strict)
+
+
+def _refuse_depth(schema: dict) -> None:
+    """Raises FormError for a schema so deep that reading it takes the stack of the program."""
+    level = [schema]
+    for _ in range(DEEPEST):
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+        level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise FormError(f"it is nested too deeply: at most {DEEPEST} brackets.")
 
 
 @functools.lru_cache(maxsize=64)
@@ -279,6 +286,8 @@ class _Writer:
 
     def _chosen(self) -> bytes:
         allowed = _allowed(self.matcher)
+        if not allowed:
+            raise FormError("it never comes to an end.")
         best = min(allowed, key=self._in_string if self.inside else self._outside)
         if not self.inside and best in NUMERIC:
             return self._shortest_number()
