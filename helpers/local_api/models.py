@@ -18,6 +18,7 @@ from .validate import model_dump
 
 ALL = 100_000
 TAKEN_BY_ALL = {"temperature": 1, "top_p": 1}  # the defaults; sent as they are, no model refuses them
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 INSTEAD = {"max_tokens": " Use 'max_completion_tokens' instead."}
 
 
@@ -127,11 +128,33 @@ def refuse_settings(chosen: Chosen, body: dict) -> None:
     Which, says ``data/models.csv``. The words and codes were seen live by third parties, 2025 and 2026.
     """
     refused = facts.values(chosen.base, "refuses")
+    _refuse_effort(chosen, body.get("reasoning_effort"))
     if body.get("reasoning_effort") != "none":
         refused = refused + facts.values(chosen.base, "refuses_while_reasoning")
     for name in refused:
         if body.get(name) not in (None, TAKEN_BY_ALL.get(name)):
             raise _not_supported(name, body[name])
+
+
+def reasoning_effort(chosen: Chosen, body: dict) -> str:
+    """How much a model reasons before it answers this request; "none" if it does not."""
+    default = facts.value(chosen.base, "reasoning_default", "none")
+    if "temperature" in facts.values(chosen.base, "refuses"):  # it always reasons
+        default = facts.value(chosen.base, "reasoning_default", "medium")
+    return default if default == "none" else body.get("reasoning_effort") or default
+
+
+def _refuse_effort(chosen: Chosen, effort: str | None) -> None:
+    """400 for an effort beyond those that ``data/models.csv`` names for the model, such as "low to max"."""
+    known = facts.value(chosen.base, "reasoning_effort")
+    if effort is None or known is None:
+        return
+    least, most = known.split(" to ")
+    supported = EFFORTS[EFFORTS.index(least) : EFFORTS.index(most) + 1]
+    if effort not in supported:
+        message = f"Unsupported value: 'reasoning_effort' does not support '{effort}' with this model. "
+        message += f"Supported values are: {', '.join(map(repr, supported))}."
+        raise bad_request(message, "reasoning_effort", "unsupported_value")
 
 
 def _not_supported(name: str, value: float) -> APIError:

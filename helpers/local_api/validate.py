@@ -10,6 +10,7 @@ with all that it carried.
 """
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +75,7 @@ CHAT_RANGES = {
 # Items that a list may have. OpenAI refuses longer ones in the same words (seen live by third parties, 2026).
 MAX_ITEMS = {"tools": 128, "functions": 128, "stop": 4}
 MAX_ITEMS_ELSE = 2048
+NAME, MAX_NAME = re.compile("[a-zA-Z0-9_-]+"), 64  # of a function or a schema
 
 # What the API itself, or the client's own parse() and stream(), put into an assistant message beyond the types of a
 # request. It is taken back, and not read.
@@ -139,6 +141,27 @@ def _outside(path: str, value: float, what: str, wanted: str):
         path,
         code,
     )
+
+
+def check_name(path: str, name: str) -> None:
+    """Raises what is wrong with the name of a function or a schema."""
+    if not name:
+        problem = "empty string. Expected a string with minimum length 1, but got an empty string instead."
+        raise bad_request(f"Invalid '{path}': {problem}", path, "empty_string")
+    if len(name) > MAX_NAME:
+        problem = f"string too long. Expected a string with maximum length {MAX_NAME}, but got a string with length "
+        raise bad_request(f"Invalid '{path}': {problem}{len(name)} instead.", path, "string_above_max_length")
+    if not NAME.fullmatch(name):
+        problem = (
+            "string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+        )
+        raise bad_request(f"Invalid '{path}': {problem}", path, "invalid_value")
+
+
+def empty_array(path: str) -> APIError:
+    """400 for a list that needs an item."""
+    problem = "empty array. Expected an array with minimum length 1, but got an empty array instead."
+    return bad_request(f"Invalid '{path}': {problem}", path, "empty_array")
 
 
 @functools.cache
