@@ -83,7 +83,7 @@ def complete(
             client.at_leaving(partial(answer.fail, ClientGone()))
         answers = [_gathered(answer) for answer in written]
     else:
-        answers, prompt = _simulated(store, model, body, client), None
+        answers, prompt = simulated_answers(store, model, body, client), None
     client.require()
     return _completion(store, caller, body, model, answers, prompt)
 
@@ -99,7 +99,7 @@ def chunks(
     model = _checked(store, caller, body, lenient)
     if trained.owns(model.base):
         return _live_chunks(store, caller, body, model, _written_here(model, body))
-    answers = _simulated(store, model, body, client or Client())
+    answers = simulated_answers(store, model, body, client or Client())
     return _chunks_of(_completion(store, caller, body, model, answers, None))
 
 
@@ -291,8 +291,7 @@ def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.
         if body.get("top_logprobs") is not None and not body.get("logprobs"):
             message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
             raise bad_request(message, "top_logprobs")
-    if any(len(stop) > MAX_STOP for stop in _stops(body)):
-        raise bad_request(f"Invalid 'stop': a sequence has at most {MAX_STOP} characters.", "stop")
+    check_stops(body)
     check_metadata(body.get("metadata") or {})
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_chat(model)
@@ -321,6 +320,12 @@ def _bad_format(name: str, problem: str):
     return bad_request(f"Invalid schema for response_format '{name}': {problem}", "response_format")
 
 
+def check_stops(body: dict) -> None:
+    """400 for a stop sequence that is too long."""
+    if any(len(stop) > MAX_STOP for stop in _stops(body)):
+        raise bad_request(f"Invalid 'stop': a sequence has at most {MAX_STOP} characters.", "stop")
+
+
 def _stops(body: dict) -> list[str]:
     stop = body.get("stop")
     return [stop] if isinstance(stop, str) else stop or []
@@ -338,8 +343,11 @@ def _limit(body: dict) -> int | None:
 # --- the simulated engine ----------------------------------------------------------------------------------
 
 
-def _simulated(store: Store, model: models.Chosen, body: dict, client: Client) -> list[Answer]:
-    """The answers of the simulated engine: calls that it was tuned on or that the rule makes, or texts."""
+def simulated_answers(store: Store, model: models.Chosen, body: dict, client: Client) -> list[Answer]:
+    """The answers of the simulated engine: calls that it was tuned on or that the rule makes, or texts.
+
+    ``body`` is that of a chat, or says as much as one; whether the model chats is not asked.
+    """
     weights = model.weights or simulated.base_weights(store.folder)
     offered, form = tools.offer(body), _form(body)
     learned = {text: [Call(*call) for call in calls] for text, calls in simulated.calls(weights).items()}

@@ -19,6 +19,7 @@ from .validate import model_dump
 
 DEFAULT_TOKENS = 16  # OpenAI's API description, CreateCompletionRequest
 MAX_PROMPTS = 128
+SETTINGS = ("n", "stop", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 RANGES = {key: range_ for key, range_ in validate.CHAT_RANGES.items() if key in ("temperature", "top_p", "n")}
 RANGES |= {"max_tokens": (0, None), "best_of": (1, 20), "logprobs": (0, 5)}
 RANGES |= {"presence_penalty": (-2, 2), "frequency_penalty": (-2, 2)}
@@ -44,6 +45,7 @@ def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: C
         validate.check_ranges(body, RANGES)
         if (body.get("best_of") or body.get("n") or 1) < (body.get("n") or 1):
             raise bad_request("Invalid 'best_of': it must be at least 'n'.", "best_of")
+    chat.check_stops(body)
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_completing(model)
     prompts = _prompts(body.get("prompt"), body["model"])
@@ -51,9 +53,11 @@ def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: C
     choices, answers = [], []
     for prompt in prompts:
         client.require()
-        asked = {key: body.get(key) for key in ("n", "stop", "temperature", "top_p", "seed")}
-        asked |= {"messages": [{"role": "user", "content": prompt}], "max_tokens": limit}
-        for answer in chat._answers(store, model, asked, client):
+        asked = {key: body.get(key) for key in SETTINGS} | {"max_tokens": limit}
+        asked |= {"messages": [{"role": "user", "content": prompt}]}
+        if body.get("logprobs") is not None:
+            asked |= {"logprobs": True, "top_logprobs": body["logprobs"]}
+        for answer in chat.simulated_answers(store, model, asked, client):
             answers.append(answer)
             choices.append(_choice(len(choices), body, prompt, answer))
     return {
@@ -113,7 +117,7 @@ def _logprobs(answer: chat.Answer, start: int) -> dict:
 
 def _usage(prompts: list[str], answers: list[chat.Answer], base: str) -> dict:
     prompt = sum(tokens.count_many(prompts, base))
-    completion = sum(tokens.count_many([answer.text for answer in answers], base))
+    completion = sum(answer.tokens for answer in answers)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 

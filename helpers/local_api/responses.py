@@ -647,7 +647,7 @@ def count(store: Store, caller: Caller, body: dict, *, lenient: bool = False) ->
     """POST /responses/input_tokens: what the input of a response would count."""
     asked = _read(store, caller, body, lenient)
     model = models.choose(store, caller, asked.body["model"])
-    number = tokens.count_messages(asked.chat["messages"], model.base)
+    number = tokens.count_messages(asked.chat["messages"], model.base, asked.chat.get("tools"))
     return {"object": "response.input_tokens", "input_tokens": number}
 
 

@@ -333,7 +333,7 @@ def test_what_runs_in_the_background_can_be_cancelled(api, monkeypatch):
         ({"background": True, "store": False}, "store", None),
         ({"model": None}, "model", "missing_required_parameter"),
         ({"input": None}, "input", "missing_required_parameter"),
-        ({"input": []}, "input", None),
+        ({"input": []}, "input", "empty_array"),
         ({"model": "babbage-002"}, "model", None),
         ({"model": "no-such-model"}, None, "model_not_found"),
         ({"model": "o4-mini", "temperature": 0.5}, "temperature", "unsupported_value"),
