@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from openai.types import responses as types
 
 from .. import tokens
-from . import chat, history, models, validate
+from . import chat, history, models, usage, validate
 from .client import Client
 from .errors import APIError, bad_request
 from .jobs import check_metadata
@@ -73,6 +73,13 @@ class Asked:
     chat: dict
     response: dict
 
+    def told(self) -> "Teller":
+        """What tells of the answer; a model that reasons begins with an item that says so, and holds no thought."""
+        model = models.choose(self.store, self.caller, self.body["model"])
+        reasons = usage.reasoning_tokens(model, self.chat) > 0
+        is_encrypted = ENCRYPTED in (self.body.get("include") or [])
+        return Teller(self.response, [_reasoning(is_encrypted)] if reasons else [])
+
 
 def create(
     store: Store, caller: Caller, body: dict, *, lenient: bool = False, client: Client | None = None
@@ -81,7 +88,7 @@ def create(
     asked = _read(store, caller, body, lenient)
     completion = _in_words_of_a_response(chat.complete, asked, lenient, client)
     (choice,) = completion["choices"]
-    told = Teller(asked.response)
+    told = asked.told()
     for piece in _pieces_of_delta(choice["message"], choice.get("logprobs")):  # each part in one piece
         told.take(piece)
     told.finish()
@@ -115,7 +122,7 @@ def _in_words_of_a_response(call, asked: Asked, lenient: bool, client: Client | 
 
 
 def _events(asked: Asked, chunks: Iterator[dict]) -> Iterator[str]:
-    told = Teller(asked.response)
+    told = asked.told()
     yield from told.begin()
     finish_reason, chunk = "stop", {}
     for chunk in chunks:  # the last one has the usage
@@ -423,16 +430,16 @@ def _keep(asked: Asked, response: dict) -> None:
             asked.store.insert(db, ITEM, item["id"], owner, item, parent=response["id"])
 
 
-def _usage(usage: dict) -> dict:
+def _usage(used: dict) -> dict:
     """A chat's usage in the form of a response."""
-    prompt = usage.get("prompt_tokens_details") or {}
-    completion = usage.get("completion_tokens_details") or {}
+    prompt = used.get("prompt_tokens_details") or {}
+    completion = used.get("completion_tokens_details") or {}
     return {
-        "input_tokens": usage["prompt_tokens"],
+        "input_tokens": used["prompt_tokens"],
         "input_tokens_details": {"cached_tokens": prompt.get("cached_tokens") or 0, "cache_write_tokens": 0},
-        "output_tokens": usage["completion_tokens"],
+        "output_tokens": used["completion_tokens"],
         "output_tokens_details": {"reasoning_tokens": completion.get("reasoning_tokens") or 0},
-        "total_tokens": usage["total_tokens"],
+        "total_tokens": used["total_tokens"],
     }
 
 
@@ -464,7 +471,7 @@ def _pieces_of_output(output: list[dict]) -> Iterator[Piece]:
         if item["type"] == "function_call":
             yield Piece(call={"call_id": item["call_id"], "name": item["name"]})
             yield Piece(arguments=item["arguments"])
-        for part in item.get("content") or []:
+        for part in item.get("content") or []:  # a reasoning item has none
             if part["type"] == "refusal":
                 yield Piece(refusal=part["refusal"])
             else:
@@ -474,12 +481,15 @@ def _pieces_of_output(output: list[dict]) -> Iterator[Piece]:
 class Teller:
     """Makes items of the pieces of an answer, and the events that tell of them, in OpenAI's order."""
 
-    def __init__(self, response: dict):
-        self.response, self.items, self._number, self._is_open = response, [], 0, False
+    def __init__(self, response: dict, thoughts: list[dict]):
+        self.response, self.items, self._number, self._is_open = response, [*thoughts], 0, False
 
     def begin(self) -> Iterator[str]:
         for kind in ("created", "in_progress"):
             yield self._event(f"response.{kind}", response=self.response)
+        for at, item in enumerate(self.items):
+            for kind in ("added", "done"):
+                yield self._event(f"response.output_item.{kind}", output_index=at, item=item)
 
     def end(self, response: dict) -> str:
         return self._event(f"response.{response['status']}", response=response)
@@ -508,7 +518,8 @@ class Teller:
 
     def finish(self) -> list[str]:
         """The events at the end of the answer; an answer without a word is an empty message."""
-        return [*([] if self.items else self._open(_message("output_text"))), *self._close()]
+        is_empty = not self._is_open and all(item["type"] == "reasoning" for item in self.items)
+        return [*(self._open(_message("output_text")) if is_empty else []), *self._close()]
 
     def _close(self) -> list[str]:
         """The events that end the item at hand."""
@@ -573,6 +584,11 @@ def _message(part: str) -> dict:
     }
 
 
+def _reasoning(is_encrypted: bool) -> dict:
+    item = {"id": new_id("rs_", 50), "type": "reasoning", "summary": []}
+    return item | ({"encrypted_content": "simulated"} if is_encrypted else {})
+
+
 def _call(call: dict) -> dict:
     return {
         "id": new_id("fc_", 50),
@@ -594,7 +610,8 @@ def retrieve(store: Store, caller: Caller, response_id: str) -> dict:
 def replay(store: Store, caller: Caller, response_id: str, starting_after: int = -1) -> Iterator[str]:
     """GET /responses/{id}?stream=true: its events again, those after that number."""
     response = retrieve(store, caller, response_id)
-    told = Teller(response | _not_yet("in_progress"))
+    thoughts = [item for item in response["output"] if item["type"] == "reasoning"]
+    told = Teller(response | _not_yet("in_progress"), thoughts)
     events = [*told.begin()]
     for piece in _pieces_of_output(response["output"]):
         events += told.take(piece)

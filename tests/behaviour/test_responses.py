@@ -289,6 +289,35 @@ def test_log_probabilities_come_if_asked_for(api):
     assert respond(api).output[0].content[0].logprobs == []
 
 
+def test_a_model_that_reasons_begins_with_an_item_that_says_so(api):
+    asked = {"model": "o4-mini", "input": ASKED, "include": ["reasoning.encrypted_content"]}
+    response = api.client.responses.create(**asked)
+    assert [item.type for item in response.output] == ["reasoning", "message"]
+    assert response.output[0].summary == [] and response.output[0].encrypted_content == "simulated"
+    used = response.usage
+    assert 0 < used.output_tokens_details.reasoning_tokens < used.output_tokens
+    going_on = [
+        {"role": "user", "content": ASKED},
+        *response.output,
+        {"role": "user", "content": "And then?"},
+    ]
+    assert api.client.responses.create(model="o4-mini", input=going_on).output_text
+    low = api.client.responses.create(**asked, reasoning={"effort": "low"})
+    assert low.usage.output_tokens_details.reasoning_tokens < used.output_tokens_details.reasoning_tokens
+    events = list(api.client.responses.create(**asked, stream=True))
+    kinds = [event.type for event in events]
+    assert kinds[2:5] == [
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.output_item.added",
+    ]
+    assert [event.output_index for event in events if event.type == "response.output_item.done"] == [0, 1]
+    again = api.client.responses.retrieve(events[-1].response.id, stream=True)
+    assert [event.type for event in again] == kinds
+    for event in events:
+        EVENT.validate_python(event.to_dict())
+
+
 # --- in the background -------------------------------------------------------------------------------------
 
 
