@@ -111,14 +111,24 @@ def _in_words_of_a_response(call, asked: Asked, lenient: bool, client: Client | 
     try:
         return call(asked.store, asked.caller, asked.chat, lenient=lenient, client=client)
     except APIError as error:
-        name, _, rest = (error.error["param"] or "").partition(".")
-        ours = "input" if name.startswith("messages") else NAMES.get(name)
-        if ours is None:
-            raise
-        message = error.error["message"].replace(error.error["param"], ours)
+        said, param = error.error, error.error["param"]
+        ours = param and _ours(param)
+        message = said["message"] if ours == param else said["message"].replace(param, ours)
+        for name, other in NAMES.items():
+            message = message.replace(f"'{name}'", f"'{other}'")
         raise APIError(
-            error.status, message, type=error.error["type"], param=ours, code=error.error["code"]
+            error.status, message, type=said["type"], param=ours, code=said["code"], headers=error.headers
         ) from None
+
+
+def _ours(param: str) -> str:
+    """The place in the request of a response that became this place in the request of a chat."""
+    if param.startswith("messages"):
+        return "input"
+    if param.startswith("tools["):
+        return param.replace(".function", "")
+    name, dot, rest = param.replace("response_format.json_schema", "response_format").partition(".")
+    return NAMES.get(name, name) + dot + rest
 
 
 def _events(asked: Asked, chunks: Iterator[dict]) -> Iterator[str]:
@@ -214,8 +224,8 @@ def _before(store: Store, caller: Caller, body: dict) -> list[dict]:
 
 def _refuse_unanswered(items: list[dict]) -> None:
     """400 as at OpenAI for a call without its output, or an output without its call."""
-    calls = [item["call_id"] for item in items if item["type"] == "function_call"]
-    outputs = [item.get("call_id") for item in items if item["type"] == "function_call_output"]
+    calls = {item["call_id"]: item for item in items if item["type"] == "function_call"}
+    outputs = {item.get("call_id"): item for item in items if item["type"] == "function_call_output"}
     for call in outputs:
         if call not in calls:
             raise bad_request(f"No tool call found for function call output with call_id {call}.", "input")
@@ -231,7 +241,7 @@ def _chat(body: dict, items: list[dict]) -> dict:
         "model": body["model"],
         "messages": [*_instructions(body), *_messages(items)],
         "tools": tools or None,
-        "tool_choice": _tool_choice(body) if tools else None,
+        "tool_choice": _tool_choice(body, bool(tools)),
         "parallel_tool_calls": body.get("parallel_tool_calls") if tools else None,
         "response_format": _response_format(text.get("format")),
         "verbosity": text.get("verbosity"),
@@ -257,9 +267,10 @@ def _messages(items: list[dict]) -> list[dict]:
     for item in items:
         if item["type"] == "function_call":
             called.append(item)
-        elif item["type"] == "message":
-            messages += [*_calls(called, outputs), {"role": item["role"], "content": _content(item)}]
-            called = []
+        elif item["type"] != "reasoning":
+            messages, called = messages + _calls(called, outputs), []
+        if item["type"] == "message":
+            messages.append({"role": item["role"], "content": _content(item)})
     return messages + _calls(called, outputs)
 
 
@@ -317,15 +328,17 @@ def _tools(body: dict) -> list[dict]:
     ]
 
 
-def _allowed(body: dict) -> set | None:
+def _allowed(body: dict) -> list | None:
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice["type"] == "allowed_tools":
-        return {tool.get("name") for tool in choice["tools"]}
+        return [tool.get("name") for tool in choice["tools"]]
     return None
 
 
-def _tool_choice(body: dict) -> str | dict | None:
+def _tool_choice(body: dict, has_tools: bool) -> str | dict | None:
     choice = body.get("tool_choice")
+    if choice in ("none", "auto") and not has_tools:  # what many send; a chat would refuse it
+        return None
     if not isinstance(choice, dict):
         return choice
     if choice["type"] == "allowed_tools":
@@ -650,7 +663,11 @@ def input_items(store: Store, caller: Caller, response_id: str, *, after, limit:
     None if ``after`` names none of them.
     """
     row = _own(store, caller, response_id)
-    items = [*_before(store, caller, row.body["response"]), *row.body["input"]]
+    try:
+        before = _before(store, caller, row.body["response"])
+    except APIError:  # an earlier one was deleted
+        before = []
+    items = [*before, *row.body["input"]]
     if order == "desc":
         items.reverse()
     ids = [item["id"] for item in items]

@@ -237,6 +237,26 @@ def test_a_function_is_called_and_its_output_is_answered(api):
         assert kinds == ["message", "function_call", "function_call_output"]
 
 
+def test_calls_of_several_rounds_keep_their_order(api):
+    def call(name):
+        return {
+            "type": "function_call",
+            "call_id": name,
+            "name": "get_weather",
+            "arguments": '{"city": "Rome"}',
+        }
+
+    def output(name):
+        return {"type": "function_call_output", "call_id": name, "output": name}
+
+    asked = {"role": "user", "content": ASKED}
+    items = [asked, call("a"), output("a"), call("b"), call("c"), output("c"), output("b")]
+    read = responses._messages([responses._item(None, None, item, 0) for item in items])
+    assert [message["role"] for message in read] == ["user", "assistant", "tool", "assistant", "tool", "tool"]
+    assert [message["tool_call_id"] for message in read if message["role"] == "tool"] == ["a", "b", "c"]
+    assert respond(api, items, tools=[TOOL]).output
+
+
 def test_a_call_streams_its_arguments(api):
     events = events_of(api, input="What is the weather in Rome?", tools=[TOOL], tool_choice="required")
     kinds = [event.type for event in events]
@@ -363,6 +383,9 @@ def test_what_runs_in_the_background_can_be_cancelled(api, monkeypatch):
         ({"model": None}, "model", "missing_required_parameter"),
         ({"input": None}, "input", "missing_required_parameter"),
         ({"input": []}, "input", "empty_array"),
+        ({"tools": [TOOL | {"name": "a b"}]}, "tools[0].name", "invalid_value"),
+        ({"tool_choice": "required"}, "tool_choice", None),
+        ({"text": {"format": {"type": "json_object"}}}, "input", None),
         ({"model": "babbage-002"}, "model", None),
         ({"model": "no-such-model"}, None, "model_not_found"),
         ({"model": "o4-mini", "temperature": 0.5}, "temperature", "unsupported_value"),
