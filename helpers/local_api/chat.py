@@ -408,8 +408,7 @@ def _in_form(weights: bytes, body: dict, form: Form | None, calls: dict, client:
         texts = _chosen(weights, body, lambda text: text not in calls, client)
         return [json.dumps({"answer": text}, ensure_ascii=False) for text in texts]
     try:
-        words = tools.question(body["messages"]).split()[: tools.WORDS]
-        return [form.simulated(words)] * (body.get("n") or 1)
+        return [form.simulated(tools.words(body["messages"]))] * (body.get("n") or 1)
     except FormError as error:
         raise _bad_format(body["response_format"]["json_schema"]["name"], str(error)) from None
 

@@ -79,7 +79,7 @@ class Form:
         """
         start = _matcher(self.grammar)
         for numbered in (False, True):
-            writer = _Writer(start.deep_copy(), [SIMULATED, *words, *FORMATTED], self.schema is not None)
+            writer = _Writer(start.deep_copy(), list(words), self.schema is not None)
             writer.numbered = numbered
             written = writer.write()
             if written is None:
@@ -230,8 +230,8 @@ def _validator(schema: str):
 class _Writer:
     """Writes a text byte by byte, each one among those that the form allows."""
 
-    def __init__(self, matcher: LLMatcher, wishes: list[str], is_json: bool):
-        self.matcher, self.wishes, self.is_json = matcher, wishes, is_json
+    def __init__(self, matcher: LLMatcher, words: list[str], is_json: bool):
+        self.matcher, self.words, self.is_json = matcher, words, is_json
         self.numbered = False  # free texts, so that no two are alike
         self.text = bytearray()
         self.inside, self.escaped = not is_json, False  # of a string
@@ -274,15 +274,15 @@ class _Writer:
 
     def _wish(self, end: str) -> None:
         """Writes the first wish that fits as a whole; else as much of the free text as does."""
-        for wish in self.wishes:
+        short = SIMULATED[: self.matcher.validate_tokens(list(SIMULATED.encode()))]
+        for wish in [SIMULATED, *self.words, *([short] if short else []), *FORMATTED]:
             if self.numbered and wish == SIMULATED:
                 self.free += 1
                 wish = f"{wish} {self.free}"
-            data = list((wish + end).encode())
+            data = list((wish + end).encode("utf-8", "replace"))
             if self.matcher.validate_tokens(data) == len(data):
-                return self._put(wish.encode())
-        data = SIMULATED.encode()
-        self._put(data[: self.matcher.validate_tokens(list(data))])
+                return self._put(bytes(data[: len(data) - len(end)]))
+        self._put(short.encode())
 
     def _chosen(self) -> bytes:
         allowed = _allowed(self.matcher)

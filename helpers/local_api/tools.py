@@ -19,7 +19,7 @@ from .structured import Form, FormError
 from .validate import check_name, empty_array
 
 WORD_IN_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
-WORDS = 100  # of a question, among which a value is looked for
+WORDS, PUNCTUATION = 100, ".,;:!?\"'()[]{}"
 NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 ONLY_WITH = {"tool_choice": "tools", "parallel_tool_calls": "tools", "function_call": "functions"}
 
@@ -96,7 +96,7 @@ class Offer:
     def simulated(self, function: Function, messages: list[dict]) -> Call:
         """A call of this function with simulated values. 400 if its schema cannot be followed."""
         try:
-            arguments = function.form.simulated(question(messages).split()[:WORDS])
+            arguments = function.form.simulated(words(messages))
             return Call(function.name, arguments, function.custom is not None)
         except FormError as error:
             message = f"Invalid schema for function '{function.name}': {error}"
@@ -106,6 +106,11 @@ class Offer:
 def question(messages: list[dict]) -> str:
     """The last user message."""
     return next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), "")
+
+
+def words(messages: list[dict]) -> list[str]:
+    """The words of the last user message, among which a value is looked for."""
+    return [word.strip(PUNCTUATION) for word in question(messages).split()[:WORDS]]
 
 
 def offer(body: dict) -> Offer:

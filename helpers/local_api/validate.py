@@ -77,8 +77,8 @@ MAX_ITEMS = {"tools": 128, "functions": 128, "stop": 4}
 MAX_ITEMS_ELSE = 2048
 NAME, MAX_NAME = re.compile("[a-zA-Z0-9_-]+"), 64  # of a function or a schema
 
-# What the API itself, or the client's own parse() and stream(), put into an assistant message beyond the types of a
-# request. It is taken back, and not read.
+# What the API itself, or the client's own parse() and stream(), put into a message beyond the types of a request. It is
+# taken back, and not read.
 SENT = {
     "message": {*ChatCompletionMessage.model_fields, *ParsedChatCompletionMessage.model_fields}
     | set(ChatCompletionStoreMessage.model_fields),
@@ -204,10 +204,9 @@ def _rewrite_object(schema: dict, definitions: dict) -> dict:
             optional.add(key)
             inner = {"type": "nullable", "schema": inner}
         fields[key] = {**field, "schema": inner}
-    beyond = _sent_beside(schema) - set(fields)
-    fields |= {
-        key: {"type": "typed-dict-field", "schema": {"type": "any"}, "required": False} for key in beyond
-    }
+    beyond = {key: kind for key, kind in _sent_beside(schema).items() if key not in fields}
+    for key, kind in beyond.items():
+        fields[key] = {"type": "typed-dict-field", "schema": {"type": kind}, "required": False}
 
     def without_nulls(value: dict) -> dict:
         return {
@@ -227,16 +226,16 @@ def _rewrite_object(schema: dict, definitions: dict) -> dict:
     }
 
 
-def _sent_beside(schema: dict) -> set[str]:
-    """The keys that the API may have put into such an object when it sent it."""
-    roles, fields = _literals(schema, "role"), set(schema["fields"])
-    if roles == ["assistant"]:
-        return SENT["message"]
-    if roles == ["tool"]:
-        return {"name"}  # OpenAI's cookbook sends it (How_to_call_functions_with_chat_models)
+def _sent_beside(schema: dict) -> dict[str, str]:
+    """What the API may have put into such an object when it sent it: key -> "any" value, or "none" but null."""
+    fields, role = set(schema["fields"]), _literals(schema, "role")
+    if role == ["assistant"]:
+        return dict.fromkeys(SENT["message"], "any")
+    if role:  # a stored message; and a tool's name, which OpenAI's cookbook sends (How_to_call_functions_...)
+        return dict.fromkeys(SENT["message"], "none") | {"id": "any", "name": "any"}
     if _literals(schema, "type") == ["function"] and {"id", "function"} <= fields:
-        return SENT["tool_call"]
-    return SENT["function"] if fields == {"name", "arguments"} else set()
+        return dict.fromkeys(SENT["tool_call"], "any")
+    return dict.fromkeys(SENT["function"], "any") if fields == {"name", "arguments"} else {}
 
 
 def _rewrite_union(schema: dict, definitions: dict, name: str) -> dict:

@@ -78,10 +78,83 @@ def mostly(
     return st.integers(1, odds).flatmap(lambda drawn: other if drawn == odds else usual)
 
 
+a_call = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["call_1", "call_2"]),
+        "type": st.just("function"),
+        "function": st.fixed_dictionaries({"name": text, "arguments": text}),
+    }
+)
 message = mostly(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"role": st.sampled_from(["user", "assistant", "system", "developer"]), "content": text},
+            optional={"name": text},
+        ),
+        st.fixed_dictionaries(
+            {"role": st.just("assistant"), "tool_calls": mostly(st.lists(a_call, max_size=2))},
+            optional={"content": text, "annotations": anything, "refusal": st.none()},
+        ),
+        st.fixed_dictionaries(
+            {"role": st.just("tool"), "content": text, "tool_call_id": st.sampled_from(["call_1", "call_2"])}
+        ),
+    )
+)
+
+
+def an_object(inner: st.SearchStrategy) -> st.SearchStrategy:
+    """The schema of an object that strict mode takes."""
+    return st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3).map(
+        lambda found: {
+            "type": "object",
+            "properties": found,
+            "required": list(found),
+            "additionalProperties": False,
+        }
+    )
+
+
+schema = st.recursive(
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "assistant", "system"]), "content": text},
-        optional={"name": text},
+        {"type": st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])},
+        optional={
+            "enum": st.lists(text, max_size=3),
+            "pattern": mostly(st.sampled_from(["^a+$", "[0-9]{3}", "(a+)+$", "(?=a)"])),
+            "minimum": number,
+            "maxLength": mostly(st.integers(0, 9)),
+            "minItems": mostly(st.integers(0, 3)),
+            "format": mostly(st.sampled_from(["date", "email", "uri"])),
+            "$ref": st.sampled_from(["#", "#/$defs/a", "http://127.0.0.1:9/x"]),
+        },
+    ),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"type": st.just("array"), "items": inner}),
+        st.fixed_dictionaries({"anyOf": st.lists(inner, max_size=2)}),
+        an_object(inner),
+    ),
+    max_leaves=4,
+)
+
+
+functions = st.fixed_dictionaries(
+    {"name": mostly(st.sampled_from(["f", "g"]), text)},
+    optional={"description": text, "parameters": mostly(an_object(schema)), "strict": st.booleans()},
+)
+tool = mostly(st.fixed_dictionaries({"type": st.just("function"), "function": functions}))
+one_choice = st.one_of(
+    st.sampled_from(["none", "auto", "required"]),
+    st.sampled_from(["f", "g"]).map(lambda name: {"type": "function", "function": {"name": name}}),
+)
+response_format = st.one_of(
+    st.sampled_from([{"type": "text"}, {"type": "json_object"}]),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("json_schema"),
+            "json_schema": st.fixed_dictionaries(
+                {"name": mostly(st.just("x"), text), "schema": mostly(an_object(schema))},
+                optional={"strict": mostly(st.booleans())},
+            ),
+        }
     ),
 )
 
@@ -116,7 +189,18 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
             "stream": mostly(st.booleans()),
             "stream_options": mostly(st.just({"include_usage": True})),
             "store": mostly(st.booleans()),
-            "tools": anything,
+            "tools": mostly(st.lists(tool, max_size=2)),
+            "tool_choice": mostly(one_choice),
+            "parallel_tool_calls": mostly(st.booleans()),
+            "functions": mostly(st.lists(functions, min_size=1, max_size=2), odds=2),
+            "function_call": mostly(st.sampled_from(["none", "auto", {"name": "f"}])),
+            "response_format": mostly(response_format),
+            "logprobs": mostly(st.booleans()),
+            "top_logprobs": mostly(st.integers(0, 20)),
+            "top_p": mostly(st.floats(0, 1)),
+            "presence_penalty": mostly(st.floats(-2, 2)),
+            "frequency_penalty": mostly(st.floats(-2, 2)),
+            "reasoning_effort": mostly(st.sampled_from(["none", "low", "max"])),
         },
     )
     call = st.sampled_from(["call_1", "call_2"])
