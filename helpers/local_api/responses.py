@@ -204,9 +204,8 @@ def _item(store: Store, caller: Caller, item: dict, number: int) -> dict:
 
 def _said(part: dict) -> dict:
     """A text of the assistant, which may be given as any text, in the form in which it is listed."""
-    if part["type"] != "input_text":
-        return part
-    return {"type": "output_text", "text": part["text"], "annotations": []}
+    is_text = part["type"] in ("input_text", "output_text")
+    return {"annotations": []} | part | {"type": "output_text"} if is_text else part
 
 
 def _before(store: Store, caller: Caller, body: dict) -> list[dict]:

@@ -200,10 +200,11 @@ def _rewrite_object(schema: dict, definitions: dict) -> dict:
     fields, optional = {}, set()
     for key, field in schema["fields"].items():
         inner = _rewrite(field["schema"], definitions, key)
-        if not field.get("required"):
+        needed = field.get("required") and key not in _left_out(schema)
+        if not needed:
             optional.add(key)
             inner = {"type": "nullable", "schema": inner}
-        fields[key] = {**field, "schema": inner}
+        fields[key] = {**field, "schema": inner, "required": needed}
     beyond = {key: kind for key, kind in _sent_beside(schema).items() if key not in fields}
     for key, kind in beyond.items():
         fields[key] = {"type": "typed-dict-field", "schema": {"type": kind}, "required": False}
@@ -224,6 +225,16 @@ def _rewrite_object(schema: dict, definitions: dict) -> dict:
         "schema": new,
         **ref,
     }
+
+
+def _left_out(schema: dict) -> set[str]:
+    """What the types call required in an object of the Responses API, and other people's libraries leave out."""
+    kind, fields = _literals(schema, "type"), set(schema["fields"])
+    if kind == ["function"] and "name" in fields:  # a function's own name, not one that a chat nests
+        return {"parameters", "strict"}
+    if _literals(schema, "role") == ["assistant"] and "status" in fields:
+        return {"id", "status", "type"}
+    return {"annotations"} if kind == ["output_text"] else set()
 
 
 def _sent_beside(schema: dict) -> dict[str, str]:

@@ -80,6 +80,17 @@ def test_a_list_of_items_of_every_form_is_taken(api):
     assert [item.id for item in listed][3] == "msg_1"
 
 
+def test_what_other_peoples_libraries_leave_out_is_taken(api):
+    """The types of the client call it required; LangChain and others do not send it."""
+    said = {"role": "assistant", "content": [{"type": "output_text", "text": "Good day."}]}
+    bare = {"type": "function", "name": "ping"}
+    asked = [{"role": "user", "content": "Ping?"}, said, {"role": "user", "content": "Ping!"}]
+    response = respond(api, asked, tools=[bare], tool_choice="required")
+    assert response.output[0].name == "ping" and response.tools[0].strict is True
+    listed = api.client.responses.input_items.list(response.id, order="asc")
+    ResponseItemList.model_validate(listed.to_dict())
+
+
 # --- conversations -----------------------------------------------------------------------------------------
 
 

@@ -31,4 +31,6 @@ for options in ({}, {"use_responses_api": True}):
         assert isinstance(model.with_structured_output(City, method=method).invoke([ASKED]), City)
 measured = ChatOpenAI(model="gpt-4o-mini", logprobs=True, top_logprobs=2).invoke([ASKED])
 assert measured.response_metadata["logprobs"]["content"]
-assert len(OpenAIEmbeddings(model="text-embedding-3-small").embed_query("Rome")) == 1536
+# without the flag it would fetch a tokenizer first
+vectors = OpenAIEmbeddings(model="text-embedding-3-small", check_embedding_ctx_length=False)
+assert len(vectors.embed_query("Rome")) == 1536
