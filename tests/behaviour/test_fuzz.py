@@ -231,7 +231,7 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
             optional={"summary": st.just([])},
         ),
     )
-    tool = st.fixed_dictionaries(
+    flat_tool = st.fixed_dictionaries(
         {"type": st.sampled_from(["function", "web_search"]), "name": text, "parameters": anything}
     )
     response = st.fixed_dictionaries(
@@ -244,7 +244,7 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
             "stream": mostly(st.booleans()),
             "store": mostly(st.booleans()),
             "background": mostly(st.booleans()),
-            "tools": mostly(st.lists(tool, max_size=2)),
+            "tools": mostly(st.lists(flat_tool, max_size=2)),
             "tool_choice": mostly(st.sampled_from(["none", "auto", "required"])),
             "text": mostly(st.fixed_dictionaries({"format": st.fixed_dictionaries({"type": text})})),
             "metadata": mostly(st.dictionaries(text, text, max_size=2)),
