@@ -427,6 +427,8 @@ def _cut(
     if limit is not None:
         reasoning = min(reasoning, limit)
         limit -= reasoning
+        if not limit and reasoning:
+            return Answer("", "length", tokens=reasoning, reasoning=reasoning)
     if calls:
         return _cut_calls(calls, offered, limit, model.base, reasoning)
     shown, finish_reason = text, "stop"

@@ -41,9 +41,8 @@ FORMATTED = (
     "::1",
 )
 # Not allowed in a strict schema (OpenAI's guide to structured outputs; "oneOf" and "uniqueItems": errors seen live)
-NOT_STRICT = (
-    *("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "uniqueItems"),
-)
+NOT_STRICT = ["allOf", "oneOf", "not", "if", "then", "else"]
+NOT_STRICT += ["dependentRequired", "dependentSchemas", "uniqueItems"]
 NUMERIC = b"1234567890.-"
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

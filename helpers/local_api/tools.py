@@ -110,7 +110,8 @@ def question(messages: list[dict]) -> str:
 
 def words(messages: list[dict]) -> list[str]:
     """The words of the last user message, among which a value is looked for."""
-    return [word.strip(PUNCTUATION) for word in question(messages).split()[:WORDS]]
+    found = (word.strip(PUNCTUATION) for word in question(messages).split()[:WORDS])
+    return [word for word in found if word]
 
 
 def offer(body: dict) -> Offer:

@@ -127,20 +127,18 @@ def check_ranges(body: dict, ranges: dict[str, tuple], prefix: str = "") -> None
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if value < least or (value == least and key in MORE_THAN_ZERO):
-            word = "greater than" if key in MORE_THAN_ZERO else "greater than or equal to"
-            raise _outside(prefix + key, value, "below minimum", f"{word} {least}")
+            raise _outside(
+                prefix + key, value, "below minimum", f"{'>' if key in MORE_THAN_ZERO else '>='} {least}"
+            )
         if most is not None and value > most:
-            raise _outside(prefix + key, value, "above maximum", f"less than or equal to {most}")
+            raise _outside(prefix + key, value, "above maximum", f"<= {most}")
 
 
-def _outside(path: str, value: float, what: str, wanted: str):
+def _outside(path: str, value: float, what: str, wanted: str) -> APIError:
+    """In OpenAI's words and codes (seen live by a third party, 2026-08-30)."""
     kind = "integer" if isinstance(value, int) else "decimal"
-    code = f"{kind}_{what.replace(' ', '_')}_value"
-    return bad_request(
-        f"Invalid '{path}': {kind} {what} value. Expected a value {wanted}, but got {value} instead.",
-        path,
-        code,
-    )
+    message = f"Invalid '{path}': {kind} {what} value. Expected a value {wanted}, but got {value} instead."
+    return bad_request(message, path, f"{kind}_{what.replace(' ', '_').removesuffix('imum')}_value")
 
 
 def check_name(path: str, name: str) -> None:

@@ -386,6 +386,30 @@ def test_a_wrong_request_is_refused_with_its_param(api, options, param):
     assert (error.status_code, error.type, error.param) == (400, "invalid_request_error", param)
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"n": 0}, "integer_below_min_value", "Expected a value >= 1, but got 0 instead."),
+        ({"temperature": 2.5}, "decimal_above_max_value", "Expected a value <= 2, but got 2.5 instead."),
+        ({"n": "2"}, "invalid_type", "expected an integer, but got a string instead."),
+        ({"seed": 1.5}, "invalid_type", "expected an integer, but got a decimal number instead."),
+        ({"tools": "x"}, "invalid_type", "expected an array, but got a string instead."),
+        (
+            {"messages": [{"role": "user", "content": 7}]},
+            "invalid_type",
+            "expected one of a string or an array",
+        ),
+        ({"messages": ["x"]}, "invalid_type", "'messages[0]': expected an object, but got a string instead."),
+        ({"extra_body": {"model": None}}, "invalid_type", "expected a string, but got null instead."),
+        ({"messages": []}, "empty_array", "Expected an array with minimum length 1"),
+        ({"reasoning_effort": "much"}, "invalid_value", "'medium'"),
+    ],
+)
+def test_errors_name_types_and_ranges_as_openai_does(api, options, code, said):
+    error = api.refusal(ask, api, **options)
+    assert error.code == code and said in error.message
+
+
 @pytest.mark.parametrize("model", ["text-embedding-3-small", "babbage-002"])
 def test_a_model_that_does_not_chat_says_so(api, model):
     error = api.refusal(ask, api, model=model)
