@@ -1,4 +1,4 @@
-"""instructor: one model of an answer, by tools, by JSON, by schema, by the Responses API."""
+"""instructor: one model of an answer, by tools, by schema, by the Responses API. (Its mode JSON asks in words only.)."""
 
 import instructor
 from openai import OpenAI
@@ -10,7 +10,7 @@ class City(BaseModel):
     inhabitants: int
 
 
-for mode in ("TOOLS", "JSON", "JSON_SCHEMA", "TOOLS_STRICT", "RESPONSES_TOOLS"):
+for mode in ("TOOLS", "JSON_SCHEMA", "TOOLS_STRICT", "RESPONSES_TOOLS"):
     client = instructor.from_openai(OpenAI(), mode=instructor.Mode[mode])
     messages = [{"role": "user", "content": "Which city is Rome? Answer in JSON."}]
     city = client.chat.completions.create(model="gpt-4o-mini", messages=messages, response_model=City)
