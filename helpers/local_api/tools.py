@@ -2,9 +2,9 @@
 
 The rule by which the simulated models call, where they were tuned on no call that fits: with ``tool_choice`` "auto",
 if a word of the last user message (of four letters or more, but for some that stand everywhere) stands in a function's
-name or description, the function that shares most words is called; else they answer with text. Replies to calls are answered with text. "required"
-calls the function that shares most words, and a named function is always called. Its arguments satisfy its schema,
-and their values are plainly simulated. They call one function at a time.
+name or description, the function that shares most words is called; else they answer with text. Replies to calls are
+answered with text. "required" calls the function that shares most words, and a named function is always called. Its
+arguments satisfy its schema, and their values are plainly simulated. They call one function at a time.
 
 Words and codes of the errors were seen live by third parties, 2024 to 2026.
 """
