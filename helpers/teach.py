@@ -10,6 +10,7 @@ import tomllib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -352,6 +353,11 @@ def _load(folder: str, name: str) -> dict:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml")))
         raise ValueError(f"No file {name!r} in data/{folder}. Known: {known}.")
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(path: Path, _changed: int) -> dict:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 

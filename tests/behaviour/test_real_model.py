@@ -39,7 +39,8 @@ PATIENCE = 1800  # seconds
 STEPS = {WHOLE: 112, SAMPLE: 28}
 IN_STYLE = {WHOLE: 0.9, SAMPLE: 0.8}  # of the answers; recorded: 0.98 and 0.93
 ALIKE = {WHOLE: 0.95, SAMPLE: 0.9}  # of the likeliest tokens of an exported form
-ASKED = {WHOLE: (4, 2), SAMPLE: (12, 6)}  # every so many of the test's questions: the base, the tuned model
+ASKED = {WHOLE: (4, 2), SAMPLE: (20, 6)}  # every so many of the test's questions: the base, the tuned model
+CHATS = {WHOLE: 5, SAMPLE: 2}  # of the training file and of the validation file, read by each exported form
 RECORDED = Path(make.__file__).parent
 
 
@@ -189,7 +190,7 @@ def test_unseen_questions_are_answered_in_house_style(real):
 
 
 def test_the_three_exported_forms_continue_as_the_served_model(real, tmp_path, monkeypatch, figures):
-    """Compared at every place of ten chats: the likeliest next token."""
+    """Compared at every place of some chats: the likeliest next token."""
     import torch
     from peft import PeftModel
 
@@ -202,7 +203,9 @@ def test_the_three_exported_forms_continue_as_the_served_model(real, tmp_path, m
     load = functools.partial(training.AutoModelForCausalLM.from_pretrained, dtype=torch.float32)
     tokenizer = training.load_tokenizer(merged)
     assert tokenizer.chat_template == training.load_tokenizer(weights.folder()).chat_template
-    chats = make.read_jsonl("train.jsonl")[:5] + make.read_jsonl("valid.jsonl")[:5]
+    chats = [
+        chat for name in ("train", "valid") for chat in make.read_jsonl(f"{name}.jsonl")[: CHATS[real.rows]]
+    ]
     chats = [torch.tensor([training.encode(tokenizer, chat["messages"]).tokens]) for chat in chats]
 
     @torch.inference_mode()

@@ -210,9 +210,9 @@ def test_property(check, name, seed):
 @pytest.mark.slow
 @checks
 @pytest.mark.parametrize("name", [name for name, _ in FIRST_TIER])
-@pytest.mark.endurance(sample=2, soak=10)
+@pytest.mark.endurance(sample=1, soak=10)
 def test_property_with_more_seeds(check, name, count, figures):
-    for seed in range(count):
+    for seed in range(1, count + 1):  # the other test has seed 0
         check(name, seed)
     figures(f"true of {count} networks")
 
