@@ -1,10 +1,10 @@
 """Functions that a model may call: what a request offers, which calls are right, and whether every call is answered.
 
 The rule by which the simulated models call, where they were tuned on no call that fits: with ``tool_choice`` "auto",
-if a word of the last user message (of four letters or more) stands in a function's name or description, the function
-that shares most words is called; else they answer with text. Replies to calls are answered with text. "required"
-calls the function that shares most words, and a named function is always called. Its arguments satisfy its schema,
-and their values are plainly simulated. They call one function at a time.
+if a word of the last user message (of four letters or more, but for some that stand everywhere) stands in a function's
+name or description, the function that shares most words is called; else they answer with text. Replies to calls are
+answered with text. "required" calls the function that shares most words, and a named function is always called. Its
+arguments satisfy its schema, and their values are plainly simulated. They call one function at a time.
 
 Words and codes of the errors were seen live by third parties, 2024 to 2026.
 """
@@ -19,6 +19,11 @@ from .structured import Form, FormError
 from .validate import check_name, empty_array
 
 WORD_IN_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+EVERYWHERE = stems(
+    "about also been could does each from give have into just know like make more must need only other over please "
+    "should some such tell than that their them then there these they this used want well were what when where which "
+    "will with would your"
+)
 WORDS, PUNCTUATION = 100, ".,;:!?\"'()[]{}"
 NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 ONLY_WITH = {"tool_choice": "tools", "parallel_tool_calls": "tools", "function_call": "functions"}
@@ -88,7 +93,7 @@ class Offer:
         """The function to call by the rule above; None for an answer in words."""
         if not self.functions or self.answers_in_words(messages):
             return None
-        asked = stems(question(messages))
+        asked = stems(question(messages)) - EVERYWHERE
         shared = {name: len(asked & function.words()) for name, function in self.functions.items()}
         name = max(shared, key=shared.get)
         return self.functions[name] if self.must or shared[name] else None
@@ -100,7 +105,8 @@ class Offer:
             return Call(function.name, arguments, function.custom is not None)
         except FormError as error:
             message = f"Invalid schema for function '{function.name}': {error}"
-            raise bad_request(message, "tools", "invalid_function_parameters") from None
+            where = "functions" if self.legacy else "tools"
+            raise bad_request(message, where, "invalid_function_parameters") from None
 
 
 def question(messages: list[dict]) -> str:

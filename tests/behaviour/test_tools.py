@@ -70,6 +70,16 @@ def test_without_such_a_word_the_answer_is_a_text(api):
     assert one.message.content == choice(api, ELSE).message.content
 
 
+def test_words_that_stand_everywhere_do_not_count(api):
+    tool = {
+        "type": "function",
+        "function": {"name": "pick", "description": "What to pick, and where, with which tool"},
+    }
+    assert not calls(
+        choice(api, {"role": "user", "content": "What would you do, and with which?"}, tools=[tool])
+    )
+
+
 def test_none_never_calls_and_required_always_does(api):
     assert not calls(choice(api, tools=TOOLS, tool_choice="none"))
     one = choice(api, ELSE, tools=TOOLS, tool_choice="required")

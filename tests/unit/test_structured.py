@@ -142,7 +142,7 @@ def test_a_pattern_that_would_take_for_ever_is_given_up():
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [
-        ({"type": "objct"}, "'objct' is not valid"),
+        ({"type": "objct"}, '"objct" is not valid'),
         ({"enum": []}, "empty"),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "greater than"),
         ({"type": "string", "pattern": "(?=a)b"}, "look-ahead"),
