@@ -1,11 +1,12 @@
 """Fine-tuning jobs. Creating one only writes its row; ``history`` computes what happens and when it is seen."""
 
+import re
 import secrets
 
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
-from . import files, graders, models, validate
+from . import facts, files, graders, models, validate
 from .engines import trained
 from .errors import APIError, bad_request
 from .scenarios import Caller, refuse_if_closed
@@ -22,6 +23,8 @@ OPENAIS = {  # hyperparameters that a method has beside these, at OpenAI
     "dpo": ("beta",),
     "reinforcement": ("compute_multiplier", "eval_interval", "eval_samples", "reasoning_effort"),
 }
+DAY = "_day"  # of the stage on which a job was created; kept with it, and never shown
+NOT_IN_A_NAME = re.compile(r"[\W_]+")
 
 
 def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -> dict:
@@ -37,7 +40,7 @@ def create(store: Store, caller: Caller, body: dict, *, lenient: bool = False) -
     files.for_training(store, caller, body["training_file"], "training_file")
     if body.get("validation_file"):
         files.for_training(store, caller, body["validation_file"], "validation_file")
-    job = new_job(store, body, chosen.name, method, hyperparameters)
+    job = new_job(store, body, chosen.name, method, hyperparameters) | {DAY: caller.date.isoformat()}
     _write_new(store, caller, job)
     return view(store, store.get("job", job["id"], caller.owner))
 
@@ -113,7 +116,7 @@ def insert_state(store: Store, db, owner: str, job_id: str, changes: dict, *, at
 
 def view(store: Store, row: Row) -> dict:
     """The job as it looks now."""
-    job = dict(row.body)
+    job = {key: value for key, value in row.body.items() if key != DAY}
     for state in store.children("state", row.id):
         job.update(state.body)
     beyond_types = {}
@@ -131,6 +134,21 @@ def status(store: Store, job_id: str) -> str:
     """The status of a job now, "paused" included."""
     states = store.children("state", job_id)
     return states[-1].body["status"] if states else "validating_files"
+
+
+def in_a_name(suffix: str | None) -> str:
+    """How a suffix stands in the name of a model: one hyphen for each run of other signs than letters and digits.
+
+    Seen live for the underscore: ``banking_intent`` made ``…:banking-intent:…`` (a job of 2025-10-31 in
+    ed-donner/llm_engineering, week6/community-contributions/hopeogbons). Other signs are taken to be alike.
+    """
+    return NOT_IN_A_NAME.sub("-", suffix or "").strip("-")
+
+
+def has_safety_events(job: dict) -> bool:
+    """True from the day on which OpenAI's jobs were seen to tell of the safety checks after training."""
+    since = facts.value("*", "safety_events_from")
+    return job.get(DAY, "") >= since
 
 
 def is_trained_here(job: dict) -> bool:

@@ -1,5 +1,6 @@
 """Models: the base models, and the tuned ones from birth to deletion."""
 
+import pytest
 import requests
 
 from helpers.local_api.app import Mode, create_app
@@ -63,6 +64,48 @@ def test_a_suffix_may_be_any_text(api):
     job = api.finished_job(suffix="Été / 100 % ?#&")
     assert api.client.models.retrieve(job.fine_tuned_model).id == job.fine_tuned_model
     assert ask(api, model=job.fine_tuned_model, messages=MESSAGES).choices
+
+
+# --- by date -----------------------------------------------------------------------------------------------
+
+ON_THE_STAGE = [
+    *("gpt-4o-2024-05-13", "gpt-4-1106-preview", "gpt-4-turbo-preview", "o1", "o3", "o3-mini", "o1-mini"),
+    *("chatgpt-4o-latest", "gpt-4-0125-preview"),
+]
+
+
+@pytest.mark.parametrize("name", ON_THE_STAGE)
+def test_a_model_that_was_there_on_the_day_answers(api, name):
+    assert ask(api, model=name).choices[0].message.content
+    assert api.client.models.retrieve(name).to_dict()["shutdown_date"]
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "gpt-5-mini-2025-08-07", "gpt-5-nano"])
+def test_a_model_of_a_later_day_says_so_and_answers_on_it(api, name):
+    error = api.refusal(ask, api, model=name)
+    assert (error.status_code, error.code) == (404, "model_not_found")
+    assert "It came on 2025-08-07, and the day of your API key is 2025-06-01." in error.message
+    later = api.another_client(f"{api.key}@2025-08-07").chat.completions
+    assert later.create(model=name, messages=MESSAGES).choices
+    refused = api.refusal(later.create, model=name, messages=MESSAGES, temperature=0)
+    assert (refused.param, refused.code) == ("temperature", "unsupported_value")
+
+
+def test_a_model_that_is_gone_says_so(api):
+    last = api.another_client(f"{api.key}@2025-10-26").chat.completions
+    assert last.create(model="o1-mini", messages=MESSAGES).choices
+    gone = api.another_client(f"{api.key}@2025-10-27").chat.completions
+    error = api.refusal(gone.create, model="o1-mini", messages=MESSAGES)
+    assert error.status_code == 404 and "deprecated" in error.message
+
+
+@pytest.mark.parametrize("name", ["gpt-4-32k", "o1-preview", "gpt-image-1", "whisper-1", "gpt-3.5-turbo-16k"])
+def test_a_model_of_openais_that_is_not_simulated_says_so(api, name):
+    for call in (lambda: ask(api, model=name), lambda: api.client.models.retrieve(name)):
+        error = api.refusal(call)
+        assert (error.status_code, error.code) == (404, "model_not_found")
+        assert "not simulated here" in error.message
+    assert "not simulated" not in api.refusal(ask, api, model="gpt-9").message
 
 
 # --- sharing, recorded only --------------------------------------------------------------------------------

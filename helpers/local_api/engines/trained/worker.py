@@ -123,7 +123,7 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
     with closing(course):
         _go_through(course, diary, numbers)
     if files[0].blocked:
-        return diary.block(*history.blocked(files[0].blocked))
+        return diary.block(files[0].blocked)
     diary.succeed(course.tokens(), course.columns)
 
 
@@ -284,7 +284,8 @@ class Diary:
         step = metrics["step"]
         if any(row.body["step_number"] == step for row in self.store.children("checkpoint", self.row.id)):
             return
-        name = f"ft:{MODEL}:this-computer:{self.job['user_provided_suffix'] or ''}:{new_id('', 8)}"
+        suffix = jobs.in_a_name(self.job["user_provided_suffix"])
+        name = f"ft:{MODEL}:this-computer:{suffix}:{new_id('', 8)}"
         name += "" if is_last else f":ckpt-step-{step}"
         body = {
             "id": new_id("ftckpt_"),
@@ -317,8 +318,10 @@ class Diary:
             changes = {"status": "succeeded", "fine_tuned_model": name, "result_files": [file["id"]]}
             self._end(db, changes | {"trained_tokens": tokens})
 
-    def block(self, error: dict, data: dict) -> None:
+    def block(self, categories: set[str]) -> None:
         """Ends the job as if its model had failed the safety checks; none of its models is left."""
+        last = self.store.children("checkpoint", self.row.id)[-1]
+        error, data = history.blocked(categories, last.body["fine_tuned_model_checkpoint"])
         with self._writing() as db:
             made = "DELETE FROM objects WHERE parent = ? AND kind IN ('model', 'checkpoint')"
             db.execute(made, (self.row.id,))
