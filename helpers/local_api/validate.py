@@ -217,7 +217,7 @@ def _widen(fields: dict) -> None:
         fields["beta"] = fields["compute_multiplier"]
     elif "beta" in fields:
         fields["rpo_alpha"] = fields["beta"]
-    if fields.keys() & GRADERS:
+    if fields.keys() & GRADERS and "name" in fields:
         number = {"type": "typed-dict-field", "schema": {"type": "float"}, "required": False}
         fields |= {"pass_threshold": number, "name": fields["name"] | {"required": False}}
     if "calculate_output" in fields:
