@@ -15,4 +15,4 @@ with open(sys.argv[1], encoding="utf-8") as file:
 job = lm.finetune(rows, TrainDataFormat.CHAT)
 assert isinstance(job, TrainingJob)
 tuned = job.result()
-assert tuned.model.startswith("openai/ft:gpt-4o-mini") and tuned(messages=rows[0]["messages"][:2])
+assert "ft:gpt-4o-mini" in tuned.model and tuned("When do I water bed 3?")

@@ -1,4 +1,4 @@
-"""instructor: one model of an answer, by tools, by schema, by the Responses API. Its mode JSON asks in words only."""
+"""instructor: one model of an answer, by tools, by schema, by the Responses API. (Its mode JSON asks in words only.)"""
 
 import instructor
 from openai import OpenAI
