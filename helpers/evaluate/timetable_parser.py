@@ -5,7 +5,7 @@ query are looked for among them.
 
 Made on 2026-11-28 in 29 minutes by a language model that wrote code; a person would need longer. It had read manual,
 training, validation and unlabelled questions, and was mended by them and by 143 sentences of its own. It was
-finished before a sealed question was opened. Practice was counted once, after the last change. The counts are in
+finished before the test was seen. Practice was counted once, after the last change. The counts are in
 tests/unit/test_timetable_parser.py; those on training questions say little, as all of them were read.
 """
 
