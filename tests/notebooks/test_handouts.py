@@ -1,0 +1,46 @@
+"""Exercise sheets fail exactly where a learner must write, and solutions pass."""
+
+import os
+import re
+
+import pytest
+from IPython.display import display
+
+from helpers import widgets
+from tests.notebooks import frame, refresh
+from workshop import pieces, sheets
+
+LESSONS = {path.name[:2]: path for path in refresh.lessons()}
+QUICK = {"00", "03"}
+each_lesson = pytest.mark.parametrize(
+    "number", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in LESSONS]
+)
+
+
+@pytest.fixture
+def as_in_a_lesson(monkeypatch, tmp_path):
+    """The folder, the environment and the widgets of a lesson that runs without a kernel."""
+    monkeypatch.chdir(refresh.NOTEBOOKS)
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # connect() sets them: put back afterwards
+    monkeypatch.setattr(widgets, "monitor", lambda *_: None)
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
+
+
+def what_checks_say(number: str, solved: bool, capsys) -> dict[str, str]:
+    """Runs a sheet. The first words that each check says: "Right" or "Not yet"."""
+    path, said, namespace = LESSONS[number], {}, {"display": display}
+    for cell in refresh.code_cells(sheets.sheet(refresh.read(path), path.name, solved)):
+        capsys.readouterr()
+        exec(cell.source, namespace)
+        if found := pieces.CHECK.search(cell.source):
+            said[found[1]] = capsys.readouterr().out.partition(". ")[0].strip()
+    return said
+
+
+@each_lesson
+def test_each_check_says_not_yet_on_the_sheet_and_right_with_the_solutions(number, as_in_a_lesson, capsys):
+    checks = frame.calls(refresh.read(LESSONS[number]), "check")
+    assert checks or number == "99"
+    assert what_checks_say(number, False, capsys) == dict.fromkeys(checks, "Not yet")
+    assert what_checks_say(number, True, capsys) == dict.fromkeys(checks, "Right")
