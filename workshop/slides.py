@@ -83,9 +83,8 @@ def shortened(text: str) -> str:
 def _first_sentence(block: str) -> str:
     if block.startswith(WHOLE) or NUMBERED.match(block):
         return block
-    cut = SENTENCE.search(block)
-    first = block[: cut.start()] + (cut[1] or "") if cut else block
-    return first if _is_closed(first) else block
+    firsts = (block[: cut.start()] + (cut[1] or "") for cut in SENTENCE.finditer(block))
+    return next(filter(_is_closed, firsts), block)
 
 
 def _is_closed(text: str) -> bool:
@@ -104,6 +103,8 @@ def page(lesson: NotebookNode, path: Path) -> str:
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
 
     def rendered(cells: list[NotebookNode]) -> str:
+        for place, cell in enumerate(cells):
+            cell["id"] = f"cell-{place}"  # else each making would differ
         small = nbformat.v4.new_notebook(cells=cells)
         return exporter.from_notebook_node(small, {"metadata": {"path": str(path.parent)}})[0]
 
