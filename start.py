@@ -429,7 +429,8 @@ def gather(names, local):
             run_shown(command, installer_environment(), NOT_GATHERED)
     if local and fetch_weights(None, place):
         return 1
-    for name in requirements:  # would an installation find all in the folder?
+    print("Looking whether an installation would find all that it needs in {}".format(place), flush=True)
+    for name in requirements:
         found = ["--dry-run", "--ignore-installed", "--requirement", str(ROOT / name)]
         run_installer(pip_install() + source(place) + found)
     print(about_gathered(place, local))
