@@ -1,4 +1,4 @@
-"""Exercise sheets fail exactly where a learner must write, and solutions pass."""
+"""Exercise sheets fail exactly where a learner must write, and solutions pass. What the shortest agenda shows, runs."""
 
 import os
 
@@ -6,10 +6,10 @@ import pytest
 from IPython.display import display
 
 from helpers import widgets
+from tests.agendas import AGENDAS, LESSONS, rows, sections
 from tests.notebooks import frame, refresh
 from workshop import pieces, sheets
 
-LESSONS = {path.name[:2]: path for path in refresh.lessons()}
 QUICK = {"01", "02", "03"}  # each a second or two
 each_lesson = pytest.mark.parametrize(
     "number", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in LESSONS]
@@ -43,3 +43,15 @@ def test_each_check_says_not_yet_on_the_sheet_and_right_with_the_solutions(numbe
     assert checks or number == "99"
     assert what_checks_say(number, False, capsys) == dict.fromkeys(checks, "Not yet")
     assert what_checks_say(number, True, capsys) == dict.fromkeys(checks, "Right")
+
+
+@pytest.mark.slow
+def test_the_cells_of_the_ninety_minutes_run_in_their_order(as_in_a_lesson):
+    """Each lesson has a kernel of its own, which is still there when the agenda comes back to it."""
+    namespaces, ran = {}, 0
+    for _, _, number, headings in rows(AGENDAS[0]):
+        cells = [piece for name in headings for piece in sections(number)[name] if piece.cell_type == "code"]
+        for cell in cells:
+            exec(cell.source, namespaces.setdefault(number, {"display": display}))
+        ran += len(cells)
+    assert ran >= 30

@@ -5,22 +5,15 @@ import re
 import nbformat
 import pytest
 
+from tests.agendas import AGENDAS, LENGTHS, LESSONS, lesson, rows, sections
 from tests.notebooks import frame, refresh
 from workshop import __main__ as kit
 from workshop import guide, minutes, pieces, sheets, slides
 
 KIT = refresh.ROOT / "workshop"
-LESSONS = {path.name[:2]: path for path in refresh.lessons()}
 PAGES = sorted(KIT.rglob("*.md"))
-AGENDAS = re.split(r"^## ", (KIT / "agendas.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-LENGTHS = {"90 minutes": 90, "Half a day": 210, "A day": 420}
-ROW = re.compile(r"^\| (\d+)–(\d+) \| (.+?) \| .*\|$", re.MULTILINE)
 MINUTES_A_QUESTION = 10
 MOST_WORDS = 600  # of a page
-
-
-def lesson(number: str) -> nbformat.NotebookNode:
-    return refresh.read(LESSONS[number])
 
 
 def text_of(number: str) -> str:
@@ -78,23 +71,6 @@ def test_the_minutes_of_a_guide_are_renewed_when_its_lesson_is(tmp_path):
 
 
 # --- agendas -----------------------------------------------------------------------------------------------
-
-
-def sections(number: str) -> dict[str, list[nbformat.NotebookNode]]:
-    """The pieces of a lesson by the heading that they stand under."""
-    found, name = {}, ""
-    for piece in pieces.pieces(lesson(number)):
-        name = pieces.heading(piece) or name
-        found.setdefault(name, []).append(piece)
-    return found
-
-
-def rows(agenda: str) -> list[tuple[int, int, str, list[str]]]:
-    """(from, to, number of the lesson or "", headings) of each row."""
-    return [
-        (int(start), int(end), (re.findall(r"\[(\d\d)\]", what) or [""])[0], re.findall(r"\*(.+?)\*", what))
-        for start, end, what in ROW.findall(agenda)
-    ]
 
 
 @pytest.mark.parametrize("agenda", AGENDAS, ids=LENGTHS)
