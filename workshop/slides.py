@@ -114,7 +114,7 @@ def page(lesson: NotebookNode, path: Path) -> str:
     ]
     parts = {
         "TITLE": html.escape(f"Lesson {int(number)}: {pieces.title(lesson)}"),
-        "HIGHLIGHT": HtmlFormatter().get_style_defs(".highlight"),
+        "HIGHLIGHT": HtmlFormatter(style="vs").get_style_defs(".highlight"),
         "SLIDES": "\n".join(sections),
     }
     return re.sub("|".join(parts), lambda match: parts[match[0]], PAGE.read_text(encoding="utf-8"))
