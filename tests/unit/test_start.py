@@ -359,7 +359,12 @@ def gathering(recorder, course, monkeypatch) -> list[list[str]]:
     monkeypatch.setattr(start, "installer_environment", dict)
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: run.append(command) or 0)
     monkeypatch.setattr(start, "prepare", lambda requirements, wheels: recorder.make_venv())
+    monkeypatch.setattr(start, "run_python", run_here)
     return run
+
+
+def run_here(*arguments: str, stdin: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], input=stdin, capture_output=True, text=True)
 
 
 def test_wheels_are_gathered_and_then_an_installation_from_them_is_tried(gathering, tmp_path, capsys):
@@ -384,6 +389,22 @@ def test_the_word_vectors_are_gathered_where_there_is_no_wheel_of_them(gathering
     assert start.main(["wheels", str(tmp_path / "place")]) == 0
     assert gathering[1][-1] == "wordllama==0.4" and "--no-deps" in gathering[1]
     assert gathering[1][gathering[1].index("--platform") + 1] == "manylinux2014_x86_64"
+
+
+def test_wheels_for_other_patch_releases_of_this_python_are_gathered(gathering, course, tmp_path):
+    here = "{}.{}.{}".format(*sys.version_info[:3])
+    lines = [
+        f"old==1 ; python_full_version < '{here}'",
+        f"new==2 ; python_full_version >= '{here}'",
+        f"newest==3 ; python_full_version > '{here}'",
+        "other==4 ; python_full_version < '3.9'",
+        "windows==5 ; sys_platform == 'none'",
+    ]
+    (course / start.LEARNER).write_text("\n".join(lines) + "\n")
+    assert start.main(["wheels", str(tmp_path / "place")]) == 0
+    extra = [command for command in gathering if "--ignore-requires-python" in command]
+    assert [command[-1] for command in extra] == ["old==1", "newest==3"]
+    assert all("--no-deps" in command for command in extra)
 
 
 @pytest.mark.parametrize(("system", "commands"), [("linux", 6), ("darwin", 5), ("win32", 5)])
