@@ -365,8 +365,8 @@ def test(options, extra):
 def run_tests(arguments):
     """Runs pytest in .venv with these arguments. Returns its exit status."""
     # All cells of a notebook must run in one worker. By default the files with many tests would begin, and the slow
-    # ones, which have few, would come last. One worker more than two cores: tests wait for browsers and for jobs.
-    workers = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+    # ones, which have few, would come last. Two workers more than two cores: tests wait for browsers and for jobs.
+    workers = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
     command = [str(venv_python()), "-m", "pytest"] + workers + arguments
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
 

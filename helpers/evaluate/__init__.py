@@ -14,6 +14,7 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     clinic     models with one planted fault each
 """
 
+from ..charts import loss_curve as loss_chart
 from .asked import (
     ask_all,
     compare_with,
@@ -53,7 +54,6 @@ from .counting import (
     chart,
     evaluate,
     interval,
-    loss_chart,
     same_answers,
     size_chart,
     summary,

@@ -6,7 +6,7 @@ from math import sqrt
 
 import pandas
 
-from ..charts import Chart, loss_curve, share_bars, share_chart
+from ..charts import Chart, share_bars, share_chart
 from ..charts import size_curve as _size_curve
 from .checks import CHECKS
 
@@ -130,11 +130,6 @@ def bars(
 ) -> Chart:
     """The same as bars, for a few ways or kinds of questions; ``tuned``: whether a tuned model answered."""
     return share_bars({name: summary(table) for name, table in tables.items()}, title, tuned=tuned)
-
-
-def loss_chart(losses: pandas.DataFrame, title: str) -> Chart:
-    """The course of a training; ``losses``: columns step, train_loss, valid_loss and, if known, full_valid_loss."""
-    return loss_curve(losses, title)
 
 
 def size_chart(points: pandas.DataFrame, title: str, checks: Sequence[str] = tuple(CHECKS)) -> Chart:

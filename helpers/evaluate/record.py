@@ -12,18 +12,18 @@ from .counting import Answering, evaluate
 
 PRACTICE = ("paraphrase", "new")
 WAYS = {  # what answers; without a model, untrained, trained
-    "majority": "no model: always the same answer",
+    "majority": "no model: always the same training answer",
     "nearest_example": "no model: the answer of the most similar training example",
-    "nearest_rule": "no model: the rule that a search puts first, with its desk",
+    "nearest_rule": "no model: the rule that a search by meaning puts first, with its desk",
     "base": "untrained model: the question alone",
     "few_shot": "untrained model: house style, three answered questions",
     "few_shot_nearest": "untrained model: house style, the three most similar answered questions",
     "retrieval": "untrained model: house style, four rules that a search finds",
-    "few_shot_retrieval": "untrained model: house style, three answered questions, four found rules",
+    "few_shot_retrieval": "untrained model: house style, three answered questions with rules, four found rules",
     "book": "untrained model: house style, all rules",
-    "tuned": "trained model: the question alone",
-    "tuned_retrieval": "trained model: four found rules",
-    "rules_tuned_retrieval": "a model trained on prompts with four rules each: four found rules",
+    "tuned": "trained on 112 examples: the question alone",
+    "tuned_retrieval": "trained on 112 examples: four found rules",
+    "rules_tuned_retrieval": "trained on 140 examples with rules: four found rules",
 }
 
 

@@ -7,25 +7,11 @@ import pandas
 from .checks import CHECKS
 from .comparing import Comparison, Tables, compare
 from .counting import evaluate
-from .record import PRACTICE, every_run, questions
-from .ways import airport_without_a_model
+from .record import every_run, questions
+from .ways import COLUMNS, WHAT, airport_without_a_model
 
-RIVALS = {  # those with a model first
-    "base": "untrained model, asked as the tuned one",
-    "few_shot": "untrained model, with the house style and three samples",
-    "few_shot_nearest": "untrained model, with the house style and the three nearest samples",
-    "book": "untrained model, with the house style and all rules",
-    "rule": "untrained model, with the right rule, found by hand",
-    "majority": "no model: always the same answer",
-    "nearest_example": "no model: the answer of the nearest training pair",
-    "nearest_rule": "no model: a search prints the nearest rule",
-}
-ASKED = {  # column: check, kinds of questions
-    "form": ("form", PRACTICE),
-    "desk": ("desk", PRACTICE),
-    "fact, trained rules": ("fact", PRACTICE[:1]),
-    "fact, new rules": ("fact", PRACTICE[1:]),
-}
+RIVALS = ("base", "few_shot", "few_shot_nearest", "book", "rule")  # those with a model first
+RIVALS += ("majority", "nearest_example", "nearest_rule")
 
 
 def against(way: str = "tuned") -> pandas.DataFrame:
@@ -40,16 +26,16 @@ def against(way: str = "tuned") -> pandas.DataFrame:
         for name, one in next(iter(found.values())).items()
     }
     rows = {
-        rival: {"what answers": RIVALS[rival]} | {names[name]: cell(one) for name, one in columns.items()}
+        rival: {"what answers": WHAT[rival]} | {names[name]: cell(one) for name, one in columns.items()}
         for rival, columns in found.items()
     }
     return pandas.DataFrame.from_dict(rows, orient="index")
 
 
 def comparisons_with(way: str, rival: str) -> dict[str, Comparison]:
-    """The comparisons of a rival (before) with a way (after), one for each column of ``ASKED``."""
+    """The comparisons of a rival (before) with a way (after), one for each column of ``COLUMNS``."""
     found = {}
-    for name, (check, kinds) in ASKED.items():
+    for name, (check, kinds) in COLUMNS.items():
         rows = questions(*kinds)
         found[name] = compare(answers_of(rival, rows), every_run(way, rows), check, (rival, way))
     return found

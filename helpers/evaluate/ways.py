@@ -12,28 +12,22 @@ import pandas
 from .checks import CHECKS, DATA, STYLE, fact, in_style, no_rule
 from .comparing import Comparison, compare
 from .counting import Answering, by_question, evaluate, interval
-from .record import PRACTICE, every_run, questions, recorded, rules, runs
+from .record import PRACTICE, WAYS, every_run, questions, recorded, rules, runs
 from .rivals import by_meaning, by_words, merged, nearest_rule, without_a_model
 
-WAYS = {  # those that cheat last
-    "nearest_rule": "no model: a search by meaning prints the first rule",
-    "nearest_rule_by_words": "no model: a search by shared words (BM25) prints it",
-    "nearest_rule_by_both": "no model: both searches merged",
-    "nearest_example": "no model: the answer of the most similar training example",
-    "majority": "no model: always the same training answer",
-    "few_shot": "untrained model: house style, three answered questions",
-    "few_shot_nearest": "untrained model: house style, the three answered questions most like this one",
-    "retrieval": "untrained model: house style, four found rules",
-    "few_shot_retrieval": "untrained model: house style, three answered questions with rules, four found rules",
-    "book": "untrained model: house style, all rules",
-    "tuned": "trained on 112 examples; asked the question alone",
-    "tuned_retrieval": "trained on 112 examples; asked with four found rules",
-    "rules_tuned_retrieval": "trained on 140 examples with rules; asked with four found rules",
+CHEATS = {
     "rule": "cheats: untrained model, gets the right rule",
     "tuned_rule": "cheats: the tuned model gets the right rule",
     "rules_tuned_given": "cheats: trained with rules, gets the right one among four",
 }
-CHEATS = ("rule", "tuned_rule", "rules_tuned_given")
+WHAT = WAYS | CHEATS  # what answers, of every way
+WHAT |= {
+    "nearest_rule_by_words": "no model: the rule that a search by shared words (BM25) puts first",
+    "nearest_rule_by_both": "no model: both searches merged",
+}
+ORDER = ("nearest_rule", "nearest_rule_by_words", "nearest_rule_by_both", "nearest_example", "majority")
+ORDER += ("few_shot", "few_shot_nearest", "retrieval", "few_shot_retrieval", "book")
+ORDER += ("tuned", "tuned_retrieval", "rules_tuned_retrieval", *CHEATS)
 COLUMNS = {  # column: check, kinds of questions
     "form": ("form", PRACTICE),
     "desk": ("desk", PRACTICE),
@@ -51,7 +45,7 @@ def answers_to(row: Mapping, *ways: str, every_run: bool = False) -> pandas.Data
     rows = {"the rule": ("the airport's rule book", in_style(*rules()[row["rule"]]))}
     for way in ways:
         for name, answer in _answering(way, every_run).items():
-            rows[name] = (WAYS[way], answer(row["question"]))
+            rows[name] = (WHAT[way], answer(row["question"]))
     return pandas.DataFrame.from_dict(
         {
             name: {"what answers": what, "answer": said}
@@ -68,12 +62,12 @@ def ways(*names: str) -> pandas.DataFrame:
     Columns: what answers, form, desk, and fact twice, for trained and for new rules.
     """
     rows = {}
-    for way in names or WAYS:
+    for way in names or ORDER:
         shares = {
             column: by_question(results(way, *kinds), check).mean()
             for column, (check, kinds) in COLUMNS.items()
         }
-        rows[way] = {"what answers": WAYS[way]} | {name: f"{one:.0%}" for name, one in shares.items()}
+        rows[way] = {"what answers": WHAT[way]} | {name: f"{one:.0%}" for name, one in shares.items()}
     return pandas.DataFrame.from_dict(rows, orient="index")
 
 
@@ -85,7 +79,7 @@ def passed(*kinds: str) -> pandas.DataFrame:
     checks = (*CHECKS, "all")
     counted = {
         way: [float(by_question(results(way, *kinds), check).sum()) for check in checks]
-        for way in WAYS
+        for way in ORDER
         if way not in CHEATS
     }
     table = pandas.DataFrame.from_dict(counted, orient="index", columns=checks)
@@ -143,8 +137,8 @@ def _results(way: str, kinds: tuple[str, ...]) -> list[pandas.DataFrame]:
 
 def _answering(way: str, every: bool) -> dict[str, Answering]:
     """Name -> answering function: one, or one for each training."""
-    if way not in WAYS:
-        raise ValueError(f"No way {way!r}. Known: {', '.join(WAYS)}.")
+    if way not in WHAT:
+        raise ValueError(f"No way {way!r}. Known: {', '.join(ORDER)}.")
     if way in airport_without_a_model():
         return {way: airport_without_a_model()[way]}
     if not every or len(runs(way)) == 1:

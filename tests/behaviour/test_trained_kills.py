@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 BLOWS = ("worker", "worker", "kernel")  # and so on
 MISSED = 2  # of each: a process had come to its end by itself
-JOBS, EPOCHS, STEPS = 2, 50, 300  # more jobs are ordered when these have ended
+JOBS, EPOCHS, STEPS = 2, 30, 180  # more jobs are ordered when these have ended
 EARLY, LATE = 3.0, 1.5  # seconds: the latest blow after a training process began, or after it first saved
 
 # What a lesson's kernel does. It ends with whoever started it.

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests import by_hand
 from tests.notebooks import refresh
 
+pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 ROOT = refresh.ROOT
 
 

@@ -20,7 +20,7 @@ from tests.notebooks import refresh
 LINE = 'MODEL = "gpt-3.5-turbo"'
 CELL_SECONDS = 1800
 TINY, REAL = 12, 24  # rows to train on, for either kind of weights
-STARTED = 24  # rows that the starter divides for itself
+STARTED = 16  # rows that the starter divides for itself
 VALIDATED = 4
 # Each training process would import torch anew. Those of test_trained_kills start as the product starts them.
 FORKED = """from helpers.local_api.engines.trained import lease

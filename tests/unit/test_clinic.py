@@ -24,7 +24,8 @@ def of(patient: str) -> list[dict]:
 def test_the_page_has_the_frame_and_the_tasks_of_a_lesson():
     assert frame.problems_of_a_lesson(NOTEBOOK) == [] == frame.tasks(NOTEBOOK)
     own = [cell for cell in NOTEBOOK.cells if "generated" not in frame.tags(cell)]
-    assert sum(len(cell.source.split()) for cell in own if cell.cell_type == "markdown") <= 1500
+    texts = [re.sub(r"!\[.*?\]", "", cell.source) for cell in own if cell.cell_type == "markdown"]
+    assert sum(len(text.split()) for text in texts) <= 1500
 
 
 # --- the recording -----------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
         else []
     )
     assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
-    workers = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+    workers = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
     assert called[0][1:] == ["-m", "pytest", *workers, *expected]
 
 

@@ -52,7 +52,7 @@ def picture(here: str) -> svg.Picture:
     for before, after in zip(MAIN, MAIN[1:], strict=False):
         level = before.y + before.height / 2
         body += svg.arrow((before.x + before.width, level), (after.x, level))
-    body += svg.words(8, 222, "Around it") + svg.words(476, 222, "The same again")
+    body += svg.words(8, 214, "Around it") + svg.words(476, 214, "The same again")
     body += "".join(_drawn(station, station is marked) for station in STATIONS)
     return svg.page(WIDTH, HEIGHT, f"From file to answer: {MARK}, {_called(marked)}", _alt(marked), body)
 
