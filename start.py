@@ -434,6 +434,8 @@ def gather(names, local):
     if local:
         refuse_without_torch()
     place = Path(names[0]).resolve()
+    if place.is_file():
+        raise Problem("{} is a file. Name a folder, new or old: python start.py wheels DIR".format(place))
     place.mkdir(parents=True, exist_ok=True)
     prepare([LEARNER], None)
     requirements = [LEARNER] + ([LOCAL] if local else [])

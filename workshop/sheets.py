@@ -15,6 +15,12 @@ from nbformat import NotebookNode
 from workshop import pieces
 
 SET_UP = "# From the lesson: what the next exercise needs. Just run it."
+APART = """\
+# The sample memos of this page do not go into your own my/, but into a folder that nobody keeps.
+import os
+import tempfile
+
+os.environ["COURSE_MY"] = tempfile.mkdtemp()"""
 HEAD = {
     False: "Run the cells in order. Write in the cells under each exercise; the cell with `check` says how you did.",
     True: "The solutions stand in cells of their own. Run the cells in order: every check says Right.",
@@ -30,7 +36,8 @@ def sheet(lesson: NotebookNode, file: str, solved: bool) -> NotebookNode:
     kind = "Solutions" if solved else "Exercises"
     head = f"# {kind} of lesson {number}\n\n[{name}](../notebooks/{file})\n\n{HEAD[solved]}"
     marked = list(_marked(lesson))
-    cells = [pieces.markdown(head), *_with_set_up(marked, _needed(marked), solved)]
+    cells = [pieces.markdown(head), *([nbformat.v4.new_code_cell(APART)] if solved else [])]
+    cells += _with_set_up(marked, _needed(marked), solved)
     cells += [pieces.markdown(f"## More\n\n{text}") for text in _challenges(lesson)]
     for place, cell in enumerate(cells):
         cell["id"] = f"cell-{place}"  # else each making would differ

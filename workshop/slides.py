@@ -110,7 +110,8 @@ def page(lesson: NotebookNode, path: Path) -> str:
 
     made = slides(lesson, number)
     sections = [
-        _section(slide, f"{number} · {at} of {len(made)}", rendered) for at, slide in enumerate(made, 1)
+        _section(slide, "h1" if at == 1 else "h2", f"{number} · {at} of {len(made)}", rendered)
+        for at, slide in enumerate(made, 1)
     ]
     parts = {
         "TITLE": html.escape(f"Lesson {int(number)}: {pieces.title(lesson)}"),
@@ -120,8 +121,7 @@ def page(lesson: NotebookNode, path: Path) -> str:
     return re.sub("|".join(parts), lambda match: parts[match[0]], PAGE.read_text(encoding="utf-8"))
 
 
-def _section(slide: Slide, foot: str, rendered) -> str:
-    level = "h1" if foot.split()[2] == "1" else "h2"
+def _section(slide: Slide, level: str, foot: str, rendered) -> str:
     notes = rendered([pieces.markdown(slide.notes)]) if slide.notes else ""
     notes = f"<details class='notes'><summary>Ask the room (N)</summary>{notes}</details>" if notes else ""
     head = f"<{level}>{html.escape(slide.heading.replace('`', ''))}</{level}>"

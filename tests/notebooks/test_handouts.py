@@ -38,11 +38,14 @@ def what_checks_say(number: str, solved: bool, capsys) -> dict[str, str]:
 
 
 @each_lesson
-def test_each_check_says_not_yet_on_the_sheet_and_right_with_the_solutions(number, as_in_a_lesson, capsys):
+def test_each_check_says_not_yet_on_the_sheet_and_right_with_the_solutions(
+    number, as_in_a_lesson, tmp_path, capsys
+):
     checks = frame.calls(refresh.read(LESSONS[number]), "check")
     assert checks or number == "99"
     assert what_checks_say(number, False, capsys) == dict.fromkeys(checks, "Not yet")
     assert what_checks_say(number, True, capsys) == dict.fromkeys(checks, "Right")
+    assert not (tmp_path / "my").exists()  # a solution writes nothing into the reader's own folder
 
 
 @pytest.mark.slow

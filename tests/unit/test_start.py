@@ -429,6 +429,12 @@ def test_wheels_needs_one_folder(names, capsys):
     assert "python start.py wheels DIR" in capsys.readouterr().err
 
 
+def test_wheels_are_not_gathered_into_a_file(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert start.main(["wheels", str(tmp_path / "file")]) == 1
+    assert "is a file. Name a folder" in capsys.readouterr().err
+
+
 def test_what_an_installer_says_on_the_other_stream_is_shown_if_that_is_all(course, capfd):
     with pytest.raises(start.Problem, match="the reason is above"):
         start.run_shown([sys.executable, "-c", "print('ensurepip is not available'); exit(1)"], None, "No")
