@@ -79,7 +79,7 @@ def bases() -> list[Row]:
             "licence": known["licence"]["value"],
             "languages": known["languages"]["value"],
             "learning rate to begin with": (usual | known)["learning_rate"]["value"],
-            "as of": _as_of(list((usual | known).values())),
+            "oldest source": _as_of(list((usual | known).values())),
         }
         for model, known in facts.items()
     ]
@@ -126,7 +126,7 @@ def _service(provider: str) -> Row:
         told.append(f"before chat: {_note(step)}")
         used.append(step)
     what = "; ".join(filter(None, told))
-    return {"road": _road(facts), "service": provider, "what to know": what, "as of": _as_of(used)}
+    return {"road": _road(facts), "service": provider, "what to know": what, "oldest source": _as_of(used)}
 
 
 def _road(facts: dict[str, Row]) -> str:

@@ -43,6 +43,15 @@ def sent_by(ask: Callable[[str], object], question: str) -> list[dict]:
 
     Nothing is really sent: the answer is ``{}``, as text.
     """
+    return [dict(message) for call in _calls_of(ask, question) for message in call.get("messages", [])]
+
+
+def models_asked(ask: Callable[[str], object], question: str) -> list[str]:
+    """The models that a function asks by ``client.chat.completions.create``. Nothing is really sent."""
+    return [call.get("model") for call in _calls_of(ask, question)]
+
+
+def _calls_of(ask: Callable[[str], object], question: str) -> list[dict]:
     from openai.resources.chat import Completions
     from openai.types.chat import ChatCompletion
 
@@ -52,7 +61,7 @@ def sent_by(ask: Callable[[str], object], question: str) -> list[dict]:
     reply = ChatCompletion.model_validate(answer)
     with mock.patch.object(Completions, "create", return_value=reply) as create:
         ask(question)
-    return [dict(message) for call in create.call_args_list for message in call.kwargs.get("messages", [])]
+    return [call.kwargs for call in create.call_args_list]
 
 
 def is_path(value: object) -> bool:
@@ -68,6 +77,7 @@ FOR_RULES = {
     "has_number": memo.has_number,
     "interval": memo.interval,
     "is_path": is_path,
+    "models_asked": models_asked,
     "must": memo.must,
     "parsed": parsed,
     "sent_by": sent_by,

@@ -157,7 +157,7 @@ def ward() -> pandas.DataFrame:
     for key in ["healthy", *(key for key in PATIENTS if isinstance(key, int))]:
         one = patient(key)
         found[key] = {
-            "the user says": one.says or "(nothing: all is well)",
+            "the user says": one.says or "(nothing)",
             "the answer": shortened(one.answer()),
         }
     return pandas.DataFrame.from_dict(found, orient="index")

@@ -40,16 +40,16 @@ def _is_text(message: dict) -> bool:
 def untrained(base: Asking, examples: Sequence[dict]) -> dict[str, Asking]:
     """The rivals that need no training, by name; each answers messages, as ``base`` does, the model before tuning.
 
-    few_shot: the base model with the three training examples before the question that are most like it; majority:
-    always the same, the commonest kind of answer; nearest_example: the answer of the training example that is most
-    like the question. Without examples there is only the base.
+    few_shot_nearest: the base model with the three training examples before the question that are most like it;
+    majority: always the same, the commonest kind of answer; nearest_example: the answer of the training example that
+    is most like the question. Without examples there is only the base.
     """
     if not examples:
         return {"base": base}
     turns, constant, nearest = nearest_turns(examples), majority(examples), nearest_example(examples)
     return {
         "base": base,
-        "few_shot": lambda asked: base([*asked[:-1], *turns(asked[-1]["content"]), asked[-1]]),
+        "few_shot_nearest": lambda asked: base([*asked[:-1], *turns(asked[-1]["content"]), asked[-1]]),
         "majority": lambda asked: constant(asked[-1]["content"]),
         "nearest_example": lambda asked: nearest(asked[-1]["content"]),
     }

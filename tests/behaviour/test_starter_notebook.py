@@ -117,7 +117,7 @@ def test_everything_is_saved_in_the_form_of_starter_py(page_of, capsys):
     found = json.loads(saved.read_text(encoding="utf-8"))
     assert f"my/starter/{saved.name}\n" in capsys.readouterr().out
     assert list(found) == ["file", "model", "tuned", "job", "rows"] and found["job"] == "ftjob-1"
-    ways = ["base", "few_shot", "majority", "nearest_example", "tuned"]
+    ways = ["base", "few_shot_nearest", "majority", "nearest_example", "tuned"]
     for row, asked in zip(found["rows"], names["questions"], strict=True):
         assert list(row) == ["question", "wanted", "answers", "passed"]
         assert (row["question"], row["wanted"]) == (asked["question"], asked["wanted"])

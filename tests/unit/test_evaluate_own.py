@@ -105,7 +105,7 @@ def test_rivals_answer_messages():
     answers = {name: rival(asked) for name, rival in rivals.items()}
     assert answers == {
         "base": "base",
-        "few_shot": "base",
+        "few_shot_nearest": "base",
         "majority": "Gate 2.\nB",
         "nearest_example": "Gate 1.\nA",
     }

@@ -181,7 +181,9 @@ def test_what_the_lesson_says_of_that_table():
     for way in ("base", "few_shot", "few_shot_nearest"):
         assert [who(way, column) for column in ("form", "desk")] == ["tuned"] * 2
     assert who("few_shot_nearest", "fact, trained rules") == "few_shot_nearest"
-    assert "Against a search that prints what it finds it wins nothing, and in facts it loses." in TEXT
+    said = "it wins nothing, and loses in facts (to `nearest_rule` in the desk, too)."
+    assert f"Against a search that prints what it finds {said}" in TEXT
+    assert who("nearest_rule", "desk") == "nearest_rule" and who("nearest_example", "desk") == ""
     for rival in ("nearest_example", "nearest_rule"):
         won = {who(rival, column) for column in COLUMNS}
         assert "tuned" not in won and who(rival, "fact, trained rules") == rival

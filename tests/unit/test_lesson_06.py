@@ -421,7 +421,7 @@ def test_the_readers_own_model_is_judged_on_their_rows_by_what_is_wanted():
     test, train = jsonl("airport/practice.jsonl")[:20], jsonl("airport/train.jsonl")
     answers = [row["messages"][-1]["content"] for row in train]
     ends = {row["before"].rpartition(" ")[0]: row["before"].split()[-1] for row in table("rivals, judged))")}
-    assert set(ends) == {"base", "few_shot", "majority", "nearest_example"}
+    assert set(ends) == {"base", "few_shot_nearest", "majority", "nearest_example"}
     for way in ("majority", "nearest_example"):
         told = [recount.WITHOUT_A_MODEL[way](row["question"]) for row in test]
         assert set(told) <= set(answers)
