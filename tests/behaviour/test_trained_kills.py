@@ -33,7 +33,7 @@ SUPERVISED = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs
 METHODS = {  # the rows, the method, and the steps that it takes
     "supervised": (rows(), SUPERVISED, 180),
     "dpo": (pairs(), dpo(n_epochs=30), 90),
-    "reinforcement": (questions(), rft(n_epochs=12, compute_multiplier=0.25), 36),
+    "reinforcement": (questions(), rft(n_epochs=6, compute_multiplier=0.25), 18),
 }
 
 # What a lesson's kernel does. It ends with whoever started it.
