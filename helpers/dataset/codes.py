@@ -48,8 +48,8 @@ class Code(NamedTuple):
 
     def concerns(self, data: bytes) -> bool:
         """True if the function has to look at a line."""
-        for mark in self.marks:  # a loop, because most rows of a large file come by here
-            if mark in data:
+        for sign, mark in _signs(self.marks):  # a loop, because most rows of a large file come by here
+            if sign in data and mark in data:
                 return True
         return not self.marks
 
@@ -62,6 +62,14 @@ class Code(NamedTuple):
             return said
         return f"Example {line}{', ' if said.startswith(PLACES) else ': '}{said}"
 
+
+@functools.cache
+def _signs(marks: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+    """Each mark after its rarest sign: one byte is found ten times as fast as several."""
+    return [(next((sign for sign in RARE if sign in mark), mark), mark) for mark in marks]
+
+
+RARE = b"\\", b"#", b"_", b">", b"K", b"-", b"I"
 
 PLACES = ("message ", "input, message", "preferred_output, message", "non_preferred_output, message")
 

@@ -141,7 +141,7 @@ def parsed(lines: Iterator[tuple[int, int, bytes]], from_file: bool = True) -> I
             if following is None:
                 return
             number, offset, data = following
-        if not data.strip():
+        if not data or data.isspace():
             yield Line(number, number, offset, data, code="blank_line")
             continue
         line = _parse(number, offset, data, from_file)

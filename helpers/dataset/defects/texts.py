@@ -24,6 +24,9 @@ SECRETS = re.compile(
 E_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?!example\.)(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}")
 DIGITS = re.compile(r"\d[\d ()./-]{7,}")  # what may be a card or telephone number, to look at more closely
 CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.]\d|\d)")
+# The same for ASCII alone, where bytes.translate is ten times as fast as a regular expression.
+RUN = b"0" * 8
+TO_RUNS = bytes(b"0"[0] if chr(sign) in "0123456789 ()./-" else 1 for sign in range(256))
 TELEPHONE = re.compile(
     r"(?<![\w+])\+\d[\d ()./-]{6,18}\d(?!\w)|(?<![\w-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])"
 )
@@ -55,6 +58,7 @@ UNFINISHED = {
 }
 
 NUMBER = re.compile(r"\d[\d.,:]*\d")
+OF_NUMBERS = bytes(sign if chr(sign) in "0123456789.,:" else b" "[0] for sign in range(256))
 MOST_LOOKED_FOR = 100  # numbers of an answer that are looked for inside longer ones of the question
 
 # What a chat template writes around texts: ChatML and its kin, Llama, Mistral, Gemma, DeepSeek, Alpaca.
@@ -186,6 +190,8 @@ def personal_data(row: Row) -> Iterable[str]:
 
 
 def _number_of_somebody(text: str) -> str | None:
+    if text.isascii() and RUN not in text.encode().translate(TO_RUNS):
+        return None
     for found in DIGITS.finditer(text):
         near = text[max(0, found.start() - 2) : found.end() + 2]
         if (card := CARD.search(near)) and _is_card(re.sub("[ -]", "", card[0])):
@@ -227,13 +233,20 @@ def invisible_characters(row: Row) -> Iterable[str]:
 def unprompted_facts(row: Row) -> Iterable[str]:
     """The first number of the answer that stands nowhere in what is asked, not even as a part of another one."""
     example = row.example
-    numbers = dict.fromkeys(NUMBER.findall(example.answer)) if row.digits else ()
+    numbers = dict.fromkeys(_numbers(example.answer)) if row.digits else ()
     if (
         len(numbers) > MOST_LOOKED_FOR
     ):  # each takes a look over the whole question: first those that stand alone
-        told = {*NUMBER.findall(example.system), *NUMBER.findall(example.asked)}
+        told = {*_numbers(example.system), *_numbers(example.asked)}
         numbers = itertools.islice((number for number in numbers if number not in told), MOST_LOOKED_FOR)
     for number in numbers:
         if number not in example.system and number not in example.asked:
             yield f"the number {number}"
             return
+
+
+def _numbers(text: str) -> list[str]:
+    """The numbers of two digits or more."""
+    if text.isascii():  # leaving only what numbers are written with is faster than to search among the rest
+        text = " ".join(text.encode().translate(OF_NUMBERS).decode().split())
+    return NUMBER.findall(text)
