@@ -76,15 +76,16 @@ PLACES = ("message ", "input, message", "preferred_output, message", "non_prefer
 CODES: dict[str, Code] = {}
 
 
-def defect(
-    severity: str, what: str, mend: str, source: str, stage: str = "row", **more
-) -> Callable[[Find], Find]:
-    """Registers the function below as the one that finds this defect; its name is the code. See Code."""
+def defect(severity: str, source: str, stage: str = "row", **more) -> Callable[[Find], Find]:
+    """Registers the function below as the one that finds this defect; its name is the code. See Code.
+
+    The first line of the function's docstring says what is wrong, the rest how to mend it.
+    """
 
     def register(find: Find) -> Find:
-        CODES[find.__name__] = Code(
-            find.__name__, severity, what, mend, source, stage=stage, find=find, **more
-        )
+        what, mend = find.__doc__.split("\n", 1)
+        code, mend = find.__name__, " ".join(mend.split())
+        CODES[code] = Code(code, severity, what, mend, source, stage=stage, find=find, **more)
         return find
 
     return register

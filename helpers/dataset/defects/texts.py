@@ -74,15 +74,10 @@ def _first(pattern: re.Pattern, texts: list[str]) -> str | None:
     return next((found[0] for text in texts if (found := pattern.search(text))), None)
 
 
-@defect(
-    WARNING,
-    "an answer seems to be cut off (heuristic)",
-    "Complete it.",
-    "consequence: the model learns to stop in the middle",
-    stage="texts",
-    compare=open_ends,
-)
+@defect(WARNING, "consequence: the model learns to stop in the middle", stage="texts", compare=open_ends)
 def answer_cut_off(row: Row) -> Iterable[str]:
+    """an answer seems to be cut off (heuristic)
+    Complete it."""
     for answer in row.example.answers:
         if how := _cut_off(answer):
             yield how
@@ -111,14 +106,10 @@ def _is_json(text: str) -> bool:
     return True
 
 
-@defect(
-    WARNING,
-    "an answer repeats its own end",
-    "Delete the repetition.",
-    "consequence: the model learns not to stop",
-    stage="texts",
-)
+@defect(WARNING, "consequence: the model learns not to stop", stage="texts")
 def answer_repeats(row: Row) -> Iterable[str]:
+    """an answer repeats its own end
+    Delete the repetition."""
     for answer in row.example.answers:
         if twice := _repeated_end(answer):
             yield f"twice: {twice[:60]!r}"
@@ -143,13 +134,14 @@ def _repeated_end(answer: str) -> str | None:
 
 @defect(
     WARNING,
-    "a mark of a chat template is left in a text",
-    "Delete it, or convert the texts with dataset.from_chatml: the service puts its own marks around each message.",
     "consequence: the model learns to write it, and may stop or go on at the wrong place",
     stage="texts",
     marks=TEMPLATE_MARKS,
 )
 def template_marks(row: Row) -> Iterable[str]:
+    """a mark of a chat template is left in a text
+    Delete it, or convert the texts with dataset.from_chatml: the service puts its own marks around each
+    message."""
     for text in row.example.texts:
         if (found := TEMPLATE.search(text)) and not _is_struck_through(text, found[0]):
             yield repr(found[0].strip())
@@ -161,27 +153,18 @@ def _is_struck_through(text: str, mark: str) -> bool:
     return mark.strip() == "</s>" and "<s>" in text.lstrip()[3:]
 
 
-@defect(
-    WARNING,
-    "looks like a key or a password",
-    "Remove it, and revoke the key: it has left your hands.",
-    "consequence: a model can repeat what it was trained on",
-    stage="texts",
-    marks=SECRET_MARKS,
-)
+@defect(WARNING, "consequence: a model can repeat what it was trained on", stage="texts", marks=SECRET_MARKS)
 def secret(row: Row) -> Iterable[str]:
+    """looks like a key or a password
+    Remove it, and revoke the key: it has left your hands."""
     if secret := _first(SECRETS, row.example.texts):
         yield f"{secret[:6]}… ({len(secret)} characters)"
 
 
-@defect(
-    WARNING,
-    "holds a card number, an e-mail address or a telephone number",
-    "Replace it by an invented one, unless it is meant to be public.",
-    "consequence: a model can repeat what it was trained on",
-    stage="texts",
-)
+@defect(WARNING, "consequence: a model can repeat what it was trained on", stage="texts")
 def personal_data(row: Row) -> Iterable[str]:
+    """holds a card number, an e-mail address or a telephone number
+    Replace it by an invented one, unless it is meant to be public."""
     texts = row.example.texts
     if b"@" in row.line.data and (address := _first(E_MAIL, texts)):
         yield f"e-mail {address[:2]}…"
@@ -207,14 +190,10 @@ def _is_card(digits: str) -> bool:
     return digits[0] in "3456" and sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
 
 
-@defect(
-    WARNING,
-    "invisible, control or broken characters",
-    "Delete them, or look for the encoding mistake that made them.",
-    "consequence: the model learns to write them",
-    stage="texts",
-)
+@defect(WARNING, "consequence: the model learns to write them", stage="texts")
 def invisible_characters(row: Row) -> Iterable[str]:
+    """invisible, control or broken characters
+    Delete them, or look for the encoding mistake that made them."""
     data = row.line.data
     if data.isascii() and (b"\\" not in data or not any(mark in data for mark in ESCAPES)):
         return
@@ -223,15 +202,11 @@ def invisible_characters(row: Row) -> Iterable[str]:
         yield f"U+{ord(character):04X}"
 
 
-@defect(
-    HINT,
-    "the answer holds a number that its prompt does not (heuristic)",
-    "If users rely on it, put the fact into the prompt; fine-tuning teaches form better than facts.",
-    "consequence: this teaches the model to state such facts, also invented ones",
-    stage="texts",
-)
+@defect(HINT, "consequence: this teaches the model to state such facts, also invented ones", stage="texts")
 def unprompted_facts(row: Row) -> Iterable[str]:
-    """The first number of the answer that stands nowhere in what is asked, not even as a part of another one."""
+    """the answer holds a number that its prompt does not (heuristic)
+    If users rely on it, put the fact into the prompt; fine-tuning teaches form better than facts."""
+    # The first number of the answer that stands nowhere in what is asked, not even as a part of another one.
     example = row.example
     numbers = dict.fromkeys(_numbers(example.answer)) if row.digits else ()
     if (
