@@ -5,11 +5,11 @@ a hundred times faster than a regular expression.
 """
 
 import itertools
-import json
 import re
 from collections.abc import Iterable
 
 from ..codes import HINT, WARNING, defect
+from ..lines import is_json
 from ..row import Row
 from .rows import open_ends
 
@@ -91,19 +91,11 @@ def _cut_off(answer: str) -> str | None:
         return f"it ends with {text[-12:]!r}"
     if "```" in text and text.count("```") % 2:
         return "a code block is not closed"
-    if text.startswith(('{"', '[{"', '["')) and not _is_json(text):
+    if text.startswith(('{"', '[{"', '["')) and not is_json(text):
         return "it begins as JSON, but is none"
     if text[-1].islower() and text[-40:].split()[-1] in UNFINISHED and len(text.split(None, 4)) > 3:
         return f"it ends with {text[-12:]!r}"
     return None
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 @defect(WARNING, "consequence: the model learns not to stop", stage="texts")

@@ -1,10 +1,10 @@
 """Defects of tool definitions, calls and replies, and of their older form, functions."""
 
-import json
 import re
 from collections.abc import Iterable
 
 from ..codes import ERROR, OLD, SPEC, WARNING, defect
+from ..lines import is_json
 from ..row import Message, Row
 from .file import kind_of
 
@@ -64,16 +64,8 @@ def tool_arguments(row: Row) -> Iterable[str]:
         arguments = function.get("arguments") if function else ""
         if not isinstance(arguments, str):
             yield f"{where}: they are {kind_of(arguments)}"
-        elif function and not _is_json(arguments):
+        elif function and not is_json(arguments):
             yield f"{where}: {arguments[:40]!r}"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 @defect(ERROR, f"FunctionParameters in {SPEC}")
