@@ -48,8 +48,8 @@ class Code(NamedTuple):
 
     def concerns(self, data: bytes) -> bool:
         """True if the function has to look at a line."""
-        for mark in self.marks:  # a loop, because most rows of a large file come by here
-            if mark in data:
+        for sign, mark in _signs(self.marks):  # a loop, because most rows of a large file come by here
+            if sign in data and mark in data:
                 return True
         return not self.marks
 
@@ -63,20 +63,29 @@ class Code(NamedTuple):
         return f"Example {line}{', ' if said.startswith(PLACES) else ': '}{said}"
 
 
+@functools.cache
+def _signs(marks: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+    """Each mark after its rarest sign: one byte is found ten times as fast as several."""
+    return [(next((sign for sign in RARE if sign in mark), mark), mark) for mark in marks]
+
+
+RARE = b"\\", b"#", b"_", b">", b"K", b"-", b"I"
+
 PLACES = ("message ", "input, message", "preferred_output, message", "non_preferred_output, message")
 
 CODES: dict[str, Code] = {}
 
 
-def defect(
-    severity: str, what: str, mend: str, source: str, stage: str = "row", **more
-) -> Callable[[Find], Find]:
-    """Registers the function below as the one that finds this defect; its name is the code. See Code."""
+def defect(severity: str, source: str, stage: str = "row", **more) -> Callable[[Find], Find]:
+    """Registers the function below as the one that finds this defect; its name is the code. See Code.
+
+    The first line of the function's docstring says what is wrong, the rest how to mend it.
+    """
 
     def register(find: Find) -> Find:
-        CODES[find.__name__] = Code(
-            find.__name__, severity, what, mend, source, stage=stage, find=find, **more
-        )
+        what, mend = find.__doc__.split("\n", 1)
+        code, mend = find.__name__, " ".join(mend.split())
+        CODES[code] = Code(code, severity, what, mend, source, stage=stage, find=find, **more)
         return find
 
     return register

@@ -39,12 +39,13 @@ SCRIPTS = (
 
 
 @functools.cache
-def _frequent() -> dict[str, set[str]]:
+def _frequent() -> tuple[frozenset[str], dict[str, set[str]]]:
+    """The frequent words, and the languages of each."""
     words: dict[str, set[str]] = {}
     for language, text in FREQUENT.items():
         for word in text.split():
             words.setdefault(word, set()).add(language)
-    return words
+    return frozenset(words), words
 
 
 def language(text: str) -> int:
@@ -52,12 +53,12 @@ def language(text: str) -> int:
     start = text[:300]
     if not start.isascii() and (script := _script(start)):
         return LANGUAGES.index(script)
-    votes: dict[str, int] = {}
-    words = _frequent()
-    for word in set(start.lower().split()) & words.keys():
-        for candidate in words[word]:
-            votes[candidate] = votes.get(candidate, 0) + 1
-    most = max(votes.values(), default=0)
+    words, languages_of = _frequent()
+    known = words.intersection(start.lower().split())
+    if len(known) < 3:
+        return 0
+    votes = collections.Counter([candidate for word in known for candidate in languages_of[word]])
+    most = max(votes.values())
     if most < 3 or sum(count * 2 > most for count in votes.values()) > 1:
         return 0
     return LANGUAGES.index(max(votes, key=votes.get))
@@ -66,14 +67,14 @@ def language(text: str) -> int:
 def _script(text: str) -> str | None:
     """The script that most letters have, if it is not the Latin one. Any kana make a text Japanese."""
     text = text[:: len(text) // 60 + 1]  # 60 of its characters are enough to tell
-    counts = collections.Counter(map(_letters().get, text))
-    counts.pop(None, None)
-    if not counts:
+    found = [*filter(None, map(_letters().get, text))]
+    if len(found) < 3:
         return None
+    counts = {script: found.count(script) for script in dict.fromkeys(found)}
     if "Japanese" in counts:
         counts["Japanese"] += counts.pop("Chinese", 0)
-    best, count = counts.most_common(1)[0]
-    return best if count >= 3 and count * 2 > sum(map(str.isalpha, text)) else None
+    best = max(counts, key=counts.get)
+    return best if counts[best] >= 3 and counts[best] * 2 > sum(map(str.isalpha, text)) else None
 
 
 @functools.cache

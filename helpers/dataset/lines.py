@@ -86,16 +86,17 @@ def _look_at_the_start(found: Layout, block: bytes) -> None:
         found.whole, found.detail = "not_utf8", "it looks like UTF-16 or like no text at all"
     elif _opens_array(block.removeprefix(BOM).lstrip()):
         found.whole = "json_array"
-        found.first_line_is_whole = _is_one_value(block.removeprefix(BOM).lstrip().split(b"\n", 1)[0])
+        found.first_line_is_whole = is_json(block.removeprefix(BOM).lstrip().split(b"\n", 1)[0])
 
 
 def _opens_array(text: bytes) -> bool:
     return text[:1] == b"[" and text[1:200].lstrip()[:1] == b"{"
 
 
-def _is_one_value(line: bytes) -> bool:
+def is_json(text: str | bytes) -> bool:
+    """True if a text is one JSON value and nothing else."""
     try:
-        json.loads(line)
+        json.loads(text)
     except (ValueError, RecursionError):
         return False
     return True
@@ -141,7 +142,7 @@ def parsed(lines: Iterator[tuple[int, int, bytes]], from_file: bool = True) -> I
             if following is None:
                 return
             number, offset, data = following
-        if not data.strip():
+        if not data or data.isspace():
             yield Line(number, number, offset, data, code="blank_line")
             continue
         line = _parse(number, offset, data, from_file)

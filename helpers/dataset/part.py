@@ -17,7 +17,7 @@ from .counting import RowCounter
 from .foreign import PANDAS, column_length
 from .judge import look_at
 from .languages import language
-from .lines import Line
+from .lines import Line, is_json
 from .row import Example, Job, Row
 from .similar import signature
 
@@ -266,10 +266,4 @@ def _form(example: Example, has_words: bool) -> int:
 def _is_json_object(text: str) -> bool:
     """True if the text is a JSON object or list, and nothing else."""
     text = text.strip()
-    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return text[:1] in ("{", "[") and text[-1:] in ("}", "]") and is_json(text)

@@ -390,13 +390,15 @@ def test_the_tokens_of_a_run_give_back_the_text(monkeypatch):
     assert tokens.count(tokens.first(text, 400, "gpt-4o-mini"), "gpt-4o-mini") == 400
 
 
-def test_a_panic_of_the_tokenizer_becomes_an_estimate(monkeypatch):
-    class PanicException(BaseException):  # pyo3's own cannot be imported; it is no Exception either
-        pass
+class PanicException(BaseException):
+    """As pyo3's own, which cannot be imported: it is no Exception either."""
 
+
+@pytest.mark.parametrize("failure", [PanicException, ValueError])
+def test_a_failure_of_the_tokenizer_becomes_an_estimate(failure, monkeypatch):
     class Broken:
-        def encode_ordinary(self, text):
-            raise PanicException
+        def encode_to_numpy(self, text, disallowed_special):
+            raise failure
 
     monkeypatch.setattr(tokens, "_encoding", lambda name: Broken())
     with pytest.warns(tokens.TokenEstimateWarning, match="tiktoken failed"):

@@ -80,42 +80,29 @@ shown_by_reading(
 )
 
 
-@defect(
-    ERROR,
-    "is JSON, but not an object",
-    'Write {"messages": [...]}.',
-    JSONL,
-    said=UNEXPECTED[:-1] + ": {where}.",
-)
+@defect(ERROR, JSONL, said=UNEXPECTED[:-1] + ": {where}.")
 def not_object(row: Row) -> Iterable[str]:
+    """is JSON, but not an object
+    Write {"messages": [...]}."""
     if not isinstance(row.value, dict) and not row.form:
         yield f"it is {kind_of(row.value)}"
 
 
-@defect(
-    ERROR,
-    "has no 'messages'",
-    "Give the row a list 'messages'. Where a call is named: dataset.write(dataset.CALL(dataset.read(FILE)), NEW).",
-    SEEN,
-    once=True,
-    said=UNEXPECTED + " {where}",
-)
+@defect(ERROR, SEEN, once=True, said=UNEXPECTED + " {where}")
 def no_messages(row: Row) -> Iterable[str]:
+    """has no 'messages'
+    Give the row a list 'messages'. Where a call is named: dataset.write(dataset.CALL(dataset.read(FILE)),
+    NEW)."""
     if row.format is None and isinstance(row.value, dict) and "messages" not in row.value:
         near = nearest("messages", row.value)
         keys = ", ".join(repr(key) for key in list(row.value)[:5]) or "none"
         yield advice_on(row) or (f"did you mean {near!r}?" if near else f"its keys are {keys}")
 
 
-@defect(
-    ERROR,
-    "rows in the form of another tool, though they have 'messages'",
-    "A call that is named converts them: dataset.write(dataset.CALL(dataset.read(FILE)), NEW).",
-    SEEN,
-    once=True,
-    said=UNEXPECTED + " {where}",
-)
+@defect(ERROR, SEEN, once=True, said=UNEXPECTED + " {where}")
 def other_form(row: Row) -> Iterable[str]:
+    """rows in the form of another tool, though they have 'messages'
+    A call that is named converts them: dataset.write(dataset.CALL(dataset.read(FILE)), NEW)."""
     if row.form and not (isinstance(row.value, dict) and "messages" not in row.value):
         yield advice_on(row)
 
@@ -134,26 +121,26 @@ def nearest(wanted: str, keys) -> str | None:
 
 @defect(
     ERROR,
-    "keys with the value null",
-    "Delete them, or run dataset.fix.",
     f"only content, refusal, audio and function_call may be null: {SPEC}",
     once=True,
     said="keys with the value null: {where}. Delete them.",
 )
 def null_keys(row: Row) -> Iterable[str]:
+    """keys with the value null
+    Delete them, or run dataset.fix."""
     if row.nulls:
         yield ", ".join(row.nulls[:8])
 
 
 @defect(
     ERROR,
-    "half of a surrogate pair, which is no character",
-    "Delete it, or write the character whole.",
     "RFC 3629, section 3: UTF-8 has no code for it, so the row cannot be sent or read as text",
     said="half of a surrogate pair is not text.",
     marks=(b"\\u", b"\xed"),
 )
 def half_character(row: Row) -> Iterable[str]:
+    """half of a surrogate pair, which is no character
+    Delete it, or write the character whole."""
     if half := _half(row.value):
         yield f"U+{ord(half):04X}"
 
@@ -175,35 +162,31 @@ def _half(value) -> str | None:
 # --- all rows together: each function gets a File and yields lines and words ----------------------------------
 
 
-@defect(
-    ERROR, "the file has fewer than 10 rows", "Add examples; gains are seen from 50 on.", SFT, stage="file"
-)
+@defect(ERROR, SFT, stage="file")
 def too_few_rows(file) -> Iterable[tuple[int, str]]:
+    """the file has fewer than 10 rows
+    Add examples; gains are seen from 50 on."""
     if file.rows < MIN_EXAMPLES:
         yield 0, f"it has {file.rows}"
 
 
-@defect(
-    ERROR,
-    "the file is larger than the Files API takes (512 MB)",
-    "Use fewer rows, or the Uploads API (up to 8 GB).",
-    f"/files and /uploads in {SPEC}",
-    stage="file",
-)
+@defect(ERROR, f"/files and /uploads in {SPEC}", stage="file")
 def file_too_large(file) -> Iterable[tuple[int, str]]:
+    """the file is larger than the Files API takes (512 MB)
+    Use fewer rows, or the Uploads API (up to 8 GB)."""
     if file.size > file.largest:
         yield 0, f"{file.size / 1e6:,.0f} MB"
 
 
 @defect(
     ERROR,
-    "rows of several formats in one file",
-    "Put each format into a file of its own.",
     f"a job takes the one format of its method: {OLD}",
     stage="file",
     said="There are rows of several formats: {where}.",
 )
 def mixed_formats(file) -> Iterable[tuple[int, str]]:
+    """rows of several formats in one file
+    Put each format into a file of its own."""
     if len(file.formats) > 1:
         counted = (f"{count:,} {kind} from line {first}" for kind, (count, first) in file.formats.items())
         yield 0, ", ".join(counted)
@@ -211,26 +194,22 @@ def mixed_formats(file) -> Iterable[tuple[int, str]]:
 
 @defect(
     ERROR,
-    "prompt/completion rows, which chat models do not take",
-    "Convert them with dataset.from_prompt_completion.",
     "OpenAI fine-tuning guide of 2024-05-13: only babbage-002 and davinci-002 take them",
     stage="file",
     said="Unexpected file format, expected chat messages for this model: {where} are pairs of prompt and completion.",
 )
 def prompt_completion(file) -> Iterable[tuple[int, str]]:
+    """prompt/completion rows, which chat models do not take
+    Convert them with dataset.from_prompt_completion."""
     if [*file.formats] == ["completion"] and not file.job.wants_pairs:
         count, first = file.formats["completion"]
         yield first, f"{count:,} rows"
 
 
-@defect(
-    ERROR,
-    "rows in the format of another method or model",
-    "Choose the method that fits the rows, or convert them.",
-    f"each method has a format of its own: {OLD}",
-    stage="file",
-)
+@defect(ERROR, f"each method has a format of its own: {OLD}", stage="file")
 def wrong_method(file) -> Iterable[tuple[int, str]]:
+    """rows in the format of another method or model
+    Choose the method that fits the rows, or convert them."""
     if len(file.formats) != 1:
         return
     ((kind, (count, first)),) = file.formats.items()

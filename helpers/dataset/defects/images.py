@@ -19,12 +19,11 @@ AT_HOME = (".local", ".internal", ".lan", ".home", ".localhost", ".invalid")
 
 
 @defect(
-    ERROR,
-    "images for a model or method that is trained on text only",
-    "Choose a model with the method 'vision' in data/models.csv, or leave the images out.",
-    f"vision is a method of some models only: data/models.csv; preference rows are text only: {OLD}",
+    ERROR, f"vision is a method of some models only: data/models.csv; preference rows are text only: {OLD}"
 )
 def image_model(row: Row) -> Iterable[str]:
+    """images for a model or method that is trained on text only
+    Choose a model with the method 'vision' in data/models.csv, or leave the images out."""
     if not row.images:
         return
     if row.job.refuses_images and row.format != "reinforcement":  # its description allows them
@@ -33,21 +32,27 @@ def image_model(row: Row) -> Iterable[str]:
         yield f"{row.images[0][1]}: preference rows are text only"
 
 
-@defect(ERROR, "more than 10 images in one row", "Leave some out.", OLD)
+@defect(ERROR, OLD)
 def image_count(row: Row) -> Iterable[str]:
+    """more than 10 images in one row
+    Leave some out."""
     if len(row.images) > MAX_IMAGES:
         yield f"{len(row.images)} images"
 
 
-@defect(ERROR, "an image of more than 10 MB", "Make it smaller.", OLD)
+@defect(ERROR, OLD)
 def image_size(row: Row) -> Iterable[str]:
+    """an image of more than 10 MB
+    Make it smaller."""
     for where, data in _base64(row):
         if (size := len(data) * 3 // 4) > MAX_IMAGE_BYTES:
             yield f"{where}: {size / 1e6:.1f} MB"
 
 
-@defect(ERROR, "an image that is not JPEG, PNG or WEBP by http(s) or base64 data URL", "Convert it.", OLD)
+@defect(ERROR, OLD)
 def image_type(row: Row) -> Iterable[str]:
+    """an image that is not JPEG, PNG or WEBP by http(s) or base64 data URL
+    Convert it."""
     for _message, where, url in row.images:
         if not isinstance(url, str) or not url.strip():
             continue
@@ -58,13 +63,10 @@ def image_type(row: Row) -> Iterable[str]:
             yield f"{where}: {url[:60]!r}"
 
 
-@defect(
-    ERROR,
-    "an image without an image in it",
-    "Give its address, or its bytes in base64.",
-    f"an image is an http(s) or base64 data URL of a JPEG, PNG or WEBP: {OLD}",
-)
+@defect(ERROR, f"an image is an http(s) or base64 data URL of a JPEG, PNG or WEBP: {OLD}")
 def image_empty(row: Row) -> Iterable[str]:
+    """an image without an image in it
+    Give its address, or its bytes in base64."""
     for _message, where, url in row.images:
         if isinstance(url, str) and not url.strip():
             yield f"{where}: its address is empty"
@@ -73,20 +75,19 @@ def image_empty(row: Row) -> Iterable[str]:
             yield f"{where}: {how}"
 
 
-@defect(
-    WARNING,
-    "an image at an address that nobody else can reach",
-    "Put it on a public server, or send its bytes in base64.",
-    f"consequence: rows whose images cannot be fetched are left out of the training: {OLD}",
-)
+@defect(WARNING, f"consequence: rows whose images cannot be fetched are left out of the training: {OLD}")
 def image_unreachable(row: Row) -> Iterable[str]:
+    """an image at an address that nobody else can reach
+    Put it on a public server, or send its bytes in base64."""
     for _message, where, url in row.images:
         if isinstance(url, str) and _is_http(url) and not _is_public(url):
             yield f"{where}: {url[:60]!r}"
 
 
-@defect(ERROR, "an image in a message that is not the user's", "Images belong into user messages.", OLD)
+@defect(ERROR, OLD)
 def image_on_assistant(row: Row) -> Iterable[str]:
+    """an image in a message that is not the user's
+    Images belong into user messages."""
     for message, where, _url in row.images:
         if message.role != "user":
             yield f"{where}: role {message.role!r:.40}"

@@ -61,14 +61,10 @@ class Rows:
             yield int(self["line"][place]), words if isinstance(words, str) else words(place)
 
 
-@defect(
-    WARNING,
-    "the same row is there twice",
-    "Delete one, or run dataset.fix.",
-    "consequence: it counts and costs twice; OpenAI states no rule",
-    stage="rows",
-)
+@defect(WARNING, "consequence: it counts and costs twice; OpenAI states no rule", stage="rows")
 def duplicate(rows: Rows) -> Found:
+    """the same row is there twice
+    Delete one, or run dataset.fix."""
     lines = rows["line"]
     pairs = [
         (int(lines[again]), int(lines[group[0]])) for group in _groups(rows["row"]) for again in group[1:]
@@ -76,14 +72,10 @@ def duplicate(rows: Rows) -> Found:
     yield from ((line, f"the same as line {first}") for line, first in sorted(pairs))
 
 
-@defect(
-    WARNING,
-    "two rows are nearly the same",
-    "Keep the better one.",
-    "consequence: they add cost and weight, but no variety",
-    stage="rows",
-)
+@defect(WARNING, "consequence: they add cost and weight, but no variety", stage="rows")
 def near_duplicate(rows: Rows) -> Found:
+    """two rows are nearly the same
+    Keep the better one."""
     if not rows.read:
         return
     hashes, found = rows["row"], {}
@@ -96,14 +88,10 @@ def near_duplicate(rows: Rows) -> Found:
     )
 
 
-@defect(
-    WARNING,
-    "the same question has different answers",
-    "Decide which is right; keep one.",
-    "consequence: the model learns to answer now this, now that",
-    stage="rows",
-)
+@defect(WARNING, "consequence: the model learns to answer now this, now that", stage="rows")
 def conflicting_answers(rows: Rows) -> Found:
+    """the same question has different answers
+    Decide which is right; keep one."""
     lines, answers, pairs = rows["line"], rows["answer"], []
     for group in _groups(rows["asked"] ^ (rows["system"] * 3)):
         first = group[0]
@@ -115,12 +103,12 @@ def conflicting_answers(rows: Rows) -> Found:
 
 @defect(
     WARNING,
-    "a training question that is also in the validation file",
-    "Delete it from one of the files, or make both with dataset.split.",
     f"the same data must not be in both: validation_file in {SPEC}. Consequence: the loss looks too good",
     stage="rows",
 )
 def leak(rows: Rows) -> Found:
+    """a training question that is also in the validation file
+    Delete it from one of the files, or make both with dataset.split."""
     for place, its_line in _leaks(rows).items():
         yield int(rows["line"][place]), f"the same question as line {its_line} of the validation file"
 
@@ -138,14 +126,10 @@ def _leaks(rows: Rows) -> dict[int, int]:
     return {int(place): int(rows.other["line"][order[where[place]]]) for place in places}
 
 
-@defect(
-    WARNING,
-    "a training row that is nearly in the validation file",
-    "Delete it from one of the files, or make both with dataset.split.",
-    "consequence: the validation loss looks better than the model is",
-    stage="rows",
-)
+@defect(WARNING, "consequence: the validation loss looks better than the model is", stage="rows")
 def near_leak(rows: Rows) -> Found:
+    """a training row that is nearly in the validation file
+    Delete it from one of the files, or make both with dataset.split."""
     if rows.other is None or not rows.read:
         return
     others, known, found = len(rows.other), _leaks(rows), {}
@@ -164,14 +148,10 @@ def _matrix(*several: Rows) -> "np.ndarray":
     return np.frombuffer(joined, np.uint32).reshape(-1, ORDERS)
 
 
-@defect(
-    WARNING,
-    "most rows share one system prompt, this one does not",
-    "Use the same words everywhere, the ones you will use later.",
-    "consequence: the model is trained for a prompt that you will not use",
-    stage="rows",
-)
+@defect(WARNING, "consequence: the model is trained for a prompt that you will not use", stage="rows")
 def system_prompts(rows: Rows) -> Found:
+    """most rows share one system prompt, this one does not
+    Use the same words everywhere, the ones you will use later."""
     most, count = _most_common(rows["system"])
     if len(rows) < ENOUGH or not MOST * len(rows) <= count < len(rows):
         return
@@ -181,14 +161,10 @@ def system_prompts(rows: Rows) -> Found:
         yield line, f"{kind} system prompt; {share}"
 
 
-@defect(
-    WARNING,
-    "one answer dominates the file",
-    "Add other examples, or drop some of these.",
-    "consequence: giving that answer to everything is the easiest thing to learn",
-    stage="rows",
-)
+@defect(WARNING, "consequence: giving that answer to everything is the easiest thing to learn", stage="rows")
 def dominant_answer(rows: Rows) -> Found:
+    """one answer dominates the file
+    Add other examples, or drop some of these."""
     import numpy as np
 
     if len(rows) < ENOUGH:
@@ -205,14 +181,10 @@ def dominant_answer(rows: Rows) -> Found:
         )
 
 
-@defect(
-    WARNING,
-    "most answers keep a form that this one breaks",
-    "Rewrite it in the form of the others.",
-    "consequence: the form is learned less reliably",
-    stage="rows",
-)
+@defect(WARNING, "consequence: the form is learned less reliably", stage="rows")
 def style_break(rows: Rows) -> Found:
+    """most answers keep a form that this one breaks
+    Rewrite it in the form of the others."""
     texts, said = rows.has(HAS_TEXT), set()
     if texts.sum() < ENOUGH:
         return
@@ -247,14 +219,10 @@ def _breakers(rows: Rows, texts: "np.ndarray", keeps: "np.ndarray", habit: str) 
     yield from rows.found((texts & ~keeps).nonzero()[0], habit)
 
 
-@defect(
-    WARNING,
-    "the answer is in another language than its question, unlike most rows",
-    "Translate it.",
-    "consequence: the model switches language unasked",
-    stage="rows",
-)
+@defect(WARNING, "consequence: the model switches language unasked", stage="rows")
 def answer_language(rows: Rows) -> Found:
+    """the answer is in another language than its question, unlike most rows
+    Translate it."""
     known, same = _languages(rows)
     if len(rows) >= ENOUGH and known.sum() >= ENOUGH and same.sum() >= MOST * known.sum():
         asked, answered = rows["asked_in"], rows["answered_in"]
@@ -264,14 +232,10 @@ def answer_language(rows: Rows) -> Found:
         )
 
 
-@defect(
-    HINT,
-    "a few rows are in another language than the rest",
-    "If that is meant, add more of them; otherwise translate or delete them.",
-    "consequence: too few rows to learn that language, enough to slip into it",
-    stage="rows",
-)
+@defect(HINT, "consequence: too few rows to learn that language, enough to slip into it", stage="rows")
 def mixed_languages(rows: Rows) -> Found:
+    """a few rows are in another language than the rest
+    If that is meant, add more of them; otherwise translate or delete them."""
     _, same = _languages(rows)
     if same.sum() < ENOUGH:
         return

@@ -20,14 +20,10 @@ OF_ONE_ROLE = {
 MOST_KEYS = 20  # unknown keys reported of one object
 
 
-@defect(
-    ERROR,
-    "'messages' is not a list with at least one message",
-    "Fill it, or delete the row.",
-    SCHEMA,
-    said="'messages' must be a list with at least one message; {where}.",
-)
+@defect(ERROR, SCHEMA, said="'messages' must be a list with at least one message; {where}.")
 def empty_messages(row: Row) -> Iterable[str]:
+    """'messages' is not a list with at least one message
+    Fill it, or delete the row."""
     if row.format == "preference" and not isinstance(row.value.get("input"), dict):
         yield f"'input' is {kind_of(row.value.get('input'))}, not an object with 'messages'"
     for where, messages in row.lists.items():
@@ -35,14 +31,10 @@ def empty_messages(row: Row) -> Iterable[str]:
             yield f"{where}it is {'an empty list' if messages == [] else kind_of(messages)}"
 
 
-@defect(
-    ERROR,
-    "a message is not an object",
-    'Write {"role": ..., "content": ...}.',
-    SCHEMA,
-    said="{place} is not a JSON object: {detail}.",
-)
+@defect(ERROR, SCHEMA, said="{place} is not a JSON object: {detail}.")
 def message_not_object(row: Row) -> Iterable[str]:
+    """a message is not an object
+    Write {"role": ..., "content": ...}."""
     for where, messages in row.lists.items():
         for number, message in enumerate(messages if isinstance(messages, list) else [], start=1):
             if not isinstance(message, dict):
@@ -51,25 +43,21 @@ def message_not_object(row: Row) -> Iterable[str]:
 
 @defect(
     ERROR,
-    "a message has no role",
-    "Add the role: system, user or assistant.",
     "error of a real job: \"message 2 Discriminator 'role' is missing in value\"",
     said="{place} Discriminator 'role' is missing in value",
 )
 def missing_role(row: Row) -> Iterable[str]:
+    """a message has no role
+    Add the role: system, user or assistant."""
     for message in row.messages:
         if "role" not in message.value:
             yield message.where + _did_you_mean(_meant(message.value).get("role"))
 
 
-@defect(
-    ERROR,
-    "a role that OpenAI does not know",
-    "Use system, user, assistant or tool.",
-    SCHEMA,
-    said="{place} has the unknown role {detail}; known are " + ", ".join(ROLES),
-)
+@defect(ERROR, SCHEMA, said="{place} has the unknown role {detail}; known are " + ", ".join(ROLES))
 def unknown_role(row: Row) -> Iterable[str]:
+    """a role that OpenAI does not know
+    Use system, user, assistant or tool."""
     for message in row.messages:
         role = message.role
         if "role" in message.value and not _is_known(role):
@@ -77,24 +65,21 @@ def unknown_role(row: Row) -> Iterable[str]:
             yield f"{message.where}: {str(role)[:40]!r}" + _did_you_mean(near[0] if near else None)
 
 
-@defect(
-    WARNING,
-    "the role 'developer' is not in the description of training rows",
-    "Write 'system'.",
-    f"consequence: nobody states that it is accepted; it is missing in: {SCHEMA}",
-)
+@defect(WARNING, f"consequence: nobody states that it is accepted; it is missing in: {SCHEMA}")
 def developer_role(row: Row) -> Iterable[str]:
+    """the role 'developer' is not in the description of training rows
+    Write 'system'."""
     if row.format != "reinforcement":  # there it is described
         yield from (message.where for message in row.messages if message.role == "developer")
 
 
 @defect(
     WARNING,
-    "a key that is not in the chat format",
-    "Correct its spelling or delete it.",
     f"{COOKBOOK} counts it as a format error. Consequence: what it holds is not trained, or the row is refused",
 )
 def unknown_key(row: Row) -> Iterable[str]:
+    """a key that is not in the chat format
+    Correct its spelling or delete it."""
     if row.format == "completion":
         yield from _unknown_keys(row.value.keys(), {"prompt", "completion"}, "")
     elif row.format == "chat":
@@ -110,60 +95,50 @@ def unknown_key(row: Row) -> Iterable[str]:
 
 @defect(
     WARNING,
-    "a key that a message of this role does not have",
-    "Delete it, or correct the role.",
     f"it is not among the keys of that role in {SPEC}. Consequence: it is not trained, or the row is refused",
 )
 def key_of_other_role(row: Row) -> Iterable[str]:
+    """a key that a message of this role does not have
+    Delete it, or correct the role."""
     for key in OF_ONE_ROLE.keys() & row.keys:
         for message in row.messages:
             if key in message.value and _is_known(message.role) and message.role != OF_ONE_ROLE[key]:
                 yield f"{message.where}: {key!r} at the role {message.role!r}"
 
 
-@defect(
-    ERROR,
-    "no message of the assistant: nothing to learn",
-    "Add the answer, or delete the row.",
-    COOKBOOK,
-    said="There is no message with the role 'assistant': nothing to learn. {where}",
-)
+@defect(ERROR, COOKBOOK, said="There is no message with the role 'assistant': nothing to learn. {where}")
 def no_assistant(row: Row) -> Iterable[str]:
+    """no message of the assistant: nothing to learn
+    Add the answer, or delete the row."""
     if roles := _roles_of_chat(row):
         if "assistant" not in roles:
             yield f"roles: {', '.join(roles[:5])}"
 
 
-@defect(
-    WARNING,
-    "the last message is not the assistant's",
-    "Add the answer, or delete what follows the last one.",
-    "consequence: the last turn teaches nothing; OpenAI states no such rule",
-)
+@defect(WARNING, "consequence: the last turn teaches nothing; OpenAI states no such rule")
 def ends_on_user_turn(row: Row) -> Iterable[str]:
+    """the last message is not the assistant's
+    Add the answer, or delete what follows the last one."""
     roles = _roles_of_chat(row)
     if "assistant" in roles and roles[-1] != "assistant":
         yield f"message {len(roles)} is from the role {roles[-1]!r}"
 
 
-@defect(
-    WARNING,
-    "a row for reinforcement does not end with the user's question",
-    "Delete what follows the last question; what a grader needs stands under a key of its own.",
-    "consequence: the model is asked to go on after an answer, and that is what is rewarded",
-)
+@defect(WARNING, "consequence: the model is asked to go on after an answer, and that is what is rewarded")
 def ends_on_answer(row: Row) -> Iterable[str]:
+    """a row for reinforcement does not end with the user's question
+    Delete what follows the last question; what a grader needs stands under a key of its own."""
     if row.format == "reinforcement" and row.messages and row.messages[-1].role not in ("user", "tool"):
         yield f"{row.messages[-1].where} is from the role {row.messages[-1].role!r:.40}"
 
 
 @defect(
     HINT,
-    "two messages of one role follow each other",
-    "Join them to one, unless you mean it.",
     "consequence: OpenAI takes it, but templates of other models and services want the roles to alternate",
 )
 def same_role_twice(row: Row) -> Iterable[str]:
+    """two messages of one role follow each other
+    Join them to one, unless you mean it."""
     for messages in row.conversations:
         for one, two in zip(messages, messages[1:], strict=False):
             if one.role == two.role and one.role in ("system", "developer", "user", "assistant"):
@@ -176,24 +151,21 @@ def same_role_twice(row: Row) -> Iterable[str]:
 
 @defect(
     ERROR,
-    "a message has no content",
-    "Add the text; only a message with tool calls may go without.",
     f"ChatCompletionRequestAssistantMessage in {SPEC}; {COOKBOOK}",
     said="{where} has no 'content'. Add the text; only a message with tool calls may go without.",
 )
 def missing_content(row: Row) -> Iterable[str]:
+    """a message has no content
+    Add the text; only a message with tool calls may go without."""
     for message in row.messages:
         if message.value.get("content") is None and not stands_for_text(message.value):
             yield message.where + _did_you_mean(_meant(message.value).get("content"))
 
 
-@defect(
-    WARNING,
-    "a message is empty",
-    "Write the text, or delete the message.",
-    "consequence: an empty answer teaches the model to say nothing",
-)
+@defect(WARNING, "consequence: an empty answer teaches the model to say nothing")
 def empty_content(row: Row) -> Iterable[str]:
+    """a message is empty
+    Write the text, or delete the message."""
     if row.format == "completion" and row.value["completion"] == "":
         yield "'completion'"
     for message in row.messages:
@@ -214,13 +186,10 @@ def _is_empty(message: dict) -> bool:
     return isinstance(content, str) and not content.strip()
 
 
-@defect(
-    ERROR,
-    "content is neither text nor a list of parts",
-    "Make it a text.",
-    f"ChatCompletionRequestUserMessage in {SPEC}",
-)
+@defect(ERROR, f"ChatCompletionRequestUserMessage in {SPEC}")
 def content_type(row: Row) -> Iterable[str]:
+    """content is neither text nor a list of parts
+    Make it a text."""
     if row.format == "completion":
         for key in ("prompt", "completion"):
             if not isinstance(row.value[key], str):
@@ -233,13 +202,10 @@ def content_type(row: Row) -> Iterable[str]:
             yield f"{message.where}: its refusal is {kind_of(refusal)}"
 
 
-@defect(
-    ERROR,
-    "a part of the content is neither text nor an image",
-    'Write {"type": "text", "text": ...} or {"type": "image_url", "image_url": {"url": ...}}.',
-    f"ChatCompletionRequestMessageContentPart in {SPEC}; text and images only: {OLD}",
-)
+@defect(ERROR, f"ChatCompletionRequestMessageContentPart in {SPEC}; text and images only: {OLD}")
 def content_part(row: Row) -> Iterable[str]:
+    """a part of the content is neither text nor an image
+    Write {"type": "text", "text": ...} or {"type": "image_url", "image_url": {"url": ...}}."""
     for message, where, part in row.parts:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "image_url":
@@ -257,12 +223,12 @@ def content_part(row: Row) -> Iterable[str]:
 
 @defect(
     ERROR,
-    "a weight that is not 0 or 1",
-    "Write 0 (skip) or 1 (learn).",
     BEST,
     said="{place} has a 'weight' of {detail}; only assistant messages may have one, and it is 0 or 1",
 )
 def bad_weight(row: Row) -> Iterable[str]:
+    """a weight that is not 0 or 1
+    Write 0 (skip) or 1 (learn)."""
     for message, weight in _weights(row):
         if message.role == "assistant" and (type(weight) not in (int, float) or weight not in (0, 1)):
             yield f"{message.where}: {weight!r:.40}"
@@ -270,12 +236,12 @@ def bad_weight(row: Row) -> Iterable[str]:
 
 @defect(
     ERROR,
-    "a weight on a message that is not the assistant's",
-    "Delete it: only answers are learned.",
     BEST,
     said="{place} has a 'weight' at the {detail}; only assistant messages may have one, and it is 0 or 1",
 )
 def weight_role(row: Row) -> Iterable[str]:
+    """a weight on a message that is not the assistant's
+    Delete it: only answers are learned."""
     for message, _weight in _weights(row):
         if message.role != "assistant":
             yield f"{message.where}: role {message.role!r:.40}"
@@ -288,13 +254,10 @@ def _weights(row: Row) -> Iterator[tuple[Message, object]]:
                 yield message, message.value["weight"]
 
 
-@defect(
-    WARNING,
-    "every answer has weight 0",
-    "Give at least one answer weight 1, or delete the row.",
-    f"consequence: the row is paid for and teaches nothing; weight 0 skips a message: {BEST}",
-)
+@defect(WARNING, f"consequence: the row is paid for and teaches nothing; weight 0 skips a message: {BEST}")
 def all_weights_zero(row: Row) -> Iterable[str]:
+    """every answer has weight 0
+    Give at least one answer weight 1, or delete the row."""
     if "weight" in row.keys and "assistant" in _roles_of_chat(row):
         weights = [message.value.get("weight", 1) for message in row.messages if message.role == "assistant"]
         if all(type(weight) in (int, float) and weight == 0 for weight in weights):
@@ -303,11 +266,11 @@ def all_weights_zero(row: Row) -> Iterable[str]:
 
 @defect(
     WARNING,
-    "a message name that is not 1 to 64 of a-z, A-Z, 0-9, _ and -",
-    "Use letters, digits, _ and - only.",
     "consequence: the API description sets no rule for it, but the one for function names is the safe choice",
 )
 def message_name(row: Row) -> Iterable[str]:
+    """a message name that is not 1 to 64 of a-z, A-Z, 0-9, _ and -
+    Use letters, digits, _ and - only."""
     from .tools import is_name
 
     if "name" in row.keys:

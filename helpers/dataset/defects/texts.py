@@ -5,11 +5,11 @@ a hundred times faster than a regular expression.
 """
 
 import itertools
-import json
 import re
 from collections.abc import Iterable
 
 from ..codes import HINT, WARNING, defect
+from ..lines import is_json
 from ..row import Row
 from .rows import open_ends
 
@@ -24,6 +24,9 @@ SECRETS = re.compile(
 E_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?!example\.)(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}")
 DIGITS = re.compile(r"\d[\d ()./-]{7,}")  # what may be a card or telephone number, to look at more closely
 CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.]\d|\d)")
+# The same for ASCII alone, where bytes.translate is ten times as fast as a regular expression.
+RUN = b"0" * 8
+TO_RUNS = bytes(b"0"[0] if chr(sign) in "0123456789 ()./-" else 1 for sign in range(256))
 TELEPHONE = re.compile(
     r"(?<![\w+])\+\d[\d ()./-]{6,18}\d(?!\w)|(?<![\w-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])"
 )
@@ -55,6 +58,7 @@ UNFINISHED = {
 }
 
 NUMBER = re.compile(r"\d[\d.,:]*\d")
+OF_NUMBERS = bytes(sign if chr(sign) in "0123456789.,:" else b" "[0] for sign in range(256))
 MOST_LOOKED_FOR = 100  # numbers of an answer that are looked for inside longer ones of the question
 
 # What a chat template writes around texts: ChatML and its kin, Llama, Mistral, Gemma, DeepSeek, Alpaca.
@@ -70,15 +74,10 @@ def _first(pattern: re.Pattern, texts: list[str]) -> str | None:
     return next((found[0] for text in texts if (found := pattern.search(text))), None)
 
 
-@defect(
-    WARNING,
-    "an answer seems to be cut off (heuristic)",
-    "Complete it.",
-    "consequence: the model learns to stop in the middle",
-    stage="texts",
-    compare=open_ends,
-)
+@defect(WARNING, "consequence: the model learns to stop in the middle", stage="texts", compare=open_ends)
 def answer_cut_off(row: Row) -> Iterable[str]:
+    """an answer seems to be cut off (heuristic)
+    Complete it."""
     for answer in row.example.answers:
         if how := _cut_off(answer):
             yield how
@@ -92,29 +91,17 @@ def _cut_off(answer: str) -> str | None:
         return f"it ends with {text[-12:]!r}"
     if "```" in text and text.count("```") % 2:
         return "a code block is not closed"
-    if text.startswith(('{"', '[{"', '["')) and not _is_json(text):
+    if text.startswith(('{"', '[{"', '["')) and not is_json(text):
         return "it begins as JSON, but is none"
     if text[-1].islower() and text[-40:].split()[-1] in UNFINISHED and len(text.split(None, 4)) > 3:
         return f"it ends with {text[-12:]!r}"
     return None
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-@defect(
-    WARNING,
-    "an answer repeats its own end",
-    "Delete the repetition.",
-    "consequence: the model learns not to stop",
-    stage="texts",
-)
+@defect(WARNING, "consequence: the model learns not to stop", stage="texts")
 def answer_repeats(row: Row) -> Iterable[str]:
+    """an answer repeats its own end
+    Delete the repetition."""
     for answer in row.example.answers:
         if twice := _repeated_end(answer):
             yield f"twice: {twice[:60]!r}"
@@ -139,13 +126,14 @@ def _repeated_end(answer: str) -> str | None:
 
 @defect(
     WARNING,
-    "a mark of a chat template is left in a text",
-    "Delete it, or convert the texts with dataset.from_chatml: the service puts its own marks around each message.",
     "consequence: the model learns to write it, and may stop or go on at the wrong place",
     stage="texts",
     marks=TEMPLATE_MARKS,
 )
 def template_marks(row: Row) -> Iterable[str]:
+    """a mark of a chat template is left in a text
+    Delete it, or convert the texts with dataset.from_chatml: the service puts its own marks around each
+    message."""
     for text in row.example.texts:
         if (found := TEMPLATE.search(text)) and not _is_struck_through(text, found[0]):
             yield repr(found[0].strip())
@@ -157,27 +145,18 @@ def _is_struck_through(text: str, mark: str) -> bool:
     return mark.strip() == "</s>" and "<s>" in text.lstrip()[3:]
 
 
-@defect(
-    WARNING,
-    "looks like a key or a password",
-    "Remove it, and revoke the key: it has left your hands.",
-    "consequence: a model can repeat what it was trained on",
-    stage="texts",
-    marks=SECRET_MARKS,
-)
+@defect(WARNING, "consequence: a model can repeat what it was trained on", stage="texts", marks=SECRET_MARKS)
 def secret(row: Row) -> Iterable[str]:
+    """looks like a key or a password
+    Remove it, and revoke the key: it has left your hands."""
     if secret := _first(SECRETS, row.example.texts):
         yield f"{secret[:6]}… ({len(secret)} characters)"
 
 
-@defect(
-    WARNING,
-    "holds a card number, an e-mail address or a telephone number",
-    "Replace it by an invented one, unless it is meant to be public.",
-    "consequence: a model can repeat what it was trained on",
-    stage="texts",
-)
+@defect(WARNING, "consequence: a model can repeat what it was trained on", stage="texts")
 def personal_data(row: Row) -> Iterable[str]:
+    """holds a card number, an e-mail address or a telephone number
+    Replace it by an invented one, unless it is meant to be public."""
     texts = row.example.texts
     if b"@" in row.line.data and (address := _first(E_MAIL, texts)):
         yield f"e-mail {address[:2]}…"
@@ -186,6 +165,8 @@ def personal_data(row: Row) -> Iterable[str]:
 
 
 def _number_of_somebody(text: str) -> str | None:
+    if text.isascii() and RUN not in text.encode().translate(TO_RUNS):
+        return None
     for found in DIGITS.finditer(text):
         near = text[max(0, found.start() - 2) : found.end() + 2]
         if (card := CARD.search(near)) and _is_card(re.sub("[ -]", "", card[0])):
@@ -201,14 +182,10 @@ def _is_card(digits: str) -> bool:
     return digits[0] in "3456" and sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
 
 
-@defect(
-    WARNING,
-    "invisible, control or broken characters",
-    "Delete them, or look for the encoding mistake that made them.",
-    "consequence: the model learns to write them",
-    stage="texts",
-)
+@defect(WARNING, "consequence: the model learns to write them", stage="texts")
 def invisible_characters(row: Row) -> Iterable[str]:
+    """invisible, control or broken characters
+    Delete them, or look for the encoding mistake that made them."""
     data = row.line.data
     if data.isascii() and (b"\\" not in data or not any(mark in data for mark in ESCAPES)):
         return
@@ -217,23 +194,26 @@ def invisible_characters(row: Row) -> Iterable[str]:
         yield f"U+{ord(character):04X}"
 
 
-@defect(
-    HINT,
-    "the answer holds a number that its prompt does not (heuristic)",
-    "If users rely on it, put the fact into the prompt; fine-tuning teaches form better than facts.",
-    "consequence: this teaches the model to state such facts, also invented ones",
-    stage="texts",
-)
+@defect(HINT, "consequence: this teaches the model to state such facts, also invented ones", stage="texts")
 def unprompted_facts(row: Row) -> Iterable[str]:
-    """The first number of the answer that stands nowhere in what is asked, not even as a part of another one."""
+    """the answer holds a number that its prompt does not (heuristic)
+    If users rely on it, put the fact into the prompt; fine-tuning teaches form better than facts."""
+    # The first number of the answer that stands nowhere in what is asked, not even as a part of another one.
     example = row.example
-    numbers = dict.fromkeys(NUMBER.findall(example.answer)) if row.digits else ()
+    numbers = dict.fromkeys(_numbers(example.answer)) if row.digits else ()
     if (
         len(numbers) > MOST_LOOKED_FOR
     ):  # each takes a look over the whole question: first those that stand alone
-        told = {*NUMBER.findall(example.system), *NUMBER.findall(example.asked)}
+        told = {*_numbers(example.system), *_numbers(example.asked)}
         numbers = itertools.islice((number for number in numbers if number not in told), MOST_LOOKED_FOR)
     for number in numbers:
         if number not in example.system and number not in example.asked:
             yield f"the number {number}"
             return
+
+
+def _numbers(text: str) -> list[str]:
+    """The numbers of two digits or more."""
+    if text.isascii():  # leaving only what numbers are written with is faster than to search among the rest
+        text = " ".join(text.encode().translate(OF_NUMBERS).decode().split())
+    return NUMBER.findall(text)

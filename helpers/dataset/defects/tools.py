@@ -1,10 +1,10 @@
 """Defects of tool definitions, calls and replies, and of their older form, functions."""
 
-import json
 import re
 from collections.abc import Iterable
 
 from ..codes import ERROR, OLD, SPEC, WARNING, defect
+from ..lines import is_json
 from ..row import Message, Row
 from .file import kind_of
 
@@ -17,13 +17,10 @@ def is_name(name) -> bool:
     return isinstance(name, str) and NAME.fullmatch(name) is not None
 
 
-@defect(
-    ERROR,
-    "a function name that is not 1 to 64 of a-z, A-Z, 0-9, _ and -",
-    "Rename the function.",
-    f"FunctionObject in {SPEC}",
-)
+@defect(ERROR, f"FunctionObject in {SPEC}")
 def function_name(row: Row) -> Iterable[str]:
+    """a function name that is not 1 to 64 of a-z, A-Z, 0-9, _ and -
+    Rename the function."""
     named = [(where, function) for _, where, _, function in row.calls] + row.definitions
     named += [(message.where, message.value) for message in row.messages if message.role == "function"]
     for where, function in named:
@@ -31,13 +28,10 @@ def function_name(row: Row) -> Iterable[str]:
             yield f"{where}: {function['name']!r:.80}"
 
 
-@defect(
-    ERROR,
-    "a tool call or tool definition that lacks a part",
-    'A call needs id, "type": "function" and function {name, arguments}; a tool needs function {name}.',
-    f"ChatCompletionMessageToolCall and FunctionObject in {SPEC}",
-)
+@defect(ERROR, f"ChatCompletionMessageToolCall and FunctionObject in {SPEC}")
 def tool_call_shape(row: Row) -> Iterable[str]:
+    """a tool call or tool definition that lacks a part
+    A call needs id, "type": "function" and function {name, arguments}; a tool needs function {name}."""
     for message in row.messages:
         calls = message.value.get("tool_calls", ...)
         if calls is not ... and (not isinstance(calls, list) or not calls):
@@ -62,36 +56,22 @@ def tool_call_shape(row: Row) -> Iterable[str]:
             yield f"{where}: no 'function' with a 'name'"
 
 
-@defect(
-    ERROR,
-    "arguments of a tool call that are not a text with JSON in it",
-    "Write them with json.dumps.",
-    f"arguments are a JSON string: {OLD}",
-)
+@defect(ERROR, f"arguments are a JSON string: {OLD}")
 def tool_arguments(row: Row) -> Iterable[str]:
+    """arguments of a tool call that are not a text with JSON in it
+    Write them with json.dumps."""
     for _message, where, _call, function in row.calls:
         arguments = function.get("arguments") if function else ""
         if not isinstance(arguments, str):
             yield f"{where}: they are {kind_of(arguments)}"
-        elif function and not _is_json(arguments):
+        elif function and not is_json(arguments):
             yield f"{where}: {arguments[:40]!r}"
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-@defect(
-    ERROR,
-    "parameters of a tool that are not a JSON schema of an object",
-    'Write {"type": "object", "properties": {...}}, or leave them out.',
-    f"FunctionParameters in {SPEC}",
-)
+@defect(ERROR, f"FunctionParameters in {SPEC}")
 def tool_parameters(row: Row) -> Iterable[str]:
+    """parameters of a tool that are not a JSON schema of an object
+    Write {"type": "object", "properties": {...}}, or leave them out."""
     for where, function in row.definitions:
         if isinstance(function, dict) and "parameters" in function:
             parameters = function["parameters"]
@@ -103,13 +83,10 @@ def tool_parameters(row: Row) -> Iterable[str]:
                 yield f"{where}: their properties are {kind_of(parameters['properties'])}"
 
 
-@defect(
-    WARNING,
-    "a call of a tool that the row's 'tools' do not define",
-    "Add the definition to 'tools' of this row.",
-    "consequence: the model learns to call tools that it was not offered",
-)
+@defect(WARNING, "consequence: the model learns to call tools that it was not offered")
 def tool_undefined(row: Row) -> Iterable[str]:
+    """a call of a tool that the row's 'tools' do not define
+    Add the definition to 'tools' of this row."""
     defined = {
         name for _, one in row.definitions if isinstance(one, dict) and is_name(name := one.get("name"))
     }
@@ -119,13 +96,10 @@ def tool_undefined(row: Row) -> Iterable[str]:
             yield f"{message.where}: {name!r}"
 
 
-@defect(
-    WARNING,
-    "a tool reply that answers no earlier call",
-    "Give it the tool_call_id (an old function's: the name) of the call before it.",
-    "consequence: the model learns to trust results that it never asked for",
-)
+@defect(WARNING, "consequence: the model learns to trust results that it never asked for")
 def tool_reply_without_call(row: Row) -> Iterable[str]:
+    """a tool reply that answers no earlier call
+    Give it the tool_call_id (an old function's: the name) of the call before it."""
     for messages in row.conversations:
         called: set = set()
         for message in messages:
@@ -140,12 +114,12 @@ def tool_reply_without_call(row: Row) -> Iterable[str]:
 
 @defect(
     WARNING,
-    "a call that no tool message answers before the next turn",
-    "Add the reply: a tool message with its tool_call_id, right after the call.",
     "microsoft-foundry/fine-tuning issue 23: Azure refuses the file without saying where. Consequence: the model "
     "learns to go on without the result",
 )
 def tool_call_without_reply(row: Row) -> Iterable[str]:
+    """a call that no tool message answers before the next turn
+    Add the reply: a tool message with its tool_call_id, right after the call."""
     for messages in row.conversations:
         open_calls: dict = {}
         for number, message in enumerate(messages):
