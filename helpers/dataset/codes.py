@@ -5,7 +5,9 @@ the function that finds it. The entries stand in ``defects``; this module collec
 source says what. ``hint``: worth a look. What no source states as a rule is never an error.
 """
 
+import ast
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -83,12 +85,18 @@ def defect(severity: str, source: str, stage: str = "row", **more) -> Callable[[
     """
 
     def register(find: Find) -> Find:
-        what, mend = find.__doc__.split("\n", 1)
+        what, mend = (find.__doc__ or _docstring_in_file(find)).split("\n", 1)
         code, mend = find.__name__, " ".join(mend.split())
         CODES[code] = Code(code, severity, what, mend, source, stage=stage, find=find, **more)
         return find
 
     return register
+
+
+def _docstring_in_file(find: Find) -> str:
+    """As it stands in the file: ``python -OO`` strips docstrings."""
+    (function,) = ast.parse(inspect.getsource(find)).body
+    return ast.get_docstring(function, clean=False)
 
 
 def shown_by_reading(code: str, severity: str, what: str, mend: str, source: str, said: str = "") -> None:
