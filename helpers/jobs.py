@@ -61,14 +61,16 @@ def metrics(client: OpenAI, job: FineTuningJob) -> pandas.DataFrame:
 
     Columns: step (int), train_loss, train_accuracy, valid_loss, valid_mean_token_accuracy, full_valid_loss (float,
     NaN where nothing was measured). valid_loss is measured on a few validation rows at a time, full_valid_loss on
-    all of them, at the end of each epoch; it is in the events only. Other columns of the file are left out. The file
-    may be CSV or, as OpenAI sends it, CSV in base64. Raises ValueError if the job has no results file or the file is
-    something else.
+    all of them, at the end of each epoch; it is in the events only. Other columns of the file are left out. Of a job
+    with another method than "supervised" the table is as the file has it. The file may be CSV or, as OpenAI sends it,
+    CSV in base64. Raises ValueError if the job has no results file or the file is something else.
     """
     if not job.result_files:
         raise ValueError(f"Job {job.id} has no results file: its status is {job.status!r}. {_advice(job)}")
     file_id = job.result_files[0]
     table = pandas.read_csv(io.BytesIO(_as_csv(client.files.content(file_id).read(), file_id)))
+    if job.method and job.method.type != "supervised":
+        return table
     table = table.reindex(columns=COLUMNS).astype(dict.fromkeys(COLUMNS[1:], float))
     full = _full_valid_losses(client, job.id) if table["valid_loss"].notna().any() else {}
     return table.assign(**{FULL: table["step"].map(full).astype(float)})

@@ -13,6 +13,7 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     ways       every way next to the others, their answers to one question
     clinic     models with one planted fault each
     timetable  queries of the airport's timetable
+    timetable_parser, timetable_words  a rival for them: plain code, no model
 """
 
 from ..charts import loss_curve as loss_chart
@@ -89,6 +90,7 @@ from .rivals import (
 )
 from .tickets import TICKET_CHECKS, ticket_answers, tickets
 from .timetable import TIMETABLE_CHECKS, timetable_board, timetable_rivals, timetable_rows
+from .timetable_parser import answer_by_parser
 from .versus import against
 from .ways import answers_to, compare_ways, passed, results, said, ways
 
@@ -106,6 +108,7 @@ __all__ = [
     "against",
     "against_all",
     "agreement",
+    "answer_by_parser",
     "answers_to",
     "apart",
     "as_results",

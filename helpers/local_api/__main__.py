@@ -50,7 +50,11 @@ def _run(options: argparse.Namespace) -> int:
         return serve(options.port)
     store = Store()
     try:
-        run_forever(create_app(store, Mode(by_hand=True)), options.port, lambda url: _announce(url, store))
+        run_forever(
+            create_app(store, Mode(by_hand=True, guarded=True)),
+            options.port,
+            lambda url: _announce(url, store),
+        )
     except RuntimeError:
         print(
             f"Port {options.port} cannot be used; another program may have it. Try --port 0.", file=sys.stderr

@@ -20,13 +20,17 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 
 from . import (
+    batches,
     chat,
+    completions,
     embeddings,
     files,
     graders,
     jobs,
     models,
+    moderations,
     permissions,
+    responses,
     scenarios,
     validate,
 )
@@ -44,8 +48,41 @@ CHUNK = 1024 * 1024  # bytes
 MARKS, MAX_MARKS = (b",", b'"', b"["), 1_000_000
 MAX_KEYS = 5_000  # of one object; OpenAI takes so many properties of a schema
 HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+DEPLOYMENT = "/deployments/{deployment}"  # where Azure names the model
+# What OpenAI has and the mock has not, by the beginning of its path; a test looks for what the client calls beside it.
+NOT_SIMULATED = {
+    "/agents": "Agents",
+    "/assistants": "The Assistants API",
+    "/audio": "Audio",
+    "/chatkit": "ChatKit",
+    "/containers": "Containers",
+    "/content_provenance_checks": "Content provenance checks",
+    "/conversations": "The Conversations API",
+    "/decisions": "Decisions",
+    "/evals": "Evals",
+    "/images": "Images",
+    "/live": "The Live API",
+    "/organization": "The administration API",
+    "/projects": "The administration API",
+    "/prompts": "Reusable prompts",
+    "/realtime": "The Realtime API",
+    "/responses/compact": "Compaction",
+    "/safety": "Safety identifiers",
+    "/skills": "Skills",
+    "/threads": "The Assistants API",
+    "/uploads": "Uploading in parts",
+    "/vaults": "Vaults",
+    "/vector_stores": "Vector stores",
+    "/videos": "Videos",
+    "/webhook_endpoints": "Webhooks",
+    "/webhook_event_types": "Webhooks",
+    "/workspace": "Workspaces",
+}
+ANY = ["GET", "POST", "DELETE"]
 CLIENT_CLOSED_REQUEST = 499  # as nginx counts it
 MAX_LIST = 100
+# OpenAI's address, then Azure's: the newer one, and the older one, which names a version in its query.
+PLACES = ("/v1", "/openai/v1", "/openai")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -58,6 +95,7 @@ class Mode:
     """
 
     by_hand: bool = False
+    guarded: bool = False  # runs programs only for its own key: on a shared computer others reach it too
     any_key: bool = False
     lenient: bool = False
 
@@ -73,7 +111,7 @@ class Service:
     def __post_init__(self):
         with self.store.in_good_state():
             files.remove_expired(self.store)
-            self.worker = Worker(self.store)
+            self.worker = Worker(self.store, {"batch": batches.advance})
             self.worker.resume()
             self.own_key = f"sk-local-{self.store.token()}"
 
@@ -186,9 +224,25 @@ def _content(call: Call) -> Response:
 
 
 def _create_job(call: Call) -> dict:
+    _refuse_code_of_others(call, ((call.body.get("method") or {}).get("reinforcement") or {}).get("grader"))
     job = jobs.create(*call.who, call.body, lenient=call.service.mode.lenient)
     call.service.worker.submit(job["id"], call.caller.owner)
     return job
+
+
+def _run_grader(call: Call) -> dict:
+    _refuse_code_of_others(call, call.body["grader"])
+    return graders.run(call.body, partial(chat.judge, *call.who))
+
+
+def _refuse_code_of_others(call: Call, grader: dict | None) -> None:
+    """403 for a Python grader from whoever does not know the key of this state: it would run as the server's user."""
+    service = call.service
+    if grader and graders.runs_code(grader) and service.mode.guarded and call.caller.owner != service.own_key:
+        raise APIError(
+            403,
+            "A Python grader runs on this computer, so it needs this server's own key, which it printed when it began.",
+        )
 
 
 def _job(call: Call) -> dict:
@@ -267,10 +321,7 @@ def _permissions(call: Call) -> dict:
 def _chat(call: Call) -> dict | Response:
     options = {"lenient": call.service.mode.lenient, "client": call.client}
     if call.body.get("stream"):
-        events = chat.stream(*call.who, call.body, **options)
-        return StreamingResponse(
-            events, media_type="text/event-stream", headers={"cache-control": "no-store"}
-        )
+        return _event_stream(chat.stream(*call.who, call.body, **options))
     return chat.create(*call.who, call.body, **options)
 
 
@@ -291,6 +342,70 @@ def _messages(call: Call) -> dict:
     data = chat.messages(*call.who, call.path["id"])
     ids = [item["id"] for item in data] or [None]
     return {"object": "list", "data": data, "first_id": ids[0], "last_id": ids[-1], "has_more": False}
+
+
+def _legacy(call: Call) -> dict | Response:
+    options = {"lenient": call.service.mode.lenient, "client": call.client}
+    if call.body.get("stream"):
+        return _event_stream(completions.stream(*call.who, call.body, **options))
+    return completions.create(*call.who, call.body, **options)
+
+
+def _response(call: Call) -> dict | Response:
+    options = {"lenient": call.service.mode.lenient, "client": call.client}
+    if call.body.get("stream"):
+        return _event_stream(responses.stream(*call.who, call.body, **options))
+    return responses.create(*call.who, call.body, **options)
+
+
+def _kept_response(call: Call) -> dict | Response:
+    if call.query.text("stream") == "true":
+        after = call.query.number("starting_after", -1)
+        return _event_stream(responses.replay(*call.who, call.path["id"], after))
+    return responses.retrieve(*call.who, call.path["id"])
+
+
+def _input_items(call: Call) -> dict:
+    query = call.query
+    page = responses.input_items(
+        *call.who,
+        call.path["id"],
+        after=query.text("after"),
+        limit=query.limit(20, MAX_LIST),
+        order=query.order("desc"),
+    )
+    return query.listing(page, lambda item: item)
+
+
+def _create_batch(call: Call) -> dict:
+    batch = batches.create(*call.who, call.body)
+    call.service.worker.submit(batch["id"], call.caller.owner)
+    return batch
+
+
+def _batch(call: Call) -> dict:
+    return _answered(call, batches.retrieve(*call.who, call.path["id"]))
+
+
+def _answered(call: Call, batch: dict) -> dict:
+    """The batch; if it has not begun, somebody works on it from now on: who did so may have been killed."""
+    if batch["status"] == "validating":
+        call.service.worker.submit(batch["id"], call.caller.owner)
+    return batch
+
+
+def _batches(call: Call) -> dict:
+    query, store = call.query, call.service.store
+    page = batches.list_all(*call.who, after=query.text("after"), limit=query.limit(20, MAX_LIST))
+    return query.listing(page, lambda row: _answered(call, batches.view(store, row)))
+
+
+def _embeddings(call: Call) -> dict:
+    return embeddings.create(*call.who, call.body)
+
+
+def _event_stream(events) -> Response:
+    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
 # --- the table of routes -----------------------------------------------------------------------------------
@@ -327,9 +442,7 @@ def _routes() -> list[Route]:
             lambda call: graders.validate(call.body["grader"]),
             body="grader_validate",
         ),
-        _route(
-            "POST", "/fine_tuning/alpha/graders/run", lambda call: graders.run(call.body), body="grader_run"
-        ),
+        _route("POST", "/fine_tuning/alpha/graders/run", _run_grader, body="grader_run"),
         _route("GET", "/models", _models),
         _route("GET", "/models/{model:path}", lambda call: models.retrieve(*call.who, call.path["model"])),
         _route("DELETE", "/models/{model:path}", lambda call: models.delete(*call.who, call.path["model"])),
@@ -344,17 +457,35 @@ def _routes() -> list[Route]:
         ),
         _route("DELETE", completion, lambda call: chat.delete(*call.who, call.path["id"])),
         _route("GET", completion + "/messages", _messages),
+        _route("POST", "/completions", _legacy, body="completion"),
+        _route("POST", "/responses", _response, body="response"),
         _route(
-            "POST", "/embeddings", lambda call: embeddings.create(*call.who, call.body), body="embeddings"
+            "POST",
+            "/responses/input_tokens",
+            lambda call: responses.count(*call.who, call.body, lenient=call.service.mode.lenient),
+            body="response_count",
+        ),
+        _route("GET", "/responses/{id}", _kept_response),
+        _route("DELETE", "/responses/{id}", lambda call: responses.delete(*call.who, call.path["id"])),
+        _route("POST", "/responses/{id}/cancel", lambda call: responses.cancel(*call.who, call.path["id"])),
+        _route("GET", "/responses/{id}/input_items", _input_items),
+        _route("POST", "/batches", _create_batch, body="batch"),
+        _route("GET", "/batches", _batches),
+        _route("GET", "/batches/{id}", _batch),
+        _route("POST", "/batches/{id}/cancel", lambda call: batches.cancel(*call.who, call.path["id"])),
+        _route("POST", "/moderations", lambda call: moderations.create(call.body), body="moderation"),
+        _route("POST", "/embeddings", _embeddings, body="embeddings"),
+        *(
+            _route("POST", DEPLOYMENT + path, handler, body=body)
+            for path, handler, body in (
+                ("/chat/completions", _chat, "chat"),
+                ("/completions", _legacy, "completion"),
+                ("/embeddings", _embeddings, "embeddings"),
+            )
         ),
         *(
-            Route(path, partial(_not_simulated, what), methods=["GET", "POST", "DELETE"])
-            for path, what in (
-                ("/uploads{rest:path}", "Uploading in parts"),
-                ("/moderations", "Moderation"),
-                ("/completions", "The legacy completions endpoint"),
-                ("/responses{rest:path}", "The Responses API"),
-            )
+            Route(path + "{rest:path}", partial(_not_simulated, what), methods=ANY)
+            for path, what in NOT_SIMULATED.items()
         ),
     ]
 
@@ -371,7 +502,7 @@ def _route(
         client = Client()
 
         def work() -> Response:
-            checked = validate.check(body, _parse(raw)) if body else {}
+            checked = validate.check(body, _named(request, _parse(raw))) if body else {}
             query = Query(request.query_params, service.mode.lenient)
             answer = handler(Call(service, caller, dict(request.path_params), query, checked, client))
             return answer if isinstance(answer, Response) else JSONResponse(answer)
@@ -379,6 +510,12 @@ def _route(
         return await _while_wanted(request, client, work)
 
     return Route(path, endpoint, methods=[method])
+
+
+def _named(request: Request, body):
+    """The body, with the model that Azure's addresses name: there the body's own counts for nothing."""
+    name = request.path_params.get("deployment")
+    return body | {"model": name} if name and isinstance(body, dict) else body
 
 
 async def _while_wanted(request: Request, client: Client, work: Callable[[], Response]) -> Response:
@@ -553,8 +690,9 @@ async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:
 
 def create_app(store: Store, mode: Mode = Mode(), extra_routes: list[Route] | None = None) -> Starlette:
     """The API as an ASGI application, usable in-process or served by ``server``."""
+    routes = _routes()
     app = Starlette(
-        routes=[*(extra_routes or []), Mount("/v1", routes=_routes())],
+        routes=[*(extra_routes or []), *(Mount(place, routes=routes) for place in PLACES)],
         exception_handlers={
             APIError: _on_api_error,
             HTTPException: _on_http_error,

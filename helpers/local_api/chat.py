@@ -1,31 +1,37 @@
 """Chat completions, answered by the simulated or the trained engine; streamed, cut and counted as OpenAI does.
 
-Real in the simulation: which answer the tiny model finds likeliest, temperature and seed (they choose among its
-candidate answers), stop, max_tokens, n, token counts. Accepted without effect: tools, response_format, logprobs,
-penalties, top_p, reasoning_effort and everything else that the types allow; but a model that reasons refuses some of
-them (``models.refuse_settings``). The trained engine writes its answers itself, token
-by token, with real logprobs and the counts of its own tokenizer.
+Real in the simulation: which answer the tiny model finds likeliest; temperature, top_p, penalties and seed (they
+choose among its candidate answers), stop, limits, n, token counts, logprobs (its own). A model that was tuned on calls
+answers with them; else ``tools`` says by which rule a function is called. With ``response_format`` the answer has the
+form that is asked for, if need be with simulated values. Accepted without effect: logit_bias, prediction, verbosity,
+audio, web_search_options and everything else that the types allow; but a model that reasons refuses some of them
+(``models.refuse_settings``). The trained engine writes its answers itself, token by token, with real logprobs and the
+counts of its own tokenizer; functions and formats have no effect on it yet.
 """
 
+import json
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from .. import tokens
-from . import history, models, validate
+from . import history, logprobs, models, structured, tools, usage, validate
 from .client import Client, ClientGone
 from .engines import simulated, trained
 from .errors import bad_request, not_found
 from .jobs import check_metadata
 from .scenarios import Caller
 from .store import Row, Store, new_id
-from .validate import model_dump
+from .structured import Form, FormError
+from .tools import Call, Offer
+from .validate import check_name, empty_array, model_dump
 
 FINGERPRINT, TRAINED_FINGERPRINT = "fp_simulated", "fp_trained"  # every answer says where it comes from
+LONGEST_JUDGEMENT = 24  # tokens
 MAX_STOP = 1_000  # characters; the end of an answer is compared with its beginnings at every token
 PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
 PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where jobs take no time either
@@ -33,12 +39,14 @@ PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where 
 
 @dataclass(frozen=True)
 class Answer:
-    """One choice: its text and why it ended there."""
+    """One choice: its text or its calls, and why it ended there."""
 
     text: str
     finish_reason: str
+    calls: list[Call] = field(default_factory=list)
     logprobs: dict | None = None
-    tokens: int | None = None  # counted by the engine; if None, by the tokenizer of the model that it plays
+    tokens: int = 0  # those of the reasoning among them
+    reasoning: int = 0
 
 
 def create(
@@ -48,7 +56,14 @@ def create(
 
     Raises ClientGone if ``client`` leaves before the answer is complete.
     """
-    return model_dump(ChatCompletion, _complete(store, caller, body, lenient, client or Client()))
+    return model_dump(ChatCompletion, complete(store, caller, body, lenient=lenient, client=client))
+
+
+def judge(store: Store, caller: Caller, model: str, conversations: list[list[dict]]) -> list[str]:
+    """What a model says to each conversation at temperature 0, for a grader."""
+    options = {"model": model, "temperature": 0, "max_tokens": LONGEST_JUDGEMENT}
+    completions = [create(store, caller, {"messages": messages} | options) for messages in conversations]
+    return [completion["choices"][0]["message"]["content"] for completion in completions]
 
 
 def stream(
@@ -56,14 +71,18 @@ def stream(
 ) -> Iterator[str]:
     """POST /chat/completions with ``stream``: server-sent events. Errors are raised before the first one."""
     wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-    model = _checked(store, caller, body, lenient)
-    if trained.owns(model.base):
-        return _live_events(store, caller, body, model, _written_here(model, body), wants_usage)
-    return _events(_complete(store, caller, body, lenient, client or Client()), wants_usage)
+    return _events(chunks(store, caller, body, lenient=lenient, client=client), wants_usage)
 
 
-def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: Client) -> dict:
-    """The whole completion, kept if the caller wants it stored."""
+def complete(
+    store: Store, caller: Caller, body: dict, *, lenient: bool = False, client: Client | None = None
+) -> dict:
+    """The answer to a chat request, as a plain dict in the form of ``ChatCompletion``; kept if ``body`` says "store".
+
+    ``body`` is what ``validate.check("chat", ...)`` returns: messages, tools, tool_choice, response_format, logprobs
+    and all others. A choice's message has a text as its content, or ``tool_calls``; ``usage`` has its details.
+    """
+    client = client or Client()
     model = _checked(store, caller, body, lenient)
     client.require()
     if trained.owns(model.base):
@@ -72,12 +91,28 @@ def _complete(store: Store, caller: Caller, body: dict, lenient: bool, client: C
             client.at_leaving(partial(answer.fail, ClientGone()))
         answers = [_gathered(answer) for answer in written]
     else:
-        answers, prompt = _answers(store, model, body, client), None
+        answers, prompt = simulated_answers(store, model, body, client), None
     client.require()
     return _completion(store, caller, body, model, answers, prompt)
 
 
+def chunks(
+    store: Store, caller: Caller, body: dict, *, lenient: bool = False, client: Client | None = None
+) -> Iterator[dict]:
+    """The answer to the same request in parts, each a dict in the form of ``ChatCompletionChunk``.
+
+    What is wrong with the request is raised by this call, before the first chunk. The last chunk has no choices
+    and carries ``usage``; the others have none.
+    """
+    model = _checked(store, caller, body, lenient)
+    if trained.owns(model.base):
+        return _live_chunks(store, caller, body, model, _written_here(model, body))
+    answers = simulated_answers(store, model, body, client or Client())
+    return _chunks_of(_completion(store, caller, body, model, answers, None))
+
+
 def _completion(store: Store, caller: Caller, body: dict, model, answers: list[Answer], prompt: int | None):
+    """The completion of these answers, kept if the caller wants it stored. ``prompt`` tokens are counted if None."""
     completion = {
         "id": new_id("chatcmpl-", 29),
         "object": "chat.completion",
@@ -87,13 +122,21 @@ def _completion(store: Store, caller: Caller, body: dict, model, answers: list[A
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []},
+                "message": _message(answer, body),
                 "finish_reason": answer.finish_reason,
                 "logprobs": answer.logprobs,
             }
             for index, answer in enumerate(answers)
         ],
-        "usage": _usage(body["messages"], answers, model, prompt),
+        "usage": usage.count(
+            store,
+            caller,
+            model,
+            body,
+            sum(answer.tokens for answer in answers),
+            reasoning=sum(answer.reasoning for answer in answers),
+            prompt=prompt,
+        ),
         "service_tier": "default",
     }
     if body.get("store"):
@@ -102,29 +145,86 @@ def _completion(store: Store, caller: Caller, body: dict, model, answers: list[A
     return completion
 
 
-def _events(completion: dict, wants_usage: bool) -> Iterator[str]:
-    head = {key: completion[key] for key in ("id", "created", "model", "system_fingerprint")}
-    head |= {"object": "chat.completion.chunk"} | ({"usage": None} if wants_usage else {})
+def _message(answer: Answer, body: dict) -> dict:
+    message = {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []}
+    if not answer.calls:
+        return message
+    message["content"] = None
+    if body.get("functions"):
+        (call,) = answer.calls
+        return message | {"function_call": {"name": call.name, "arguments": call.arguments}}
+    return message | {"tool_calls": [_tool_call(call) for call in answer.calls]}
+
+
+def _tool_call(call: Call) -> dict:
+    if call.custom:
+        inner = {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    else:
+        inner = {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    return {"id": new_id("call_", 24), **inner}
+
+
+def _events(parts: Iterator[dict], wants_usage: bool) -> Iterator[str]:
+    for chunk in parts:
+        if chunk["choices"] and wants_usage:
+            chunk = chunk | {"usage": None}
+        if chunk["choices"] or wants_usage:
+            yield f"data: {ChatCompletionChunk(**chunk).to_json(indent=None)}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+def _chunks_of(completion: dict) -> Iterator[dict]:
+    head = {key: completion[key] for key in ("id", "created", "model", "system_fingerprint", "service_tier")}
+    head |= {"object": "chat.completion.chunk"}
     pause = PIECE_SECONDS if history.job_seconds() else 0
     for choice in completion["choices"]:
-        deltas = [{"role": "assistant", "content": "", "refusal": None}]
-        deltas += [{"content": piece} for piece in PIECE.findall(choice["message"]["content"])]
-        for delta in deltas:
-            yield _event(head, [_part(choice, delta, None)])
+        for delta, likely in _deltas(choice):
+            yield head | {"choices": [_part(choice, delta, None, likely)]}
             time.sleep(pause)
-        yield _event(head, [_part(choice, {}, choice["finish_reason"])])
-    if wants_usage:
-        yield _event(head | {"usage": completion["usage"]}, [])
-    yield "data: [DONE]\n\n"
+        yield head | {"choices": [_part(choice, {}, choice["finish_reason"])]}
+    yield head | {"choices": [], "usage": completion["usage"]}
+
+
+def _deltas(choice: dict) -> Iterator[tuple[dict, dict | None]]:
+    """What the events of a choice carry, in OpenAI's order, with the logprobs of each."""
+    message = choice["message"]
+    first = {"role": "assistant", "content": None if message["content"] is None else "", "refusal": None}
+    if "function_call" in message:
+        call = message["function_call"]
+        yield first | {"function_call": {"name": call["name"], "arguments": ""}}, None
+        for piece in PIECE.findall(call["arguments"]):
+            yield {"function_call": {"arguments": piece}}, None
+        return
+    yield first, None
+    for index, call in enumerate(message.get("tool_calls") or []):
+        inner, text = ("custom", "input") if call["type"] == "custom" else ("function", "arguments")
+        head = {"index": index, "id": call["id"], "type": call["type"]}
+        yield {"tool_calls": [head | {inner: {"name": call[inner]["name"], text: ""}}]}, None
+        for piece in PIECE.findall(call[inner][text]):
+            yield {"tool_calls": [{"index": index, inner: {text: piece}}]}, None
+    if choice["logprobs"] is None:
+        yield from (({"content": piece}, None) for piece in PIECE.findall(message["content"] or ""))
+        return
+    waiting: list[dict] = []
+    for token in choice["logprobs"]["content"]:
+        waiting.append(token)
+        data = bytes(byte for one in waiting for byte in one["bytes"])
+        if token is choice["logprobs"]["content"][-1] or _is_whole(data):
+            yield {"content": data.decode("utf-8", "replace")}, _logprobs(waiting)
+            waiting = []
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether no character is cut in two."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _part(choice: dict, delta: dict, finish_reason: str | None, logprobs: dict | None = None) -> dict:
     return {"index": choice["index"], "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
-
-
-def _event(head: dict, choices: list) -> str:
-    chunk = ChatCompletionChunk(**head, choices=choices)
-    return f"data: {chunk.to_json(indent=None)}\n\n"
 
 
 def _fingerprint(model: models.Chosen) -> str:
@@ -158,36 +258,34 @@ def _gathered(written) -> Answer:
 
 
 def _joined(written, pieces: list) -> Answer:
-    logprobs = None if written.top < 0 else _logprobs([one for piece in pieces for one in piece.logprobs])
+    likely = None if written.top < 0 else _logprobs([one for piece in pieces for one in piece.logprobs])
     text = "".join(piece.text for piece in pieces)
-    return Answer(text, pieces[-1].finish_reason, logprobs, written.tokens)
+    return Answer(text, pieces[-1].finish_reason, logprobs=likely, tokens=written.tokens)
 
 
 def _logprobs(content: list[dict]) -> dict:
     return {"content": content, "refusal": None}
 
 
-def _live_events(store: Store, caller: Caller, body: dict, model, written: tuple, wants_usage: bool):
-    """The events of answers that are being written: each piece is sent when it comes."""
+def _live_chunks(store: Store, caller: Caller, body: dict, model, written: tuple) -> Iterator[dict]:
+    """The chunks of answers that are being written: each piece is sent when it comes."""
     answers, prompt = written
     head = {"id": new_id("chatcmpl-", 29), "created": int(store.clock()), "model": model.name}
     head |= {"system_fingerprint": _fingerprint(model), "object": "chat.completion.chunk"}
-    head |= {"usage": None} if wants_usage else {}
     whole = []
     for index, answer in enumerate(answers):
         choice, pieces = {"index": index}, []
-        yield _event(head, [_part(choice, {"role": "assistant", "content": "", "refusal": None}, None)])
+        first = {"role": "assistant", "content": "", "refusal": None}
+        yield head | {"choices": [_part(choice, first, None)]}
         for piece in answer:
             pieces.append(piece)
-            logprobs = _logprobs(piece.logprobs) if answer.top >= 0 else None
+            likely = _logprobs(piece.logprobs) if answer.top >= 0 else None
             if piece.text or piece.logprobs:
-                yield _event(head, [_part(choice, {"content": piece.text}, None, logprobs)])
-        yield _event(head, [_part(choice, {}, pieces[-1].finish_reason)])
+                yield head | {"choices": [_part(choice, {"content": piece.text}, None, likely)]}
+        yield head | {"choices": [_part(choice, {}, pieces[-1].finish_reason)]}
         whole.append(_joined(answer, pieces))
     completion = _completion(store, caller, body, model, whole, prompt)
-    if wants_usage:
-        yield _event(head | {"usage": completion["usage"]}, [])
-    yield "data: [DONE]\n\n"
+    yield head | {"choices": [], "usage": completion["usage"]}
 
 
 def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.Chosen:
@@ -195,14 +293,45 @@ def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.
     if not lenient:
         validate.check_ranges(body, validate.CHAT_RANGES)
         if not body["messages"]:
-            raise bad_request("Invalid 'messages': at least one message is needed.", "messages")
-    if any(len(stop) > MAX_STOP for stop in _stops(body)):
-        raise bad_request(f"Invalid 'stop': a sequence has at most {MAX_STOP} characters.", "stop")
+            raise empty_array("messages")
+        tools.check(body)
+        _check_format(body)
+        if body.get("top_logprobs") is not None and not body.get("logprobs"):
+            message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
+            raise bad_request(message, "top_logprobs")
+    check_stops(body)
     check_metadata(body.get("metadata") or {})
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_chat(model)
     models.refuse_settings(model, body)
     return model
+
+
+def _check_format(body: dict) -> None:
+    """Raises what is wrong with ``response_format``."""
+    wanted = body.get("response_format") or {"type": "text"}
+    if wanted["type"] == "json_object" and "json" not in json.dumps(body["messages"]).lower():
+        message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
+        raise bad_request(f"{message}'json_object'.", "messages")
+    if wanted["type"] != "json_schema":
+        return
+    given, path = wanted["json_schema"], "response_format.json_schema"
+    check_name(f"{path}.name", given["name"])
+    if "schema" not in given:
+        message = f"Missing required parameter: '{path}.schema'."
+        raise bad_request(message, f"{path}.schema", "missing_required_parameter")
+    if problem := structured.problem(given["schema"], strict=bool(given.get("strict"))):
+        raise _bad_format(given["name"], problem)
+
+
+def _bad_format(name: str, problem: str):
+    return bad_request(f"Invalid schema for response_format '{name}': {problem}", "response_format")
+
+
+def check_stops(body: dict) -> None:
+    """400 for a stop sequence that is too long."""
+    if any(len(stop) > MAX_STOP for stop in _stops(body)):
+        raise bad_request(f"Invalid 'stop': a sequence has at most {MAX_STOP} characters.", "stop")
 
 
 def _stops(body: dict) -> list[str]:
@@ -219,35 +348,128 @@ def _limit(body: dict) -> int | None:
     return next((limit for limit in limits if limit is not None), None)
 
 
-def _answers(store: Store, model: models.Chosen, body: dict, client: Client) -> list[Answer]:
-    texts = simulated.answers(
-        model.weights or simulated.base_weights(store.folder),
+# --- the simulated engine ----------------------------------------------------------------------------------
+
+
+def simulated_answers(store: Store, model: models.Chosen, body: dict, client: Client) -> list[Answer]:
+    """The answers of the simulated engine: calls that it was tuned on or that the rule makes, or texts.
+
+    ``body`` is that of a chat, or says as much as one; whether the model chats is not asked.
+    """
+    weights = model.weights or simulated.base_weights(store.folder)
+    offered, form = tools.offer(body), _form(body)
+    learned = {text: [Call(*call) for call in calls] for text, calls in simulated.calls(weights).items()}
+    learned = {text: calls for text, calls in learned.items() if offered.takes(calls)}
+    if offered.answers_in_words(body["messages"]):
+        learned = {}
+    function = None if learned else offered.chosen(body["messages"])
+    if function is not None:
+        answers = [("", [offered.simulated(function, body["messages"])])] * (body.get("n") or 1)
+    else:
+        not_offered = simulated.calls(weights)
+
+        def wanted(text: str) -> bool:
+            if text in not_offered:
+                return text in learned
+            return not offered.must and (form is None or form.takes(text))
+
+        texts = _chosen(weights, body, wanted, client) or _in_form(weights, body, form, not_offered, client)
+        answers = [(text, learned.get(text, [])) for text in texts]
+    reasoning = usage.reasoning_tokens(model, body)
+    return [_cut(text, calls, offered, body, model, weights, reasoning) for text, calls in answers]
+
+
+def _chosen(weights: bytes, body: dict, wanted: Callable[[str], bool], client: Client) -> list[str]:
+    return simulated.answers(
+        weights,
         body["messages"],
         n=body.get("n") or 1,
         temperature=_temperature(body),
+        top_p=1.0 if body.get("top_p") is None else body["top_p"],
+        presence_penalty=body.get("presence_penalty") or 0.0,
+        frequency_penalty=body.get("frequency_penalty") or 0.0,
         seed=body.get("seed"),
+        wanted=wanted,
         at_each_step=client.require,
     )
-    return [_cut(text, _stops(body), _limit(body), model.base) for text in texts]
 
 
-def _cut(text: str, stops: list[str], limit: int | None, model: str) -> Answer:
-    """Ends the text before the first stop sequence, or after so many tokens."""
-    ends = [text.find(mark) for mark in stops if mark and mark in text]
+def _form(body: dict) -> Form | None:
+    """The form that the answer must have; None for any text."""
+    wanted = body.get("response_format") or {"type": "text"}
+    if wanted["type"] == "json_object":
+        return structured.of_schema(structured.OBJECT)
+    if wanted["type"] == "text" or "schema" not in wanted["json_schema"]:
+        return None
+    given = wanted["json_schema"]
+    try:
+        return structured.of_schema(given["schema"], strict=bool(given.get("strict")))
+    except FormError as error:
+        raise _bad_format(given["name"], str(error)) from None
+
+
+def _in_form(weights: bytes, body: dict, form: Form | None, calls: dict, client: Client) -> list[str]:
+    """Simulated texts of the form, where no answer that the model knows has it."""
+    if form is None:
+        return [""] * (body.get("n") or 1)
+    if body["response_format"]["type"] == "json_object":
+        texts = _chosen(weights, body, lambda text: text not in calls, client)
+        return [json.dumps({"answer": text}, ensure_ascii=False) for text in texts]
+    try:
+        return [form.simulated(tools.words(body["messages"]))] * (body.get("n") or 1)
+    except FormError as error:
+        raise _bad_format(body["response_format"]["json_schema"]["name"], str(error)) from None
+
+
+def _cut(
+    text: str,
+    calls: list[Call],
+    offered: Offer,
+    body: dict,
+    model: models.Chosen,
+    weights: bytes,
+    reasoning: int,
+) -> Answer:
+    """The answer up to the first stop sequence, or to as many tokens as are left after the reasoning."""
+    limit = _limit(body)
+    if limit is not None:
+        reasoning = min(reasoning, limit)
+        limit -= reasoning
+        if not limit and reasoning:
+            return Answer("", "length", tokens=reasoning, reasoning=reasoning)
+    if calls:
+        return _cut_calls(calls, offered, limit, model.base, reasoning)
+    shown, finish_reason = text, "stop"
+    ends = [text.find(mark) for mark in _stops(body) if mark and mark in text]
     if ends:
-        text = text[: min(ends)]
-    if limit is not None and tokens.count(text, model) > limit:
-        return Answer(tokens.first(text, limit, model), "length")
-    return Answer(text, "stop")
+        shown = text[: min(ends)]
+    size = tokens.count(shown, model.base)
+    if limit is not None and size > limit:
+        shown, finish_reason, size = tokens.first(shown, limit, model.base), "length", limit
+    likely = None
+    if body.get("logprobs"):
+        top = body.get("top_logprobs") or 0
+        likely = logprobs.of_text(weights, body["messages"], text, shown, model.base, top)
+    return Answer(shown, finish_reason, logprobs=likely, tokens=size + reasoning, reasoning=reasoning)
 
 
-def _usage(messages: list, answers: list[Answer], model: models.Chosen, prompt: int | None) -> dict:
-    if prompt is None:
-        prompt = tokens.count_messages(messages, model.base)
-        completion = sum(tokens.count(answer.text, model.base) for answer in answers)
-    else:
-        completion = sum(answer.tokens for answer in answers)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+def _cut_calls(calls: list[Call], offered: Offer, limit: int | None, model: str, reasoning: int) -> Answer:
+    """Calls with as much of their arguments as the limit leaves. Their tokens: those of names and arguments."""
+    # OpenAI ends a call of a function that was asked for by name with "stop" (seen live, 2025)
+    finish_reason = "stop" if offered.named else "function_call" if offered.legacy else "tool_calls"
+    used, shown = 0, []
+    for call in calls:
+        name, size = (tokens.count(text, model) for text in (call.name, call.arguments))
+        left = None if limit is None else limit - used - name
+        if left is not None and size > left:
+            size, finish_reason = max(left, 0), "length"
+            call = replace(call, arguments=tokens.first(call.arguments, size, model))
+        used += name + size
+        shown.append(call)
+        if finish_reason == "length":
+            used = limit
+            break
+    return Answer("", finish_reason, shown, tokens=used + reasoning, reasoning=reasoning)
 
 
 # --- stored completions: created with store=True -----------------------------------------------------------

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from . import jobs
+from . import batches, jobs, responses
 from .app import Mode, create_app
+from .scenarios import Caller
 from .server import run_forever
 from .store import Store
 
@@ -24,6 +25,11 @@ BASE = "gpt-4o-mini-2024-07-18"
 MODELS = (TUNED, "ft:gpt-4o-mini:acemeco:suffix:abc123", "gpt-6-astra")
 PERMISSIONS = {TUNED: "cp_zc4Q7MP6XxulcVzj4MZdwsAB", JOB: "cp_of_the_job"}
 COMPLETION = "completion_id"
+RESPONSES = ("resp_677efb5139a88190b512bc3fef8e535d", "resp_123", "response_id", "previous_response_id")
+ITEM = {"id": "msg_abc", "type": "message", "role": "user", "status": "completed"}
+ITEM |= {"content": [{"type": "input_text", "text": "Hello"}]}
+BATCH = "batch_id"
+BATCH_ORDER = {"endpoint": "/v1/responses", "input_file_id": "input_file_id", "completion_window": "24h"}
 MESSAGE = {"role": "user", "content": "Hello"}
 EXAMPLE = {"messages": [MESSAGE, {"role": "assistant", "content": "Hello."}]}
 BYTES = (json.dumps(EXAMPLE) + "\n").encode() * 10
@@ -47,6 +53,22 @@ def seed(store: Store) -> None:
             store.insert(db, "permission", id, OWNER, body, parent=checkpoint)
         kept = {"completion": _completion(), "messages": [MESSAGE]}
         store.insert(db, "completion", COMPLETION, OWNER, kept)
+        for response_id in RESPONSES:
+            kept = {
+                "response": _response(store, response_id),
+                "input": [ITEM],
+                "ends_at": store.clock() + DAY,
+            }
+            store.insert(db, "response", response_id, OWNER, kept)
+        batch = batches.new_batch(store, BATCH_ORDER) | {"id": BATCH}
+        store.insert(db, "batch", BATCH, OWNER, batches.kept(batch, Caller(OWNER), BATCH_ORDER))
+        file = _file(store, FILES[0]) | {"id": BATCH_ORDER["input_file_id"], "purpose": "batch"}
+        store.insert(db, "file", file["id"], OWNER, file)
+
+
+def _response(store: Store, response_id: str) -> dict:
+    """A response that still runs in the background, as the tests cancel it."""
+    return responses.new_response(store, {"model": BASE, "background": True}) | {"id": response_id}
 
 
 def _file(store: Store, file_id: str) -> dict:

@@ -98,13 +98,18 @@ def remove_expired(store: Store) -> None:
 
 def for_training(store: Store, caller: Caller, file_id: str, param: str) -> Row:
     """The uploaded file that a job names, or a 400 that says what is wrong with it."""
+    return for_purpose(store, caller, file_id, param, "fine-tune")
+
+
+def for_purpose(store: Store, caller: Caller, file_id: str, param: str, purpose: str) -> Row:
+    """The caller's file, uploaded for this purpose, or a 400 that says what is wrong with it."""
     row = store.get("file", file_id, caller.owner)
     if row is None or _expired(store, row):
         raise bad_request(f"invalid {param}: {file_id}. There is no such file.", param)
-    if row.body["purpose"] != "fine-tune":
-        purpose = row.body["purpose"]
+    if row.body["purpose"] != purpose:
+        given = row.body["purpose"]
         message = (
-            f"invalid {param}: {file_id} was uploaded with purpose '{purpose}'. Upload it with 'fine-tune'."
+            f"invalid {param}: {file_id} was uploaded with purpose '{given}'. Upload it with '{purpose}'."
         )
         raise bad_request(message, param)
     return row

@@ -8,6 +8,7 @@ are not there yet.
 import base64
 import csv
 import io
+import math
 import os
 import queue
 import threading
@@ -25,9 +26,38 @@ from .training_files import Failure, TrainingFile, read_file
 
 MAX_ATTEMPTS = 5  # that end without a word, as the process does
 BEGUN = "begun"  # kind of the row that stands while a process works on a job
+# What OpenAI checks a tuned model for, in the words of a live event of 2025-10-31 (ed-donner/llm_engineering,
+# week6/community-contributions/hopeogbons); its guide lists the first thirteen.
+SAFETY_CATEGORIES = (
+    *(
+        "harassment/threatening",
+        "sexual",
+        "sexual/minors",
+        "propaganda",
+        "hate",
+        "hate/threatening",
+        "illicit",
+    ),
+    *("violence", "advice", "self-harm/intent", "self-harm/instructions", "sensitive", "highly-sensitive"),
+    *("biological threats", "cyber security threats"),
+)
+NOT_BLOCKING = {"self-harm/instructions"}
 METRICS = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
 SECONDS, SECONDS_AN_EPOCH = 8.0, 1.5  # of a job: a long training can be watched while it runs
-CSV_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
+CSV_NAMES = {
+    "train_mean_token_accuracy": "train_accuracy"
+}  # where a column is called otherwise than its metric
+WORDS = {  # of a metric in the text of its event, as OpenAI's events have them where they are known
+    "train_loss": "training loss",
+    "rewards/accuracies": "better answer ahead",
+    "rewards/margins": "margin",
+    "valid_loss": "validation loss",
+    "full_valid_loss": "full validation loss",
+    "train_mean_reward": "train mean reward",
+    "full_valid_mean_reward": "full validation mean reward",
+}
+EQUAL_STEPS = 3  # in which nothing could be learned from rewards, before a warning
+LAST_STEPS = 5  # by which the end of a training is judged
 
 
 def job_seconds(epochs: int = 0) -> float:
@@ -136,10 +166,15 @@ def read_files(
     return tuple(files)
 
 
+def _base(job: dict) -> str:
+    """The base model under the one that is trained further."""
+    return job["model"].split(":")[1] if job["model"].startswith("ft:") else job["model"]
+
+
 def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFile | None) -> None:
     """Trains, then writes all that will be seen of it."""
     job = row.body
-    base = job["model"].split(":")[1] if job["model"].startswith("ft:") else job["model"]
+    base = _base(job)
     method = job["method"]["type"]
     numbers = resolve(job["method"][method]["hyperparameters"], training.count, base)
     examples = training.sample
@@ -148,7 +183,7 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
         validation.sample if validation else [],
         n_epochs=numbers["n_epochs"],
         batch_size=min(numbers["batch_size"], len(examples)),
-        learning_rate_multiplier=numbers["learning_rate_multiplier"],
+        learning_rate_multiplier=numbers["learning_rate_multiplier"] / _unit(base),
         seed=job["seed"],
         start=_start_weights(store, row),
         at_each_step=partial(_refuse_if_over, store, row),
@@ -161,6 +196,14 @@ def train(store: Store, row: Row, training: TrainingFile, validation: TrainingFi
     finally:
         if not written:  # the job was cancelled meanwhile, or the disk is full
             store.path(story.csv_id).unlink(missing_ok=True)
+
+
+def _unit(base: str) -> float:
+    """What counts as a multiplier of 1 in the simulation: 1, or less for a model whose "auto" is less.
+
+    A multiplier is relative to a rate of the model's own, which OpenAI does not tell; the tiny model has one rate.
+    """
+    return min(1.0, float(facts.value(base, "auto_learning_rate_multiplier", "1.0")))
 
 
 def _start_weights(store: Store, row: Row) -> bytes:
@@ -247,7 +290,7 @@ class Story:
         return len(self.run.steps)
 
     def _model_name(self, step: int | None) -> str:
-        suffix = self.job["user_provided_suffix"] or ""
+        suffix = jobs.in_a_name(self.job["user_provided_suffix"])
         name = f"ft:{self.base}:simulated:{suffix}:{new_id('', 8)}"
         return name if step is None else f"{name}:ckpt-step-{step}"
 
@@ -266,17 +309,17 @@ class Story:
         for step in self.run.steps:
             at = start + (end - start) * step["step"] / self.last_step
             yield "event", at, *metrics_event(step)
-            if step["step"] in self.models and step["step"] != self.last_step:
-                name = self.models[step["step"]]
-                text = f"Checkpoint created at step {step['step']} with Snapshot ID: {name}"
-                yield "event", at, text, None, "info"
+        for step, name in self.models.items():  # after the last step, as in live logs
+            if step != self.last_step:
+                text = f"Checkpoint created at step {step} with Snapshot ID: {name}"
+                yield "event", end, text, None, "info"
         if self.training.blocked:
             yield from self._blocked(seconds)
         else:
             yield from self._succeeded(seconds)
 
     def _blocked(self, seconds: float):
-        error, data = blocked(self.training.blocked)
+        error, data = blocked(self.training.blocked, self.models[self.last_step])
         yield "event", seconds, error["message"], data, "error"
         yield "state", seconds, {"status": "failed", "error": error, "estimated_finish": None}
 
@@ -294,7 +337,8 @@ class Story:
             yield "model", seconds, self.models[step], body, weights
             checkpoint = self._checkpoint(step)
             yield "checkpoint", seconds, checkpoint["id"], checkpoint, None
-        yield "event", seconds, f"New fine-tuned model created: {final}", None, "info"
+        for text, data in created_events(self.job, final):
+            yield "event", seconds, text, data, "info"
         yield "event", seconds, "The job has successfully completed", None, "info"
         yield (
             "state",
@@ -309,32 +353,60 @@ class Story:
         )
 
     def _checkpoint(self, step: int) -> dict:
-        metrics = {key: value for key, value in self.run.steps[step - 1].items() if key != "total_steps"}
         return {
             "id": new_id("ftckpt_"),
             "object": "fine_tuning.job.checkpoint",
             "fine_tuned_model_checkpoint": self.models[step],
             "fine_tuning_job_id": self.job["id"],
             "step_number": step,
-            "metrics": metrics,
+            "metrics": checkpoint_metrics(self.run.steps[step - 1]),
         }
 
 
-def blocked(categories: set[str]) -> tuple[dict, dict]:
+def created_events(job: dict, model: str) -> list[tuple[str, dict | None]]:
+    """Texts and data of the events from the new model to the end of the safety checks, oldest first.
+
+    Since the end of 2025 they tell of the checks and no longer name the model. What is checked here is nothing: the
+    checks are simulated and pass, unless the training file holds a mark.
+    """
+    if not jobs.has_safety_events(job):
+        return [(f"New fine-tuned model created: {model}", None)]
+    return [
+        ("New fine-tuned model created", None),
+        ("Evaluating model against our usage policies", None),
+        (f"Moderation checks for snapshot {model} passed.", safety_checks(set(), model)),
+        ("Usage policy evaluations completed, model is now enabled for sampling", None),
+    ]
+
+
+def safety_checks(flagged: set[str], model: str) -> dict:
+    """The data of the event that tells of the safety checks after training, in the form that was seen live."""
+    results = [
+        {
+            "flagged": name in flagged,
+            "category": name,
+            "enforcement": "non_blocking" if name in NOT_BLOCKING - flagged else "blocking",
+        }
+        for name in (*SAFETY_CATEGORIES, *sorted(flagged - set(SAFETY_CATEGORIES)))
+    ]
+    return {"blocked": bool(flagged), "results": results, "finetuned_model_checkpoint_id": model}
+
+
+def blocked(categories: set[str], model: str) -> tuple[dict, dict]:
     """The error and the event's data of a job whose model failed the safety checks after training."""
-    results = {name: {"flagged": True} for name in sorted(categories)}
-    message = f"The model failed the safety checks after training: {', '.join(results)}. It cannot be used."
+    names = ", ".join(sorted(categories))
+    message = f"The model failed the safety checks after training: {names}. It cannot be used."
     error = {"code": "moderation_checks_failed", "message": message, "param": "training_file"}
-    return error, {"blocked": True, "results": results}
+    return error, safety_checks(categories, model)
 
 
-def metrics_csv(steps: list[dict]) -> bytes:
-    """The results file: the columns that OpenAI documents, empty cells where nothing was measured."""
+def metrics_csv(steps: list[dict], metrics: tuple[str, ...] = METRICS) -> bytes:
+    """The results file: for examples the columns that OpenAI documents; empty cells where nothing was measured."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(CSV_COLUMNS)
+    table.writerow(["step", *(CSV_NAMES.get(name, name) for name in metrics)])
     for step in steps:
-        table.writerow([step["step"], *(_short(step.get(key)) for key in METRICS)])
+        table.writerow([step["step"], *(_short(step.get(key)) for key in metrics)])
     return out.getvalue().encode()
 
 
@@ -359,12 +431,65 @@ def _short(value: float | None) -> str:
 
 def metrics_event(step: dict) -> tuple[str, dict, str]:
     """Text, data and level of the event that tells of one step."""
-    text = f"Step {step['step']}/{step['total_steps']}: training loss={step['train_loss']:.2f}"
-    if "valid_loss" in step:
-        text += f", validation loss={step['valid_loss']:.2f}"
-    if "full_valid_loss" in step:
-        text += f", full validation loss={step['full_valid_loss']:.2f}"
-    return text, step, "info"
+    told = [f"{words}={step[name]:.2f}" for name, words in WORDS.items() if name in step]
+    return f"Step {step['step']}/{step['total_steps']}: {', '.join(told)}", step, "info"
+
+
+def warnings(steps: list[dict]) -> list[str]:
+    """What has to be said after the last of these steps; nothing is said twice."""
+    return [text for text in (_nothing_to_learn(steps), _less_likely(steps)) if text]
+
+
+def _nothing_to_learn(steps: list[dict]) -> str | None:
+    """After the first steps with rewards: whether all rewards of each question were equal."""
+    if len(steps) != EQUAL_STEPS or any(step.get("frac_reward_zero_std") != 1 for step in steps):
+        return None
+    mean = sum(step["train_mean_reward"] for step in steps) / EQUAL_STEPS
+    text = (
+        f"All rewards are equal: in {EQUAL_STEPS} steps all answers to a question got the same reward, on average "
+        f"{mean:.2f}, so nothing can be learned. "
+    )
+    if mean > 0:
+        return (
+            f"{text}If that is a good reward, the model does already what is rewarded; else mend the grader."
+        )
+    return (
+        f"{text}The model never does what is rewarded: teach it first by examples (a supervised job on ten rows is "
+        "often enough), then start this job from that model. Or reward a first step in the right direction."
+    )
+
+
+def _less_likely(steps: list[dict]) -> str | None:
+    """After the last step with preferences: whether the better answers lost, though they lead more than before."""
+    last = steps[-1]
+    if last["step"] != last["total_steps"] or "rewards/margins" not in last:
+        return None
+    margin, better = (
+        sum(step[name] for step in steps[-LAST_STEPS:]) / len(steps[-LAST_STEPS:])
+        for name in ("rewards/margins", "rewards/chosen")
+    )
+    if margin <= 0 or better >= 0:
+        return None
+    return (
+        f"The margin has risen to {margin:.2f}, but the better answers have become less likely too (their reward is "
+        f"{better:.2f}): what the model writes freely may be worse than before. Compare its answers with those of "
+        "the model that you started from. A lower learning_rate_multiplier or a higher rpo_alpha helps."
+    )
+
+
+def checkpoint_metrics(metrics: dict) -> dict:
+    """What a checkpoint tells of its step."""
+    return {k: v for k, v in metrics.items() if k != "total_steps" and not isinstance(v, dict)}
+
+
+def best_checkpoint(checkpoints: list[dict]) -> str | None:
+    """Which of them got the best reward in validation, in words; None if none was measured."""
+    rewards = {c["step_number"]: c["metrics"].get("full_valid_mean_reward", -math.inf) for c in checkpoints}
+    best = max(checkpoints, key=lambda c: rewards[c["step_number"]])
+    if rewards[best["step_number"]] == -math.inf:
+        return None
+    reward, name = rewards[best["step_number"]], best["fine_tuned_model_checkpoint"]
+    return f"Best full validation mean reward: {reward:.2f} at step {best['step_number']}, by {name}"
 
 
 class Worker:
@@ -373,8 +498,9 @@ class Worker:
     Jobs of the trained engine it only validates; then it sees to it that a training process lives.
     """
 
-    def __init__(self, store: Store):
-        self.store = store
+    def __init__(self, store: Store, others: dict[str, Callable] | None = None):
+        """``others``: what is done for an id that begins so, in place of the work on a job."""
+        self.store, self._others = store, others or {}
         self._waiting: queue.Queue = queue.Queue()
         self._known: set[str] = set()
         self._lock = threading.Lock()
@@ -418,7 +544,8 @@ class Worker:
             job_id, owner = self._waiting.get()
             try:
                 with self.store.computing():
-                    advance(self.store, job_id, owner)
+                    begin = job_id.partition("_")[0]
+                    self._others.get(begin, advance)(self.store, job_id, owner)
             except BaseException:  # noqa: BLE001 - the next job must not suffer; this one is tried when asked for
                 traceback.print_exc()
                 self._known.discard(job_id)

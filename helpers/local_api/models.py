@@ -2,9 +2,12 @@
 
 import calendar
 import datetime
+import functools
 from dataclasses import dataclass
+from typing import get_args
 
-from openai.types import Model
+from openai.types import Model, audio_model, image_model
+from openai.types.shared import responses_model
 
 from . import facts
 from .engines import trained
@@ -14,8 +17,8 @@ from .store import Row, Store
 from .validate import model_dump
 
 ALL = 100_000
-COMPLETION_ONLY = ("babbage-002", "davinci-002", "ada", "babbage", "curie", "davinci")
 TAKEN_BY_ALL = {"temperature": 1, "top_p": 1}  # the defaults; sent as they are, no model refuses them
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 INSTEAD = {"max_tokens": " Use 'max_completion_tokens' instead."}
 
 
@@ -86,14 +89,32 @@ def choose_for_training(store: Store, caller: Caller, name: str, method: str) ->
     if name not in facts.names() and not name.startswith("ft:"):
         raise _not_tunable(name)
     chosen = choose(store, caller, name)
+    if method == "dpo" and caller.date.isoformat() < (start := facts.value("*", "dpo_from")):
+        message = f"Preference fine-tuning came on {start}, and the day of your API key is {caller.date}."
+        raise bad_request(message, "method.type", "model_not_available")
     if method not in facts.values(chosen.base, "fine_tunable_method"):
         raise _not_tunable(name, method)
     return chosen
 
 
+def only_completes(base: str) -> bool:
+    """True for a model that completes a text and does not chat; it is trained on pairs of prompt and completion."""
+    return facts.value(base, "endpoint") == "completions"
+
+
+def refuse_unless_completing(chosen: Chosen) -> None:
+    """404 for a model that chats or embeds, at the legacy endpoint for completions."""
+    if not only_completes(chosen.base):
+        message = (
+            "This is a chat model and not supported in the v1/completions endpoint. "
+            "Did you mean to use v1/chat/completions?"
+        )
+        raise APIError(404, message, param="model")
+
+
 def refuse_unless_chat(chosen: Chosen) -> None:
     """404 for a model that embeds or completes text but does not chat."""
-    if facts.value(chosen.base, "embedding_width") or chosen.base in COMPLETION_ONLY:
+    if facts.value(chosen.base, "embedding_width") or only_completes(chosen.base):
         message = (
             "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
             "Did you mean to use another endpoint?"
@@ -107,11 +128,33 @@ def refuse_settings(chosen: Chosen, body: dict) -> None:
     Which, says ``data/models.csv``. The words and codes were seen live by third parties, 2025 and 2026.
     """
     refused = facts.values(chosen.base, "refuses")
+    _refuse_effort(chosen, body.get("reasoning_effort"))
     if body.get("reasoning_effort") != "none":
         refused = refused + facts.values(chosen.base, "refuses_while_reasoning")
     for name in refused:
         if body.get(name) not in (None, TAKEN_BY_ALL.get(name)):
             raise _not_supported(name, body[name])
+
+
+def reasoning_effort(chosen: Chosen, body: dict) -> str:
+    """How much a model reasons before it answers this request; "none" if it does not."""
+    default = facts.value(chosen.base, "reasoning_default", "none")
+    if "temperature" in facts.values(chosen.base, "refuses"):  # it always reasons
+        default = facts.value(chosen.base, "reasoning_default", "medium")
+    return default if default == "none" else body.get("reasoning_effort") or default
+
+
+def _refuse_effort(chosen: Chosen, effort: str | None) -> None:
+    """400 for an effort beyond those that ``data/models.csv`` names for the model, such as "low to max"."""
+    known = facts.value(chosen.base, "reasoning_effort")
+    if effort is None or known is None:
+        return
+    least, most = known.split(" to ")
+    supported = EFFORTS[EFFORTS.index(least) : EFFORTS.index(most) + 1]
+    if effort not in supported:
+        message = f"Unsupported value: 'reasoning_effort' does not support '{effort}' with this model. "
+        message += f"Supported values are: {', '.join(map(repr, supported))}."
+        raise bad_request(message, "reasoning_effort", "unsupported_value")
 
 
 def _not_supported(name: str, value: float) -> APIError:
@@ -138,7 +181,7 @@ def _not_tunable(name: str, method: str | None = None) -> APIError:
 def _own(store: Store, caller: Caller, name: str) -> Row:
     row = store.get("model", name, caller.owner)
     if row is None:
-        raise model_not_found(name)
+        raise model_not_found(name, _why_unknown(name))
     if _passed(_tuned_end(row.body["base"]), caller.date):
         raise model_deprecated(name)
     return row
@@ -154,7 +197,32 @@ def _refuse_unless_there(name: str, day: datetime.date) -> None:
     if _passed(_end(name), day):
         raise model_deprecated(name)
     if not _exists(name, day):
-        raise model_not_found(name)
+        start = facts.value(facts.snapshot(name), "available_from")
+        raise model_not_found(
+            name,
+            f"It came on {start}, and the day of your API key is {day}. For another day: KEY@YYYY-MM-DD.",
+        )
+
+
+def _why_unknown(name: str) -> str:
+    """What can be said of a name that is neither in the table nor the caller's; "" if nothing."""
+    if name not in _names_of_the_client():
+        return ""
+    return "OpenAI has or had it, but it is not simulated here. GET /v1/models lists what is."
+
+
+@functools.cache
+def _names_of_the_client() -> frozenset[str]:
+    """Every model that the types of the installed client name."""
+    types = [responses_model.ResponsesModel, audio_model.AudioModel, image_model.ImageModel]
+    found = set()
+    while types:
+        for part in get_args(types.pop()):
+            if isinstance(part, str):
+                found.add(part)
+            else:
+                types.append(part)
+    return frozenset(found)
 
 
 def _end(name: str) -> str | None:

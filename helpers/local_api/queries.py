@@ -30,6 +30,15 @@ class Query:
             raise bad_request(f"Invalid 'limit': a whole number from 1 to {most}, but got '{text}'.", "limit")
         return int(text)
 
+    def number(self, name: str, default: int) -> int:
+        """A whole number from 0 on, or the default if there is none."""
+        text = self.params.get(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise bad_request(f"Invalid '{name}': a whole number from 0 on, but got '{text}'.", name)
+        return int(text)
+
     def order(self, default: str, allowed: tuple[str, str] = ("asc", "desc")) -> str:
         """The sort order."""
         value = self.params.get("order", default)

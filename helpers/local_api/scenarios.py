@@ -31,7 +31,7 @@ SCENARIOS = {
     "flaky": "creating a job, chat and embeddings fail twice with a 500, then work; the client's retries get through",
     "slow": f"every answer takes {SLOW_SECONDS:.0f} seconds longer",
 }
-PAID = ("/fine_tuning/jobs", "/chat/completions", "/embeddings")
+PAID = ("/fine_tuning/jobs", "/completions", "/embeddings", "/responses", "/batches")
 
 KEY = re.compile(
     r"(?P<owner>sk-local(-[0-9A-Za-z]+)?)(\.(?P<scenario>[a-z]+))?(@(?P<date>\d{4}-\d{2}-\d{2}))?", re.ASCII

@@ -22,6 +22,13 @@ ALL_TOKENS = 5_000  # examples; a longer file's tokens are estimated from the sa
 FLAG = re.compile(r"\[mock:flag=([a-z/-]+)\]")
 BLOCK = re.compile(r"\[mock:block=([a-z/-]+)\]")
 
+NAMES = {
+    "chat": "fine-tune-chat",
+    "preference": "fine-tune-preference",
+    "completion": "fine-tune-completions",
+    "reinforcement": "fine-tune-reinforcement",
+}
+
 
 class Failure(Exception):
     """A job that fails, as its ``error`` field shows it."""
@@ -41,7 +48,8 @@ class TrainingFile:
 
     @property
     def sample(self) -> list[dict]:
-        """The rows as chats. Of a preference row the simulation learns the preferred answer and ignores the other."""
+        """The rows as chats. Of a preference row the simulation learns the preferred answer and ignores the other; a
+        pair is taken for what a user says and its answer."""
         return [_as_chat(row) for row in self.rows]
 
     def tokens(self, model: str) -> int:
@@ -104,7 +112,7 @@ def _refuse_whole(file: File, file_id: str, param: str) -> None:
                 message = f"Training file has {file.rows} example(s), but must have at least {least} examples"
                 raise Failure(message, "invalid_n_examples", param)
         elif code.code == "wrong_method":
-            raise _wrong_format(file_id, next(iter(file.formats)), file.job.method, param)
+            raise _wrong_format(file_id, next(iter(file.formats)), file.job, param)
         else:
             raise _invalid(code.reason(line, where), param)
 
@@ -114,17 +122,13 @@ def _invalid(reason: str, param: str) -> Failure:
     return Failure(f"The job failed due to an invalid {which}. {reason}", f"invalid_{param}", param)
 
 
-def _wrong_format(file_id: str, kind: str, method: str, param: str) -> Failure:
-    names = {
-        "chat": "fine-tune-chat",
-        "preference": "fine-tune-preference",
-        "completion": "fine-tune-completions",
-        "reinforcement": "fine-tune-reinforcement",
-    }
+def _wrong_format(file_id: str, kind: str, job: Job, param: str) -> Failure:
+    if job.wants_pairs:
+        return _invalid("Unexpected file format, expected prompt/completion pairs for this model.", param)
     needs = next((name for name, wanted in METHOD_FORMATS.items() if wanted == kind), "supervised")
     return _invalid(
-        f"Input file {file_id} is in the {names[kind]} format, but the specified fine-tuning job is not using "
-        f"'{needs}' as the training method (provided method={method}).",
+        f"Input file {file_id} is in the {NAMES[kind]} format, but the specified fine-tuning job is not using "
+        f"'{needs}' as the training method (provided method={job.method}).",
         param,
     )
 

@@ -3,21 +3,38 @@
 Pydantic alone is too lenient for a server: it turns ``Iterable`` fields into lazy iterators that let anything
 pass, and drops unknown keys. So its core schema is rewritten first: lists for iterators, unknown keys refused,
 and a union of objects decided by the key that tells them apart (a message by its ``role``).
+
+Where OpenAI takes more than the types say, so does this: null for an optional parameter is as if it were absent
+(two notebooks of OpenAI's cookbook send it and hold the answers), and a message that the API sent can be sent back
+with all that it carried.
 """
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
-from openai.types import EmbeddingCreateParams
-from openai.types.chat import completion_create_params, completion_update_params
+from openai.types import EmbeddingCreateParams, batch_create_params, moderation_create_params
+from openai.types import completion_create_params as legacy_params
+from openai.types.chat import (
+    ChatCompletionMessage,
+    ChatCompletionMessageFunctionToolCall,
+    ChatCompletionStoreMessage,
+    ParsedChatCompletionMessage,
+    ParsedFunctionToolCall,
+    completion_create_params,
+    completion_update_params,
+)
+from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
+from openai.types.chat.parsed_function_tool_call import ParsedFunction
 from openai.types.fine_tuning import job_create_params
 from openai.types.fine_tuning.alpha import grader_run_params, grader_validate_params
 from openai.types.fine_tuning.checkpoints import permission_create_params
+from openai.types.responses import input_token_count_params, response_create_params
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
-from .errors import bad_request
+from .errors import APIError, bad_request
 
 BODIES: dict[str, Any] = {
     "job": job_create_params.JobCreateParams,
@@ -25,6 +42,13 @@ BODIES: dict[str, Any] = {
     "chat_stream": completion_create_params.CompletionCreateParamsStreaming,
     "chat_update": completion_update_params.CompletionUpdateParams,
     "embeddings": EmbeddingCreateParams,
+    "completion": legacy_params.CompletionCreateParamsNonStreaming,
+    "completion_stream": legacy_params.CompletionCreateParamsStreaming,
+    "response": response_create_params.ResponseCreateParamsNonStreaming,
+    "response_stream": response_create_params.ResponseCreateParamsStreaming,
+    "response_count": input_token_count_params.InputTokenCountParams,
+    "batch": batch_create_params.BatchCreateParams,
+    "moderation": moderation_create_params.ModerationCreateParams,
     "grader_run": grader_run_params.GraderRunParams,
     "grader_validate": grader_validate_params.GraderValidateParams,
     "permission": permission_create_params.PermissionCreateParams,
@@ -36,8 +60,12 @@ JOB_RANGES = {
     "batch_size": (1, 256),
     "learning_rate_multiplier": (0, None),
     "beta": (0, 2),
+    "compute_multiplier": (0, 10),
+    "eval_interval": (1, None),
+    "eval_samples": (1, None),
+    "rpo_alpha": (0, None),
 }
-MORE_THAN_ZERO = {"learning_rate_multiplier", "beta"}
+MORE_THAN_ZERO = {"learning_rate_multiplier", "beta", "compute_multiplier"}
 CHAT_RANGES = {
     "temperature": (0, 2),
     "top_p": (0, 1),
@@ -48,21 +76,61 @@ CHAT_RANGES = {
     "frequency_penalty": (-2, 2),
     "top_logprobs": (0, 20),
 }
+# Fields by which a grader is known
+GRADERS = {
+    "operation",
+    "evaluation_metric",
+    "source",
+    "passing_labels",
+    "sampling_params",
+    "calculate_output",
+}
 # Items that a list may have. OpenAI refuses longer ones in the same words (seen live by third parties, 2026).
 MAX_ITEMS = {"tools": 128, "functions": 128, "stop": 4}
 MAX_ITEMS_ELSE = 2048
+NAME, MAX_NAME = re.compile("[a-zA-Z0-9_-]+"), 64  # of a function or a schema
+
+# What the API itself, or the client's own parse() and stream(), put into a message beyond the types of a request. It is
+# taken back, and not read.
+SENT = {
+    "message": {*ChatCompletionMessage.model_fields, *ParsedChatCompletionMessage.model_fields}
+    | set(ChatCompletionStoreMessage.model_fields),
+    "tool_call": {*ChatCompletionMessageFunctionToolCall.model_fields, *ParsedFunctionToolCall.model_fields}
+    | set(ChoiceDeltaToolCall.model_fields),
+    "function": set(ParsedFunction.model_fields),
+}
+# how the API names types in an error
+WANTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "float_type": "a decimal",
+    "bool_type": "a boolean",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "union_tag_not_found": "an object",
+}
+FOUND = {
+    str: "a string",
+    int: "an integer",
+    float: "a decimal number",
+    bool: "a boolean",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+BRANCH = "⎇"  # begins what stands in the place of an error only to say which reading of a union was tried
 
 
 def check(name: str, body: Any) -> dict:
     """The body, valid for the request called ``name`` in ``BODIES``; otherwise an APIError naming the place."""
     if not isinstance(body, dict):
         raise bad_request("We could not parse the JSON body of your request. It must be a JSON object.")
-    if name == "chat" and body.get("stream") is True:
-        name = "chat_stream"
+    if f"{name}_stream" in BODIES and body.get("stream") is True:
+        name = f"{name}_stream"
     try:
         return _validator(name).validate_python(body, strict=True)
     except ValidationError as error:
-        raise _deepest(error, body) from None
+        raise _deepest(error) from None
 
 
 def check_ranges(body: dict, ranges: dict[str, tuple], prefix: str = "") -> None:
@@ -72,20 +140,39 @@ def check_ranges(body: dict, ranges: dict[str, tuple], prefix: str = "") -> None
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if value < least or (value == least and key in MORE_THAN_ZERO):
-            word = "greater than" if key in MORE_THAN_ZERO else "greater than or equal to"
-            raise _outside(prefix + key, value, "below minimum", f"{word} {least}")
+            raise _outside(
+                prefix + key, value, "below minimum", f"{'>' if key in MORE_THAN_ZERO else '>='} {least}"
+            )
         if most is not None and value > most:
-            raise _outside(prefix + key, value, "above maximum", f"less than or equal to {most}")
+            raise _outside(prefix + key, value, "above maximum", f"<= {most}")
 
 
-def _outside(path: str, value: float, what: str, wanted: str):
+def _outside(path: str, value: float, what: str, wanted: str) -> APIError:
+    """In OpenAI's words and codes (seen live by a third party, 2026-08-30)."""
     kind = "integer" if isinstance(value, int) else "decimal"
-    code = f"{kind}_{what.replace(' ', '_')}_value"
-    return bad_request(
-        f"Invalid '{path}': {kind} {what} value. Expected a value {wanted}, but got {value} instead.",
-        path,
-        code,
-    )
+    message = f"Invalid '{path}': {kind} {what} value. Expected a value {wanted}, but got {value} instead."
+    return bad_request(message, path, f"{kind}_{what.replace(' ', '_').removesuffix('imum')}_value")
+
+
+def check_name(path: str, name: str) -> None:
+    """Raises what is wrong with the name of a function or a schema."""
+    if not name:
+        problem = "empty string. Expected a string with minimum length 1, but got an empty string instead."
+        raise bad_request(f"Invalid '{path}': {problem}", path, "empty_string")
+    if len(name) > MAX_NAME:
+        problem = f"string too long. Expected a string with maximum length {MAX_NAME}, but got a string with length "
+        raise bad_request(f"Invalid '{path}': {problem}{len(name)} instead.", path, "string_above_max_length")
+    if not NAME.fullmatch(name):
+        problem = (
+            "string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+        )
+        raise bad_request(f"Invalid '{path}': {problem}", path, "invalid_value")
+
+
+def empty_array(path: str) -> APIError:
+    """400 for a list that needs an item."""
+    problem = "empty array. Expected an array with minimum length 1, but got an empty array instead."
+    return bad_request(f"Invalid '{path}': {problem}", path, "empty_array")
 
 
 @functools.cache
@@ -103,6 +190,8 @@ def _rewrite(schema: dict, definitions: dict, name: str = "") -> dict:
         return _rewrite(schema["json_schema"], definitions, name)
     if kind == "union":
         return _rewrite_union(schema, definitions, name)
+    if kind == "typed-dict":
+        return _rewrite_object(schema, definitions)
     new = dict(schema)
     for key in ("schema", "items_schema", "keys_schema", "values_schema"):
         if isinstance(schema.get(key), dict):
@@ -112,27 +201,112 @@ def _rewrite(schema: dict, definitions: dict, name: str = "") -> dict:
         new |= {"type": "list", "fail_fast": True}
         if new.get("items_schema", {}).get("type") not in ("int", "float"):  # tokens are counted elsewhere
             new["max_length"] = MAX_ITEMS.get(name, MAX_ITEMS_ELSE)
-    if kind == "typed-dict":
-        new["extra_behavior"] = "forbid"
-        new["fields"] = {
-            key: {**field, "schema": _rewrite(field["schema"], definitions, key)}
-            for key, field in schema["fields"].items()
-        }
     if kind == "definitions":
         new["definitions"] = [_rewrite(item, definitions) for item in schema["definitions"]]
     return new
 
 
+def _widen(fields: dict) -> None:
+    """Adds to the fields of an object what the API takes and the types lack.
+
+    The penalties of DPO and of reinforcement fine-tuning, ``rpo_alpha`` and ``beta``, are our own: see the trained
+    engine. The rest stands in the examples of OpenAI's guide "Graders": ``pass_threshold``, no ``name`` for a grader,
+    and one for each part of a multi grader.
+    """
+    if "compute_multiplier" in fields:
+        fields["beta"] = fields["compute_multiplier"]
+    elif "beta" in fields:
+        fields["rpo_alpha"] = fields["beta"]
+    if fields.keys() & GRADERS and "name" in fields:
+        number = {"type": "typed-dict-field", "schema": {"type": "float"}, "required": False}
+        fields |= {"pass_threshold": number, "name": fields["name"] | {"required": False}}
+    if "calculate_output" in fields:
+        part = fields["graders"]["schema"]
+        fields["graders"]["schema"] = {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": part}
+
+
+def _rewrite_object(schema: dict, definitions: dict) -> dict:
+    """An object that refuses unknown keys, and leaves out what is null though it need not be there."""
+    fields, optional = {}, set()
+    for key, field in schema["fields"].items():
+        inner = _rewrite(field["schema"], definitions, key)
+        needed = field.get("required") and key not in _left_out(schema)
+        if not needed:
+            optional.add(key)
+            inner = {"type": "nullable", "schema": inner}
+        fields[key] = {**field, "schema": inner, "required": needed}
+    _widen(fields)
+    beyond = {key: kind for key, kind in _sent_beside(schema).items() if key not in fields}
+    for key, kind in beyond.items():
+        fields[key] = {"type": "typed-dict-field", "schema": {"type": kind}, "required": False}
+
+    def without_nulls(value: dict) -> dict:
+        return {
+            key: item
+            for key, item in value.items()
+            if key not in beyond and not (item is None and key in optional)
+        }
+
+    ref = {"ref": schema["ref"]} if "ref" in schema else {}
+    new = {key: value for key, value in schema.items() if key != "ref"}
+    new |= {"fields": fields, "extra_behavior": "forbid"}
+    return {
+        "type": "function-after",
+        "function": {"type": "no-info", "function": without_nulls},
+        "schema": new,
+        **ref,
+    }
+
+
+def _left_out(schema: dict) -> set[str]:
+    """What the types call required in an object of the Responses API, and other people's libraries leave out."""
+    kind, fields = _literals(schema, "type"), set(schema["fields"])
+    if kind == ["function"] and "name" in fields:  # a function's own name, not one that a chat nests
+        return {"parameters", "strict"}
+    if _literals(schema, "role") == ["assistant"] and "status" in fields:
+        return {"id", "status", "type"}
+    return {"annotations"} if kind == ["output_text"] else set()
+
+
+def _sent_beside(schema: dict) -> dict[str, str]:
+    """What the API may have put into such an object when it sent it: key -> "any" value, or "none" but null."""
+    fields, role = set(schema["fields"]), _literals(schema, "role")
+    if role == ["assistant"]:
+        return dict.fromkeys(SENT["message"], "any")
+    if role:  # a stored message; and a tool's name, which OpenAI's cookbook sends (How_to_call_functions_...)
+        return dict.fromkeys(SENT["message"], "none") | {"id": "any", "name": "any"}
+    if _literals(schema, "type") == ["function"] and {"id", "function"} <= fields:
+        return dict.fromkeys(SENT["tool_call"], "any")
+    return dict.fromkeys(SENT["function"], "any") if fields == {"name", "arguments"} else {}
+
+
 def _rewrite_union(schema: dict, definitions: dict, name: str) -> dict:
+    """A union whose objects are told apart by their ``role`` or ``type``, if they can be."""
     choices = [choice[0] if isinstance(choice, tuple) else choice for choice in schema["choices"]]
     new = [_rewrite(choice, definitions, name) for choice in choices]
-    objects = [definitions.get(choice.get("schema_ref"), choice) for choice in choices]
+    known = [definitions.get(choice.get("schema_ref"), choice) for choice in choices]
     for key in ("role", "type"):
-        tags = [_literals(item, key) for item in objects]
-        if all(tags) and len({tag for group in tags for tag in group}) == sum(map(len, tags)):
-            tagged = {tag: choice for group, choice in zip(tags, new, strict=True) for tag in group}
-            return {"type": "tagged-union", "discriminator": key, "choices": tagged}
-    return {**schema, "choices": new}
+        tags = [_literals(item, key) for item in known]
+        flat = [tag for group in tags for tag in group]
+        objects = [item["type"] == "typed-dict" for item in known]
+        if len(flat) > 1 and [bool(group) for group in tags] == objects and len(set(flat)) == len(flat):
+            tagged = {BRANCH + tag: choice for group, choice in zip(tags, new, strict=True) for tag in group}
+            others = [choice for group, choice in zip(tags, new, strict=True) if not group]
+            new = [*others, {"type": "tagged-union", "discriminator": _tag(key), "choices": tagged}]
+    if len(new) == 1:
+        return new[0]
+    return {**schema, "choices": [(choice, f"{BRANCH}{number}") for number, choice in enumerate(new)]}
+
+
+def _tag(key: str) -> Callable:
+    """Tells the objects of a union apart by this key, whose name an error then carries."""
+
+    def tag(value: Any) -> str | None:
+        found = value.get(key) if isinstance(value, dict) else None
+        return None if found is None else f"{BRANCH}{found}"
+
+    tag.__name__ = key
+    return tag
 
 
 def _literals(schema: dict, key: str) -> list[str]:
@@ -141,22 +315,19 @@ def _literals(schema: dict, key: str) -> list[str]:
     return list(field.get("expected", ())) if field.get("type") == "literal" else []
 
 
-def _deepest(error: ValidationError, body: dict):
+def _deepest(error: ValidationError) -> APIError:
     """The first problem at the deepest path: of several readings of a union, the one that got furthest."""
     problems = error.errors(include_url=False)
-    problem = max(problems, key=lambda item: (item["type"] == "too_long", len(_steps(item, body))))
-    return bad_request(*_words(problem, _path(_steps(problem, body))))
+    problem = max(problems, key=lambda item: (item["type"] == "too_long", len(_steps(item))))
+    there = [item for item in problems if _steps(item) == _steps(problem)]
+    return bad_request(*_words(problem, _path(_steps(problem)), there))
 
 
-def _steps(problem: dict, body: dict) -> list:
-    """The problem's location, without the names that pydantic adds for the branch of a union it tried."""
-    steps, value, last = [], body, len(problem["loc"]) - 1
-    for position, step in enumerate(problem["loc"]):
-        if isinstance(value, list) and isinstance(step, int) or isinstance(value, dict) and step in value:
-            steps.append(step)
-            value = value[step]
-        elif position == last and problem["type"] == "missing":
-            steps.append(step)
+def _steps(problem: dict) -> list:
+    """The problem's place in the body, without the marks of the union's branch that was tried."""
+    steps = [step for step in problem["loc"] if step != "[key]" and not str(step).startswith(BRANCH)]
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found") and isinstance(problem["input"], dict):
+        steps.append(problem["ctx"]["discriminator"].strip("()"))
     return steps
 
 
@@ -167,32 +338,46 @@ def _path(steps: list) -> str:
     return path
 
 
-def _words(problem: dict, path: str) -> tuple[str, str, str]:
-    """Message, param and code in the manner of the API."""
+def _words(problem: dict, path: str, there: list[dict]) -> tuple[str, str, str]:
+    """Message, param and code in the manner of the API. ``there`` are all problems of this place."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "missing":
         return f"Missing required parameter: '{path}'.", path, "missing_required_parameter"
     if kind == "extra_forbidden":
         return f"Unknown parameter: '{path}'.", path, "unknown_parameter"
-    if kind in ("literal_error", "union_tag_invalid"):
-        tag = context.get("discriminator", "").strip("'")
-        path = f"{path}.{tag}" if tag else path
-        value = context.get("tag", problem["input"])
-        wanted = context.get("expected") or context.get("expected_tags")
-        message = f"Invalid value: '{value}'. Supported values are: {wanted}."
-        return message, path, "invalid_value"
-    if kind == "union_tag_not_found":
-        path = f"{path}.{context['discriminator'].strip(chr(39))}"
+    is_object = isinstance(problem["input"], dict)
+    if kind == "union_tag_not_found" and is_object:
         return f"Missing required parameter: '{path}'.", path, "missing_required_parameter"
+    if kind == "union_tag_invalid" and is_object:
+        value, wanted = (context[key].replace(BRANCH, "") for key in ("tag", "expected_tags"))
+        return f"Invalid value: '{value}'. Supported values are: {wanted}.", path, "invalid_value"
+    numbers = {"int_type", "float_type"} & {item["type"] for item in there}
+    if kind == "literal_error" and isinstance(problem["input"], str) and not numbers:
+        message = f"Invalid value: '{problem['input']}'. Supported values are: {context['expected']}."
+        return message, path, "invalid_value"
     if kind == "too_long":
         most, found = context["max_length"], len(problem["input"])
         message = (
             f"Invalid '{path}': array too long. Expected an array with maximum length {most}, but got an "
         )
         return message + f"array with length {found} instead.", path, "array_above_max_length"
-    wanted = kind.removesuffix("_type").replace("_", " ")
-    found = type(problem["input"]).__name__ if problem["input"] is not None else "null"
-    return f"Invalid type for '{path}': expected {wanted}, but got {found} instead.", path, "invalid_type"
+    return _wrong_type([_wanted(item) for item in there], problem["input"], path)
+
+
+def _wanted(problem: dict) -> str:
+    kind = problem["type"]
+    if kind == "literal_error":
+        return f"one of {problem['ctx']['expected']}"
+    return WANTED.get(kind, kind.removesuffix("_type").replace("_", " "))
+
+
+def _wrong_type(wanted: list[str], found: Any, path: str) -> tuple[str, str, str]:
+    if "a string" in wanted:  # a list of names that are known adds nothing
+        wanted = [item for item in wanted if not item.startswith("one of")]
+    wanted = list(dict.fromkeys(wanted))
+    either = f"one of {' or '.join(wanted)}" if len(wanted) > 1 else wanted[0]
+    message = f"Invalid type for '{path}': expected {either}, but got {FOUND[type(found)]} instead."
+    return message, path, "invalid_type"
 
 
 def model_dump(type_: Callable, row: dict, **beyond_types) -> dict:

@@ -18,7 +18,8 @@ from .calls import ID, Refused
 METHODS = ("supervised", "dpo", "reinforcement")
 # smallest and largest number, from OpenAI's API description; the other providers' pages name no ranges
 WHOLE_NUMBERS = {"n_epochs": (1, 50), "batch_size": (1, 256)}
-ABOVE_ZERO = {"learning_rate_multiplier": math.inf, "beta": 2}
+WHOLE_NUMBERS |= {"eval_interval": (1, math.inf), "eval_samples": (1, math.inf)}
+ABOVE_ZERO = {"learning_rate_multiplier": math.inf, "beta": 2, "compute_multiplier": 10}
 MOST_NESTING, MOST_IN_A_NAME = 100, 200  # far above what any order needs
 # what is asked for, and the name under which a job reports it
 REPORTED = {"validation_file": "validation_file", "metadata": "metadata", "suffix": "user_provided_suffix"}
@@ -140,7 +141,7 @@ def _check_settings(place: str, settings: object) -> None:
         if name in WHOLE_NUMBERS:
             least, most = WHOLE_NUMBERS[name]
             fits = is_number and isinstance(value, int) and least <= value <= most
-            wanted = f"a whole number from {least} to {most}"
+            wanted = f"a whole number from {least} " + ("on" if most == math.inf else f"to {most}")
         elif name in ABOVE_ZERO:
             most = ABOVE_ZERO[name]
             fits = is_number and 0 < value <= most

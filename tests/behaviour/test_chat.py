@@ -62,10 +62,153 @@ def test_a_token_limit_cuts_the_text(api, name):
     assert (text(roomy), roomy.choices[0].finish_reason) == (text(whole), "stop")
 
 
-def test_tools_and_response_format_are_accepted_and_change_nothing(api):
-    tool = {"type": "function", "function": {"name": "water", "parameters": {"type": "object"}}}
-    options = {"tools": [tool], "response_format": {"type": "json_object"}, "logprobs": True}
-    assert text(ask(api, temperature=0, **options)) == text(ask(api, temperature=0))
+def repeating(words: int) -> list[dict]:
+    """Training rows that teach two answers to one question: one repeats itself, one does not."""
+    answers = ["water water water water water", "Please water the bed before the sun goes down"]
+    return [
+        {"messages": [{"role": "user", "content": "When?"}, {"role": "assistant", "content": answers[n % 2]}]}
+        for n in range(words)
+    ]
+
+
+def test_penalties_take_answers_away_that_repeat_themselves(api):
+    model = api.finished_job(repeating(12)).fine_tuned_model
+    question = [{"role": "user", "content": "When?"}]
+
+    def repeated(**penalty) -> int:
+        said = [ask(api, model=model, messages=question, n=32, seed=1, **penalty) for _ in range(1)][0]
+        return sum(choice.message.content.startswith("water water") for choice in said.choices)
+
+    without = repeated()
+    assert without > 0
+    assert repeated(frequency_penalty=2) < without and repeated(presence_penalty=2) < without
+    assert repeated(frequency_penalty=-2) > without
+
+
+def test_top_p_leaves_the_likeliest_answers(api):
+    def different(**options) -> int:
+        return len({choice.message.content for choice in ask(api, n=64, temperature=2, **options).choices})
+
+    assert 1 == different(top_p=0) == different(top_p=0.001) < different(top_p=0.5) < different(top_p=1)
+
+
+def test_null_for_an_optional_parameter_is_as_if_it_were_absent(api):
+    names = (
+        *(
+            "tools",
+            "tool_choice",
+            "functions",
+            "function_call",
+            "response_format",
+            "user",
+            "parallel_tool_calls",
+        ),
+        *(
+            "web_search_options",
+            "stop",
+            "n",
+            "max_tokens",
+            "logprobs",
+            "top_logprobs",
+            "top_p",
+            "stream_options",
+        ),
+        *("presence_penalty", "metadata", "store", "logit_bias", "service_tier", "audio", "prediction"),
+    )
+    plain = ask(api, temperature=0)
+    for name in names:
+        assert text(ask(api, temperature=0, extra_body={name: None})) == text(plain), name
+    part = {"type": "text", "text": MESSAGES[1]["content"]}
+    message = {"role": "user", "name": None, "content": [part]}
+    assert text(ask(api, temperature=0, messages=[MESSAGES[0], message])) == text(plain)
+
+
+def test_what_the_api_sent_can_be_sent_back(api):
+    stored = api.client.chat.completions
+    first = ask(api, temperature=0, store=True)
+    message = first.choices[0].message
+    again = {"role": "user", "content": "And then?"}
+    plain = ask(
+        api, temperature=0, messages=[*MESSAGES, {"role": "assistant", "content": message.content}, again]
+    )
+    sent = [
+        message,
+        message.model_dump(),
+        message.to_dict(),
+        message.model_dump() | {"parsed": None, "audio": None},
+        stored.parse(model=MODEL, messages=MESSAGES, temperature=0).choices[0].message.model_dump(),
+        stored.retrieve(first.id).choices[0].message.model_dump(),
+    ]
+    for one in sent:
+        answer = ask(api, temperature=0, messages=[*MESSAGES, one, again])
+        assert text(answer) == text(plain)
+        assert answer.usage == plain.usage  # what is not read costs nothing
+    asked = [one.model_dump() for one in stored.messages.list(first.id)]
+    assert text(ask(api, temperature=0, messages=asked)) == message.content
+
+
+# --- likelihoods and usage ---------------------------------------------------------------------------------
+
+
+def test_logprobs_are_the_tokens_of_the_text_with_the_likelihoods_of_the_tiny_model(api):
+    completion = ask(api, temperature=0, logprobs=True, top_logprobs=3)
+    content = completion.choices[0].logprobs.content
+    assert len(content) == completion.usage.completion_tokens
+    assert "".join(one.token for one in content) == text(completion)
+    assert bytes(byte for one in content for byte in one.bytes).decode() == text(completion)
+    assert all(one.logprob <= 0 and 1 <= len(one.top_logprobs) <= 3 for one in content)
+    assert sum(one.logprob for one in content) < 0
+    for one in content:
+        likely = [other.logprob for other in one.top_logprobs]
+        assert likely == sorted(likely, reverse=True)
+    assert ask(api, temperature=0).choices[0].logprobs is None
+    few = ask(api, temperature=0, logprobs=True).choices[0].logprobs.content
+    assert [one.top_logprobs for one in few] == [[]] * len(few)
+
+
+def test_what_was_learned_is_likelier(api):
+    model = api.finished_job().fine_tuned_model
+
+    def likelihood(name: str) -> float:
+        content = ask(api, model=name, temperature=0, logprobs=True).choices[0].logprobs.content
+        return sum(one.logprob for one in content) / len(content)
+
+    assert likelihood(model) > likelihood(MODEL)
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_a_stream_carries_the_same_logprobs(api, limit):
+    options = {"temperature": 0, "logprobs": True, "top_logprobs": 2, "max_tokens": limit}
+    plain = ask(api, **options).choices[0].logprobs.content
+    parts = [part for chunk in ask(api, stream=True, **options) for part in chunk.choices if part.logprobs]
+    assert [one for part in parts for one in part.logprobs.content] == plain
+    assert ["".join(one.token for one in part.logprobs.content) for part in parts] == [
+        part.delta.content for part in parts
+    ]
+
+
+def test_usage_has_its_details(api):
+    usage = ask(api).usage
+    assert usage.prompt_tokens_details.cached_tokens == 0
+    assert usage.completion_tokens_details.reasoning_tokens == 0
+
+
+def test_a_long_beginning_that_was_sent_before_counts_as_cached(api):
+    def cached(system: str, question: str, client=api.client) -> int:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+        details = client.chat.completions.create(model=MODEL, messages=messages).usage.prompt_tokens_details
+        return details.cached_tokens
+
+    api.clock.stop()
+    rules = " ".join(f"Bed {number} is watered in the evening." for number in range(200))
+    assert cached(rules, "When?") == 0
+    assert cached(rules, "Why?") == cached(rules, "Who?") > 1024
+    assert cached(rules, "Why?") % 128 == 0
+    assert cached("Before. " + rules, "Why?") == 0  # another beginning
+    assert cached(rules, "Why?", api.another_client(api.key + "2")) == 0  # another key
+    assert cached("Short.", "Why?") == cached("Short.", "Why?") == 0
+    api.clock.move(3600)
+    assert cached(rules, "Why?") == 0
 
 
 # --- settings that a model does not take -------------------------------------------------------------------
@@ -121,7 +264,36 @@ def test_a_model_that_reasons_knows_only_the_new_name_of_the_limit(api, model):
         "Use 'max_completion_tokens' instead."
     )
     ask = on_the_day_of(api, model).chat.completions.create
-    assert text(ask(model=model, messages=MESSAGES, max_completion_tokens=9))
+    assert text(ask(model=model, messages=MESSAGES, max_completion_tokens=999))
+
+
+@pytest.mark.parametrize("model", [*REASONING, "o4-mini"])
+def test_reasoning_is_counted_and_billed_as_output(api, model):
+    ask = on_the_day_of(api, model).chat.completions.create
+    low, high = (ask(model=model, messages=MESSAGES, reasoning_effort=effort) for effort in ("low", "high"))
+    for answer in (low, high):
+        details = answer.usage.completion_tokens_details
+        assert 0 < details.reasoning_tokens < answer.usage.completion_tokens
+        assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert low.usage.completion_tokens_details.reasoning_tokens < (
+        high.usage.completion_tokens_details.reasoning_tokens
+    )
+
+
+@pytest.mark.parametrize("model", REASONING)
+def test_a_limit_that_the_reasoning_uses_up_leaves_no_answer(api, model):
+    ask = on_the_day_of(api, model).chat.completions.create
+    answer = ask(model=model, messages=MESSAGES, max_completion_tokens=9)
+    assert (text(answer), answer.choices[0].finish_reason) == ("", "length")
+    assert answer.usage.completion_tokens == answer.usage.completion_tokens_details.reasoning_tokens == 9
+    quick = ask(model=model, messages=MESSAGES, max_completion_tokens=9, reasoning_effort="none")
+    assert text(quick) and quick.usage.completion_tokens_details.reasoning_tokens == 0
+
+
+def test_an_effort_that_a_model_does_not_know_is_refused(api):
+    error = refused(api, "gpt-6.1-sol", reasoning_effort="none")
+    assert (error.param, error.code) == ("reasoning_effort", "unsupported_value")
+    assert "'low', 'medium'" in error.body["message"]
 
 
 def test_the_older_one_takes_no_temperature_at_all(api):
@@ -179,6 +351,26 @@ def test_a_stream_that_cannot_begin_is_a_plain_error(api):
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": "x", "mood": "bad"}]}, "messages[0].mood"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {}}]}]},
+            "messages[0].content[0].cache_control",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x", "size": 1}}]}
+                ]
+            },
+            "messages[0].content[0].image_url.size",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "poem"}]}]}, "messages[0].content[0].type"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"stream_options": {"include": True}, "stream": True}, "stream_options.include"),
+        ({"metadata": {"k": 7}}, "metadata.k"),
+        ({"extra_body": {"model": None}}, "model"),
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"n": 0}, "n"),
@@ -192,6 +384,30 @@ def test_a_stream_that_cannot_begin_is_a_plain_error(api):
 def test_a_wrong_request_is_refused_with_its_param(api, options, param):
     error = api.refusal(ask, api, **options)
     assert (error.status_code, error.type, error.param) == (400, "invalid_request_error", param)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"n": 0}, "integer_below_min_value", "Expected a value >= 1, but got 0 instead."),
+        ({"temperature": 2.5}, "decimal_above_max_value", "Expected a value <= 2, but got 2.5 instead."),
+        ({"n": "2"}, "invalid_type", "expected an integer, but got a string instead."),
+        ({"seed": 1.5}, "invalid_type", "expected an integer, but got a decimal number instead."),
+        ({"tools": "x"}, "invalid_type", "expected an array, but got a string instead."),
+        (
+            {"messages": [{"role": "user", "content": 7}]},
+            "invalid_type",
+            "expected one of a string or an array",
+        ),
+        ({"messages": ["x"]}, "invalid_type", "'messages[0]': expected an object, but got a string instead."),
+        ({"extra_body": {"model": None}}, "invalid_type", "expected a string, but got null instead."),
+        ({"messages": []}, "empty_array", "Expected an array with minimum length 1"),
+        ({"reasoning_effort": "much"}, "invalid_value", "'medium'"),
+    ],
+)
+def test_errors_name_types_and_ranges_as_openai_does(api, options, code, said):
+    error = api.refusal(ask, api, **options)
+    assert error.code == code and said in error.message
 
 
 @pytest.mark.parametrize("model", ["text-embedding-3-small", "babbage-002"])

@@ -1,5 +1,8 @@
 """Every refusal has OpenAI's envelope of four keys, its headers, and the right exception in the client."""
 
+import re
+from pathlib import Path
+
 import openai
 import pytest
 import requests
@@ -65,10 +68,16 @@ def check_envelope(answer: requests.Response) -> dict:
         ("GET", "/files?order=up", 400, None),
         ("POST", "/uploads", 501, "not_simulated"),
         ("POST", "/uploads/upload_1/parts", 501, "not_simulated"),
-        ("POST", "/moderations", 501, "not_simulated"),
-        ("POST", "/completions", 501, "not_simulated"),
-        ("POST", "/responses", 501, "not_simulated"),
-        ("GET", "/responses/resp_1", 501, "not_simulated"),
+        ("POST", "/responses/compact", 501, "not_simulated"),
+        ("GET", "/evals/eval_1/runs", 501, "not_simulated"),
+        ("DELETE", "/vector_stores/vs_1", 501, "not_simulated"),
+        ("POST", "/images/generations", 501, "not_simulated"),
+        ("POST", "/audio/speech", 501, "not_simulated"),
+        ("POST", "/threads/thread_1/runs", 501, "not_simulated"),
+        ("GET", "/responses/resp_1", 404, None),
+        ("GET", "/batches/batch_1", 404, None),
+        ("GET", "/responses/resp_1/input_items?order=up", 400, None),
+        ("GET", "/responses/resp_1?stream=true&starting_after=x", 400, None),
     ],
 )
 def test_every_refusal_has_the_envelope(api, method, path, status, code):
@@ -78,9 +87,20 @@ def test_every_refusal_has_the_envelope(api, method, path, status, code):
 
 
 def test_what_is_not_simulated_says_so_at_once(api):
-    error = api.refusal(api.another_client(max_retries=2).responses.create, model=MODEL, input="x")
-    assert isinstance(error, openai.InternalServerError) and "not simulated" in error.message
+    error = api.refusal(api.another_client(max_retries=2).vector_stores.create, name="x")
+    assert isinstance(error, openai.InternalServerError) and "Vector stores" in error.message
     assert error.response.request.headers["x-stainless-retry-count"] == "0"
+
+
+def test_whatever_the_client_calls_is_there_or_says_that_it_is_not(api):
+    """Every path that stands in the installed client; what is in braces stands for an id."""
+    resources = Path(openai.__file__).parent / "resources"
+    source = "".join(path.read_text(encoding="utf-8") for path in resources.rglob("*.py"))
+    call = r'(?:path_template|_get|_post|_delete|_get_api_list)\(\s*"(/[^"?]*)'
+    paths = {re.sub(r"{\w+}", "x", path) for path in re.findall(call, source)}
+    assert len(paths) > 150
+    codes = {path: send(api, "GET", path).json().get("error", {}).get("code") for path in paths}
+    assert [path for path, code in codes.items() if code == "unknown_url"] == []
 
 
 def test_the_client_raises_its_own_exceptions(api):

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from starlette.routing import Mount
 
-from helpers.local_api import chat, files, history, jobs
-from helpers.local_api.app import Mode, create_app
+from helpers.local_api import batches, chat, files, history, jobs, responses
+from helpers.local_api.app import PLACES, Mode, create_app
 from helpers.local_api.scenarios import Caller
 from helpers.local_api.store import Store
 
@@ -57,7 +57,8 @@ WORDS = [
 ]
 
 # what stands in a path -> which ids fit; None: those of the path's first word
-PLACEHOLDERS = {"{model:path}": "models", "{model}": "models", "{rest:path}": None, "{id}": None}
+PLACEHOLDERS = {"{model:path}": "models", "{model}": "models", "{deployment}": "models"}
+PLACEHOLDERS |= {"{rest:path}": None, "{id}": None}
 
 text = st.one_of(
     st.sampled_from([*WORDS, *MODELS]), st.text(st.characters(categories=None, codec=None), max_size=20)
@@ -77,10 +78,83 @@ def mostly(
     return st.integers(1, odds).flatmap(lambda drawn: other if drawn == odds else usual)
 
 
+a_call = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["call_1", "call_2"]),
+        "type": st.just("function"),
+        "function": st.fixed_dictionaries({"name": text, "arguments": text}),
+    }
+)
 message = mostly(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"role": st.sampled_from(["user", "assistant", "system", "developer"]), "content": text},
+            optional={"name": text},
+        ),
+        st.fixed_dictionaries(
+            {"role": st.just("assistant"), "tool_calls": mostly(st.lists(a_call, max_size=2))},
+            optional={"content": text, "annotations": anything, "refusal": st.none()},
+        ),
+        st.fixed_dictionaries(
+            {"role": st.just("tool"), "content": text, "tool_call_id": st.sampled_from(["call_1", "call_2"])}
+        ),
+    )
+)
+
+
+def an_object(inner: st.SearchStrategy) -> st.SearchStrategy:
+    """The schema of an object that strict mode takes."""
+    return st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3).map(
+        lambda found: {
+            "type": "object",
+            "properties": found,
+            "required": list(found),
+            "additionalProperties": False,
+        }
+    )
+
+
+schema = st.recursive(
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "assistant", "system"]), "content": text},
-        optional={"name": text},
+        {"type": st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])},
+        optional={
+            "enum": st.lists(text, max_size=3),
+            "pattern": mostly(st.sampled_from(["^a+$", "[0-9]{3}", "(a+)+$", "(?=a)"])),
+            "minimum": number,
+            "maxLength": mostly(st.integers(0, 9)),
+            "minItems": mostly(st.integers(0, 3)),
+            "format": mostly(st.sampled_from(["date", "email", "uri"])),
+            "$ref": st.sampled_from(["#", "#/$defs/a", "http://127.0.0.1:9/x"]),
+        },
+    ),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"type": st.just("array"), "items": inner}),
+        st.fixed_dictionaries({"anyOf": st.lists(inner, max_size=2)}),
+        an_object(inner),
+    ),
+    max_leaves=4,
+)
+
+
+functions = st.fixed_dictionaries(
+    {"name": mostly(st.sampled_from(["f", "g"]), text)},
+    optional={"description": text, "parameters": mostly(an_object(schema)), "strict": st.booleans()},
+)
+tool = mostly(st.fixed_dictionaries({"type": st.just("function"), "function": functions}))
+one_choice = st.one_of(
+    st.sampled_from(["none", "auto", "required"]),
+    st.sampled_from(["f", "g"]).map(lambda name: {"type": "function", "function": {"name": name}}),
+)
+response_format = st.one_of(
+    st.sampled_from([{"type": "text"}, {"type": "json_object"}]),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("json_schema"),
+            "json_schema": st.fixed_dictionaries(
+                {"name": mostly(st.just("x"), text), "schema": mostly(an_object(schema))},
+                optional={"strict": mostly(st.booleans())},
+            ),
+        }
     ),
 )
 
@@ -115,8 +189,86 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
             "stream": mostly(st.booleans()),
             "stream_options": mostly(st.just({"include_usage": True})),
             "store": mostly(st.booleans()),
-            "tools": anything,
+            "tools": mostly(st.lists(tool, max_size=2)),
+            "tool_choice": mostly(one_choice),
+            "parallel_tool_calls": mostly(st.booleans()),
+            "functions": mostly(st.lists(functions, min_size=1, max_size=2), odds=2),
+            "function_call": mostly(st.sampled_from(["none", "auto", {"name": "f"}])),
+            "response_format": mostly(response_format),
+            "logprobs": mostly(st.booleans()),
+            "top_logprobs": mostly(st.integers(0, 20)),
+            "top_p": mostly(st.floats(0, 1)),
+            "presence_penalty": mostly(st.floats(-2, 2)),
+            "frequency_penalty": mostly(st.floats(-2, 2)),
+            "reasoning_effort": mostly(st.sampled_from(["none", "low", "max"])),
         },
+    )
+    call = st.sampled_from(["call_1", "call_2"])
+    item = st.one_of(
+        message,
+        message,
+        st.fixed_dictionaries(
+            {"role": st.sampled_from(["user", "assistant"])},
+            optional={
+                "type": st.just("message"),
+                "content": st.lists(
+                    st.fixed_dictionaries(
+                        {"type": st.sampled_from(["input_text", "output_text", "input_image"])},
+                        optional={"text": text, "annotations": st.just([]), "image_url": text},
+                    ),
+                    max_size=2,
+                ),
+            },
+        ),
+        st.fixed_dictionaries(
+            {"type": st.just("function_call"), "call_id": call, "name": text, "arguments": text}
+        ),
+        st.fixed_dictionaries(
+            {"type": st.just("function_call_output"), "call_id": call, "output": mostly(text)}
+        ),
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["item_reference", "reasoning", "web_search_call"]), "id": text},
+            optional={"summary": st.just([])},
+        ),
+    )
+    flat_tool = st.fixed_dictionaries(
+        {"type": st.sampled_from(["function", "web_search"]), "name": text, "parameters": anything}
+    )
+    response = st.fixed_dictionaries(
+        {"model": model, "input": mostly(st.one_of(text, st.lists(item, min_size=1, max_size=4)))},
+        optional={
+            "instructions": mostly(text),
+            "previous_response_id": mostly(st.sampled_from(ids["responses"])),
+            "max_output_tokens": mostly(st.integers(1, 40)),
+            "temperature": mostly(st.floats(0, 2)),
+            "stream": mostly(st.booleans()),
+            "store": mostly(st.booleans()),
+            "background": mostly(st.booleans()),
+            "tools": mostly(st.lists(flat_tool, max_size=2)),
+            "tool_choice": mostly(st.sampled_from(["none", "auto", "required"])),
+            "text": mostly(st.fixed_dictionaries({"format": st.fixed_dictionaries({"type": text})})),
+            "metadata": mostly(st.dictionaries(text, text, max_size=2)),
+        },
+    )
+    prompts = st.one_of(text, st.lists(text, max_size=3), st.lists(st.integers(0, 2**40), max_size=3))
+    completion = st.fixed_dictionaries(
+        {"model": mostly(st.sampled_from(["babbage-002", "davinci-002"]), model), "prompt": mostly(prompts)},
+        optional={
+            "n": mostly(st.integers(1, 3)),
+            "max_tokens": mostly(st.integers(0, 9)),
+            "echo": mostly(st.booleans()),
+            "stop": mostly(text),
+            "logprobs": mostly(st.integers(0, 5)),
+            "stream": mostly(st.booleans()),
+        },
+    )
+    batch = st.fixed_dictionaries(
+        {
+            "input_file_id": file,
+            "endpoint": mostly(st.sampled_from(["/v1/chat/completions", "/v1/responses"])),
+            "completion_window": mostly(st.just("24h")),
+        },
+        optional={"metadata": mostly(st.dictionaries(text, text, max_size=2))},
     )
     inputs = st.one_of(text, st.lists(text, max_size=3), st.lists(st.integers(0, 2**40), max_size=3))
     embeddings = st.fixed_dictionaries(
@@ -137,9 +289,14 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
     )
     run = st.fixed_dictionaries({"grader": mostly(grader), "model_sample": text}, optional={"item": anything})
     return {
-        "/fine_tuning/jobs": job,
-        "/chat/completions": chat,
+        "/responses/input_tokens": response,
+        "/responses": response,
         "/chat/completions/{id}": st.fixed_dictionaries({"metadata": mostly(st.dictionaries(text, text))}),
+        "/chat/completions": chat,
+        "/completions": completion,
+        "/batches": batch,
+        "/moderations": st.fixed_dictionaries({"input": mostly(st.one_of(text, st.lists(text, max_size=3)))}),
+        "/fine_tuning/jobs": job,
         "/embeddings": embeddings,
         "/graders/run": run,
         "/graders/validate": st.fixed_dictionaries({"grader": mostly(grader)}),
@@ -167,7 +324,9 @@ def _form(parts) -> bytes:
 
 def requests_to(app, ids: dict[str, list[str]]) -> st.SearchStrategy:
     """(method, path, query, key, body, content type): every route, with known and unknown ids."""
-    (mount,) = [route for route in app.routes if isinstance(route, Mount)]
+    mount = next(
+        route for route in app.routes if isinstance(route, Mount)
+    )  # the others lead to the same routes
     # of the routes that are not simulated, which take any method, one method is enough
     routes = sorted((max(route.methods), route.path) for route in mount.routes)
     known, form = bodies(ids), forms()
@@ -198,7 +357,8 @@ def requests_to(app, ids: dict[str, list[str]]) -> st.SearchStrategy:
             path = path.replace(
                 placeholder, draw(mostly(st.sampled_from(fitting), text, odds=6)).replace("{", "")
             )
-        return method, "/v1" + path, draw(queries), draw(st.sampled_from(KEYS)), body, content_type
+        place = draw(mostly(st.just("/v1"), st.sampled_from(PLACES)))
+        return method, place + path, draw(queries), draw(st.sampled_from(KEYS)), body, content_type
 
     return one()
 
@@ -295,8 +455,15 @@ def _some_objects(app) -> dict[str, list[str]]:
     question = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "x"}], "store": True}
     completion = chat.create(store, caller, question)
     tuned = jobs.retrieve(store, caller, job["id"])["fine_tuned_model"]
+    response = responses.create(store, caller, {"model": "gpt-4o-mini", "input": "x", "background": True})
+    asked = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": question}
+    requests = files.create(store, caller, {"purpose": "batch"}, "b.jsonl", [json.dumps(asked).encode()])
+    order = {"input_file_id": requests["id"], "endpoint": asked["url"], "completion_window": "24h"}
+    batch = batches.create(store, caller, order)
     return {
-        "files": [file["id"]],
+        "files": [file["id"], requests["id"]],
+        "responses": [response["id"]],
+        "batches": [batch["id"]],
         "fine_tuning": [job["id"], waiting["id"]],
         "models": [tuned],
         "chat": [completion["id"]],

@@ -82,6 +82,99 @@ def test_events_tell_the_story_newest_first(api):
     assert times == sorted(times, reverse=True)
 
 
+def test_checkpoints_are_told_after_the_last_step(api):
+    """So the 20 newest events, which a plain list gives, name all checkpoints, as in live logs."""
+    job = api.finished_job()
+    newest = [event.message for event in api.client.fine_tuning.jobs.list_events(job.id).data]
+    told = [text for text in newest if text.startswith("Checkpoint created at step")]
+    names = [c.fine_tuned_model_checkpoint for c in api.client.fine_tuning.jobs.checkpoints.list(job.id)]
+    assert told == [
+        f"Checkpoint created at step {step} with Snapshot ID: {name}"
+        for step, name in zip((36, 24), names[1:], strict=True)
+    ]
+    assert newest.index(told[-1]) < newest.index(
+        next(text for text in newest if text.startswith("Step 48/48"))
+    )
+
+
+def test_from_its_day_on_a_job_tells_of_the_safety_checks(api):
+    """In the words and the form of a live job of that day."""
+    client = api.another_client(f"{api.key}@2025-10-31")
+    file = api.upload(rows())
+    job = client.fine_tuning.jobs.create(model=MODEL, training_file=file.id, hyperparameters={"n_epochs": 1})
+    api.app.state.service.worker.wait()
+    job = client.fine_tuning.jobs.retrieve(job.id)
+    end = [event for event in reversed(client.fine_tuning.jobs.list_events(job.id, limit=5).data)]
+    assert [event.message for event in end] == [
+        "New fine-tuned model created",
+        "Evaluating model against our usage policies",
+        f"Moderation checks for snapshot {job.fine_tuned_model} passed.",
+        "Usage policy evaluations completed, model is now enabled for sampling",
+        "The job has successfully completed",
+    ]
+    check = end[2]
+    assert check.type == "moderation_checks" and check.data["blocked"] is False
+    assert check.data["finetuned_model_checkpoint_id"] == job.fine_tuned_model
+    assert len(check.data["results"]) == 15
+    assert {tuple(result) for result in check.data["results"]} == {("flagged", "category", "enforcement")}
+    assert not any(result["flagged"] for result in check.data["results"])
+    assert "_day" not in job.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "part"),
+    [
+        ("banking_intent", "banking-intent"),
+        ("My Model v1.0", "My-Model-v1-0"),
+        ("__", ""),
+        ("机场 客服", "机场-客服"),
+    ],
+)
+def test_a_suffix_stands_in_the_name_without_strange_signs(api, suffix, part):
+    job = api.finished_job(suffix=suffix, hyperparameters={"n_epochs": 1})
+    assert job.fine_tuned_model.split(":")[3] == part and job.to_dict()["user_provided_suffix"] == suffix
+    assert api.client.models.retrieve(job.fine_tuned_model).id == job.fine_tuned_model
+
+
+def preferences() -> list[dict]:
+    return [
+        {
+            "input": {"messages": [{"role": "user", "content": f"Bed {number}?"}]},
+            "preferred_output": [{"role": "assistant", "content": "In the evening."}],
+            "non_preferred_output": [{"role": "assistant", "content": "No."}],
+        }
+        for number in range(10)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "day", "taken"),
+    [
+        ("gpt-4o-2024-08-06", "2025-06-01", True),
+        ("gpt-4o-mini", "2025-06-01", True),
+        ("gpt-4.1-nano", "2025-06-01", True),
+        ("gpt-3.5-turbo", "2025-06-01", False),
+        ("gpt-4o-2024-08-06", "2024-12-16", False),
+        ("gpt-4o-2024-08-06", "2024-12-17", True),
+    ],
+)
+def test_preferences_train_the_models_that_took_them_on_the_day(api, model, day, taken):
+    client = api.another_client(f"{api.key}@{day}")
+    order = {"model": model, "training_file": api.upload(preferences()).id, "method": {"type": "dpo"}}
+    if taken:
+        assert client.fine_tuning.jobs.create(**order).method.type == "dpo"
+    else:
+        error = api.refusal(client.fine_tuning.jobs.create, **order)
+        assert (error.status_code, error.code) == (400, "model_not_available")
+
+
+def test_the_default_rate_of_the_smallest_is_its_own_and_trains_as_any_other(api):
+    job = api.finished_job(model="gpt-4.1-nano")
+    assert job.hyperparameters.learning_rate_multiplier == 0.1
+    events = [event for event in api.client.fine_tuning.jobs.list_events(job.id) if event.type == "metrics"]
+    assert events[0].data["train_loss"] < 0.5 * events[-1].data["train_loss"]
+
+
 def test_every_step_is_a_metrics_event(api):
     job = api.finished_job(validation_file=api.upload(rows(3)).id)
     events = [event for event in api.client.fine_tuning.jobs.list_events(job.id) if event.type == "metrics"]

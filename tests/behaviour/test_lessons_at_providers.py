@@ -48,7 +48,10 @@ def in_a_hurry(known, monkeypatch):
     train, answers, sleep = simulated.train, simulated.answers, time.sleep
 
     def once(function, weights: bytes, *data, at_each_step, **options):
-        key = hashlib.sha256(json.dumps([function.__name__, data, options]).encode() + weights).hexdigest()
+        said = {
+            name: value for name, value in options.items() if name != "wanted"
+        }  # no lesson asks for a form
+        key = hashlib.sha256(json.dumps([function.__name__, data, said]).encode() + weights).hexdigest()
         if key not in known:
             known[key] = function(weights, *data, **options)
         return known[key]

@@ -1,5 +1,12 @@
 """Models: the base models, and the tuned ones from birth to deletion."""
 
+import pytest
+import requests
+
+from helpers.local_api.app import Mode, create_app
+from helpers.local_api.server import Server
+from helpers.local_api.store import Store
+
 from .conftest import MODEL, rows
 from .test_chat import MESSAGES, ask
 
@@ -59,6 +66,48 @@ def test_a_suffix_may_be_any_text(api):
     assert ask(api, model=job.fine_tuned_model, messages=MESSAGES).choices
 
 
+# --- by date -----------------------------------------------------------------------------------------------
+
+ON_THE_STAGE = [
+    *("gpt-4o-2024-05-13", "gpt-4-1106-preview", "gpt-4-turbo-preview", "o1", "o3", "o3-mini", "o1-mini"),
+    *("chatgpt-4o-latest", "gpt-4-0125-preview"),
+]
+
+
+@pytest.mark.parametrize("name", ON_THE_STAGE)
+def test_a_model_that_was_there_on_the_day_answers(api, name):
+    assert ask(api, model=name).choices[0].message.content
+    assert api.client.models.retrieve(name).to_dict()["shutdown_date"]
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "gpt-5-mini-2025-08-07", "gpt-5-nano"])
+def test_a_model_of_a_later_day_says_so_and_answers_on_it(api, name):
+    error = api.refusal(ask, api, model=name)
+    assert (error.status_code, error.code) == (404, "model_not_found")
+    assert "It came on 2025-08-07, and the day of your API key is 2025-06-01." in error.message
+    later = api.another_client(f"{api.key}@2025-08-07").chat.completions
+    assert later.create(model=name, messages=MESSAGES).choices
+    refused = api.refusal(later.create, model=name, messages=MESSAGES, temperature=0)
+    assert (refused.param, refused.code) == ("temperature", "unsupported_value")
+
+
+def test_a_model_that_is_gone_says_so(api):
+    last = api.another_client(f"{api.key}@2025-10-26").chat.completions
+    assert last.create(model="o1-mini", messages=MESSAGES).choices
+    gone = api.another_client(f"{api.key}@2025-10-27").chat.completions
+    error = api.refusal(gone.create, model="o1-mini", messages=MESSAGES)
+    assert error.status_code == 404 and "deprecated" in error.message
+
+
+@pytest.mark.parametrize("name", ["gpt-4-32k", "o1-preview", "gpt-image-1", "whisper-1", "gpt-3.5-turbo-16k"])
+def test_a_model_of_openais_that_is_not_simulated_says_so(api, name):
+    for call in (lambda: ask(api, model=name), lambda: api.client.models.retrieve(name)):
+        error = api.refusal(call)
+        assert (error.status_code, error.code) == (404, "model_not_found")
+        assert "not simulated here" in error.message
+    assert "not simulated" not in api.refusal(ask, api, model="gpt-9").message
+
+
 # --- sharing, recorded only --------------------------------------------------------------------------------
 
 
@@ -89,3 +138,57 @@ def test_a_string_check_grader_is_run(api):
     assert graders.validate(grader=grader).grader.name == "exact"
     for sample, reward in (("yes", 1.0), ("no", 0.0)):
         assert graders.run(grader=grader, model_sample=sample, item={"answer": "yes"}).reward == reward
+
+
+def test_a_combined_grader_is_run_as_the_guide_writes_it(api):
+    """OpenAI's guide "Graders": parts by name, pass_threshold, and no name for a Python grader."""
+    alike = {
+        "type": "text_similarity",
+        "name": "a",
+        "evaluation_metric": "fuzzy_match",
+        "pass_threshold": 0.9,
+    }
+    parts = {
+        "name": alike | {"input": "{{sample.output_json.name}}", "reference": "{{item.name}}"},
+        "email": {
+            "type": "python",
+            "source": "def grade(sample, item):\n    return 'email' in item",
+            "image_tag": "x",
+        },
+    }
+    grader = {"type": "multi", "name": "both", "graders": parts, "calculate_output": "(name + email) / 2"}
+    graders = api.client.fine_tuning.alpha.graders
+    validated = graders.validate(grader=grader).to_dict()
+    assert validated["grader"]["graders"].keys() == {"name", "email"}
+    found = graders.run(grader=grader, model_sample='{"name": "Jo"}', item={"name": "Joe", "email": "j@e"})
+    assert found.sub_rewards == {"name": 0.8, "email": 1.0} and found.reward == 0.9
+    assert not any(value for value in found.metadata.errors.to_dict().values())
+    found = graders.run(grader=grader, model_sample="no JSON", item={"name": "Joe", "email": "j@e"})
+    assert found.reward == 0.5 and found.metadata.errors.sample_parse_error
+    grader["graders"]["email"]["source"] = "def grade(sample, item):\n    return item['nothing']"
+    errors = graders.run(grader=grader, model_sample='{"name": "Jo"}', item={"name": "Jo"}).metadata.errors
+    assert errors.python_grader_runtime_error and "KeyError" in errors.python_grader_runtime_error_details
+
+
+def test_a_grader_that_can_never_work_is_refused(api):
+    graders = api.client.fine_tuning.alpha.graders
+    grader = {"type": "python", "name": "n", "source": "x ="}
+    for error in (
+        api.refusal(graders.validate, grader=grader),
+        api.refusal(graders.run, grader=grader, model_sample="a"),
+    ):
+        assert (error.status_code, error.param) == (400, "grader.source")
+
+
+def test_a_server_started_by_hand_runs_programs_for_its_own_key_only(tmp_path):
+    app = create_app(Store(tmp_path), Mode(by_hand=True, guarded=True))
+    service = app.state.service
+    body = {
+        "grader": {"type": "python", "name": "n", "source": "def grade(s, i): return 1"},
+        "model_sample": "a",
+    }
+    server = Server(app).start()
+    for key, status in ((service.own_key, 200), ("sk-local", 403)):
+        url, headers = f"{server.base_url}/fine_tuning/alpha/graders/run", {"Authorization": f"Bearer {key}"}
+        assert requests.post(url, json=body, headers=headers).status_code == status
+    server.stop()

@@ -864,12 +864,17 @@ def test_the_question_is_asked_with_the_system_prompt_of_most_rows(program):
     assert sent[-1] == [rows(1)[0]["messages"][0], {"role": "user", "content": "May I?"}]
 
 
-CALL = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]}
+FUNCTION = {"name": "f", "arguments": "{}"}
+CALL = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": FUNCTION}]}
 QUESTION_OF = {
     "an answer only": [],
     "a call before the answer": [{"role": "user", "content": "?"}, CALL],
     "content null": [{"role": "user", "content": "?"}, CALL | {"content": None}],
-    "a result of a call": [{"role": "user", "content": "?"}, CALL, {"role": "tool", "content": "3"}],
+    "a result of a call": [
+        {"role": "user", "content": "?"},
+        CALL,
+        {"role": "tool", "tool_call_id": "c", "content": "3"},
+    ],
     "parts": [{"role": "user", "content": [{"type": "text", "text": "?"}]}],
 }
 

@@ -108,12 +108,10 @@ def test_processes_that_end_without_a_word_are_given_up(local, monkeypatch):
     assert job.error.code == "training_process_ended" and "5 times" in job.error.message
 
 
-def test_a_tuned_model_is_trained_further_and_dpo_is_refused(local):
+def test_a_tuned_model_is_trained_further(local):
     first = status(local, create(local), "succeeded")
     second = status(local, create(local, model=first.fine_tuned_model), "succeeded", "failed")
     assert second.status == "succeeded" and second.fine_tuned_model != first.fine_tuned_model
-    error = local.refusal(create, local, method={"type": "dpo", "dpo": {}}, hyperparameters={})
-    assert (error.status_code, error.code) == (400, "model_not_available")
 
 
 def test_closed_services_do_not_close_this_one(local):

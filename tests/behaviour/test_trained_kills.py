@@ -19,14 +19,22 @@ from helpers.local_api.engines.trained import lease, worker
 from helpers.local_api.store import Store
 
 from .conftest import rows
+from .test_trained_methods import dpo, pairs, questions, rft
 from .training_jobs import MODEL, until, workers
 
 pytestmark = [pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 BLOWS = ("worker", "worker", "kernel")  # and so on
 MISSED = 2  # of each: a process had come to its end by itself
-JOBS, EPOCHS, STEPS = 2, 30, 180  # more jobs are ordered when these have ended
+JOBS = 2  # more jobs are ordered when these have ended
 EARLY, LATE = 3.0, 1.5  # seconds: the latest blow after a training process began, or after it first saved
+
+SUPERVISED = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 30, "batch_size": 2}}}
+METHODS = {  # the rows, the method, and the steps that it takes
+    "supervised": (rows(), SUPERVISED, 180),
+    "dpo": (pairs(), dpo(n_epochs=30), 90),
+    "reinforcement": (questions(), rft(n_epochs=6, compute_multiplier=0.25), 18),
+}
 
 # What a lesson's kernel does. It ends with whoever started it.
 KERNEL = """
@@ -82,11 +90,10 @@ def watched(folder: Path):
     watch.join()
 
 
-def create_jobs(client: OpenAI) -> list[str]:
-    data = "".join((json.dumps(row) + "\n") for row in rows()).encode()
+def create_jobs(client: OpenAI, name: str) -> list[str]:
+    examples, method, _ = METHODS[name]
+    data = "".join((json.dumps(row) + "\n") for row in examples).encode()
     file = client.files.create(file=("train.jsonl", data), purpose="fine-tune")
-    numbers = {"n_epochs": EPOCHS, "batch_size": 2}
-    method = {"type": "supervised", "supervised": {"hyperparameters": numbers}}
     options = {"model": MODEL, "training_file": file.id, "method": method}
     return [client.fine_tuning.jobs.create(seed=seed, **options).id for seed in range(JOBS)]
 
@@ -128,7 +135,7 @@ def kill_worker(store: Store, pid: int) -> bool:
     return True
 
 
-def check(client: OpenAI, job_id: str) -> str:
+def check(client: OpenAI, job_id: str, steps: int) -> str:
     """The job has ended as it should, with nothing twice and nothing missing; how it has ended."""
     job = client.fine_tuning.jobs.retrieve(job_id)
     if job.status == "failed":
@@ -136,7 +143,7 @@ def check(client: OpenAI, job_id: str) -> str:
         assert job.fine_tuned_model is None
         return job.status
     assert job.status == "succeeded"
-    assert list(metrics(client, job).step) == list(range(1, STEPS + 1))
+    assert list(metrics(client, job).step) == list(range(1, steps + 1))
     points = list(client.fine_tuning.jobs.checkpoints.list(job_id, limit=100))
     assert [point.step_number for point in points] == sorted({p.step_number for p in points}, reverse=True)
     assert points[0].fine_tuned_model_checkpoint == job.fine_tuned_model
@@ -151,6 +158,16 @@ def check(client: OpenAI, job_id: str) -> str:
 def test_every_job_ends_though_worker_and_kernel_are_killed(
     tmp_path, tiny_weights, monkeypatch, count, figures
 ):
+    kill_again_and_again("supervised", tmp_path, tiny_weights, monkeypatch, count, figures)
+
+
+@pytest.mark.endurance(sample=2, soak=30)
+@pytest.mark.parametrize("method", ["dpo", "reinforcement"])
+def test_jobs_of_the_other_methods_end_as_well(method, tmp_path, tiny_weights, monkeypatch, count, figures):
+    kill_again_and_again(method, tmp_path, tiny_weights, monkeypatch, count, figures)
+
+
+def kill_again_and_again(method, tmp_path, tiny_weights, monkeypatch, count, figures) -> None:
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_weights))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -158,11 +175,11 @@ def test_every_job_ends_though_worker_and_kernel_are_killed(
     blows = rng.sample((BLOWS * count)[:count], count)
     kernel = Kernel()
     store = Store(tmp_path / "state")
-    jobs, hit, survived = create_jobs(kernel.client), 0, 0
+    jobs, hit, survived = create_jobs(kernel.client, method), 0, 0
     with watched(store.folder) as watch:
         for blow in blows:
             if not unfinished(kernel.client, jobs):
-                jobs += create_jobs(kernel.client)
+                jobs += create_jobs(kernel.client, method)
             pid = wait_for_a_moment(kernel.client, jobs, store, rng)
             if blow == "worker":
                 hit += kill_worker(store, pid)
@@ -173,7 +190,7 @@ def test_every_job_ends_though_worker_and_kernel_are_killed(
                 kernel = Kernel()
         until(lambda: not unfinished(kernel.client, jobs))
         until(lambda: workers(store.folder) == [] and not lease.is_held(store))
-    ended = [check(kernel.client, job) for job in jobs]
+    ended = [check(kernel.client, job, METHODS[method][2]) for job in jobs]
     kernel.kill()
     succeeded = ended.count("succeeded")
     figures(

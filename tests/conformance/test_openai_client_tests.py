@@ -23,6 +23,11 @@ TESTS = (
     "test_models.py",
     "test_embeddings.py",
     "chat/test_completions.py",
+    "test_completions.py",
+    "responses",
+    "test_responses.py",
+    "test_batches.py",
+    "test_moderations.py",
 )
 RESET_BEFORE_EVERY_TEST = """
 import os, urllib.request, pytest
@@ -45,6 +50,25 @@ BASE64_REFUSED = {
     "TestAsyncEmbeddings::test_raw_response_create[aiohttp]",
     "TestAsyncEmbeddings::test_streaming_response_create[aiohttp]",
 }
+MODES = {"Test": ("loose", "strict"), "TestAsync": ("loose", "strict", "aiohttp")}
+
+
+def _in_all_modes(group: str, *tests: str) -> set[str]:
+    return {
+        f"{kind}{group}::{test}[{mode}]" for kind, modes in MODES.items() for mode in modes for test in tests
+    }
+
+
+# Compaction is not simulated: status 501.
+COMPACTION = _in_all_modes(
+    "Responses",
+    "test_method_compact",
+    "test_method_compact_with_all_params",
+    "test_raw_response_compact",
+    "test_streaming_response_compact",
+)
+# This one asks for a model of the name "model"; tokens are counted for models that there are.
+UNKNOWN_MODEL = _in_all_modes("InputTokens", "test_method_count_with_all_params")
 
 
 def fetch_source(folder: Path) -> Path:
@@ -76,7 +100,7 @@ def run_tests(source: Path, url: str, plugins: Path) -> ElementTree.Element:
 
 
 @pytest.mark.slow
-def test_the_clients_own_tests_pass_but_for_base64_under_strict_validation(tmp_path):
+def test_the_clients_own_tests_pass_but_for_those_named_above(tmp_path):
     downloads, plugins = tmp_path / "downloads", tmp_path / "plugins"
     downloads.mkdir()
     plugins.mkdir()
@@ -90,5 +114,5 @@ def test_the_clients_own_tests_pass_but_for_base64_under_strict_validation(tmp_p
     }
     skipped = sum(case.find("skipped") is not None for case in cases)
     print(f"{len(cases)} tests: {len(cases) - skipped - len(failed)} passed, {len(failed)} failed")
-    assert failed == BASE64_REFUSED
-    assert len(cases) - skipped - len(failed) >= 603
+    assert failed == BASE64_REFUSED | COMPACTION | UNKNOWN_MODEL
+    assert len(cases) - skipped - len(failed) >= 870

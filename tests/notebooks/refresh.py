@@ -1,4 +1,5 @@
 """Runs the lessons again and writes them back in one form: outputs, counts, links, minutes and pictures are current.
+The minutes in the guides of workshop/ are renewed, too.
 
 python -m tests.notebooks.refresh            all notebooks, in order
 python -m tests.notebooks.refresh 03 04      those whose names begin so
@@ -25,6 +26,8 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
+from workshop import minutes
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
@@ -35,9 +38,6 @@ PAGES = {
 }  # extra pages, by their names, each with the lesson that sends readers there
 CELL_SECONDS = 120
 KERNEL_SECONDS = 180  # a deadline for a hang: to start one takes long on a busy machine
-WORDS_A_MINUTE = 180
-MINUTES_A_CODE_CELL = 1
-MINUTES_AN_EXERCISE = 6
 KEPT_METADATA = ("tags", "jupyter", "jp-MarkdownHeadingCollapsed")
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -117,6 +117,7 @@ def refresh(path: Path) -> bool:
     after = as_text(new)
     if after != before:
         _write(path, after)
+    minutes.renew_guide(path)
     return after != before
 
 
@@ -272,13 +273,9 @@ def minutes_line(cells: list[NotebookNode], path: Path) -> str:
 
 def _minutes(cells: list[NotebookNode]) -> str:
     """How long a notebook takes: its words to read; its code cells and its "### Exercise" headings to do."""
-    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    code = sum(cell.cell_type == "code" for cell in cells)
-    exercises = len(re.findall(r"^### Exercise", text, re.MULTILINE))
-    read_minutes = max(1, round(len(text.split()) / WORDS_A_MINUTE))
-    do_minutes = code * MINUTES_A_CODE_CELL + exercises * MINUTES_AN_EXERCISE
-    unit = "minute" if read_minutes == 1 else "minutes"
-    return f"about {read_minutes} {unit} to read, {do_minutes} to do (estimate)"
+    found = minutes.estimate(cells)
+    unit = "minute" if found.reading == 1 else "minutes"
+    return f"about {found.reading} {unit} to read, {found.doing} to do (estimate)"
 
 
 def links_line(path: Path) -> str:

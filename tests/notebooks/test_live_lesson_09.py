@@ -49,7 +49,7 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     assert "Line chart: My training." in own and "validation loss on all rows" in own and "my model" in own
     course = refresh.shown(notebook, "evaluate.by_epoch(")
     assert "desk, seed 0" in course and "loss, seed 0" in course and "seed 1" not in course
-    assert course.partition("<tbody>")[2].count("<tr>") == trained.AUTO["n_epochs"]
+    assert course.partition("<tbody>")[2].count("<tr>") == trained.AUTO["supervised"]["n_epochs"]
     assert "last epoch" in refresh.shown(notebook, "evaluate.comparisons([],")
     assert "fact, new rules, tuned: " in refresh.said(notebook, "evaluate.chart(results")
     assert refresh.shown(notebook, "evaluate.compare(opened").count(">planned</td>") == 7

@@ -139,7 +139,7 @@ def test_the_shell_commands_send_the_system_prompt_of_the_training_data():
     blocks = re.findall(
         r"```(?:bash|powershell)\n(.*?)```", "\n".join(c.source for c in NOTEBOOK.cells), re.DOTALL
     )
-    assert len(blocks) == 2 and all(prompt in block for block in blocks)
+    assert len(blocks) == 3 and all(prompt in block for block in blocks)
 
 
 def test_the_cut_answer_lost_its_desk():

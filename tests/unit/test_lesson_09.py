@@ -13,6 +13,7 @@ import pytest
 from data.airport.make_with_rules import RULES
 from data.recorded import make
 from helpers import teach
+from helpers.local_api.engines import trained
 from tests.notebooks import refresh
 from tests.recount import CHECKS, RECORDED, ROWS, WITHOUT_A_MODEL, compared, jsonl, wilson
 
@@ -408,14 +409,15 @@ def test_settings_are_those_of_the_engine():
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
             found.setdefault(ast.unparse(target).strip("()"), node.value)
     rows = {row[0]: row[1] for row in table("settings.csv")}
+    rate = trained.USUAL_RATES["supervised"]
+    found["LEARNING_RATE"] = ast.Constant(rate)
     here = ["LEARNING_RATE", "n_epochs", "RANK, ALPHA", "batch_size", "WARM_UP"]
     examples = len(jsonl("airport/train.jsonl"))
     assert list(rows.values())[0] == f"{examples} rows" and len(rows) == 1 + len(here)
     for name, value in zip(here, list(rows.values())[1:], strict=True):
         assert ast.literal_eval(value) == ast.literal_eval(found[name]), name
     (text,) = [cell.source for cell in NOTEBOOK.cells if "`learning_rate_multiplier` (times" in cell.source]
-    rate = re.search(r"\(times (\S+)\)", text)[1]
-    assert float(rate) == ast.literal_eval(found["LEARNING_RATE"])
+    assert float(re.search(r"\(times (\S+)\)", text)[1]) == rate
     (usual,) = re.findall(r"^USUAL_RATE = (\S+)$", EXPORT.read_text(encoding="utf-8"), re.MULTILINE)
     assert table("settings.csv")[1][3].endswith(f"begin at {usual}")
 

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from helpers import memo, roads
+from helpers.local_api.engines import trained
 from tests.environment import ROOT
 from tests.notebooks import refresh
 
@@ -115,7 +116,7 @@ def test_the_learning_rates_are_those_that_an_exported_job_names():
     """The small base of the course keeps its rate; a larger one begins with that of TRL's documents."""
     small, *larger = roads.bases()
     assert small["base"] == constant("weights", "PUBLIC_NAME").strip('"')
-    assert float(small["learning rate to begin with"]) == float(constant("training", "LEARNING_RATE"))
+    assert float(small["learning rate to begin with"]) == trained.USUAL_RATES["supervised"]
     assert {float(base["learning rate to begin with"]) for base in larger} == {
         float(constant("export_job", "USUAL_RATE"))
     }

@@ -135,9 +135,7 @@ def test_a_wrong_command_line_is_refused(arguments, message, capsys):
 def test_help(arguments, capsys):
     assert start.main(arguments) == 0
     shown = capsys.readouterr().out
-    assert all(
-        f"python start.py {name}" in shown for name in ("test", "local", "check", "reset", "restore", "help")
-    )
+    assert all(f"python start.py {name}" in shown for name in start.COMMANDS if name != "open")
 
 
 def test_a_missing_wheels_folder_is_refused(capsys):
@@ -178,6 +176,23 @@ def test_jupyterlab_serves_this_computer_only():
     assert command[1:3] == ["-m", "jupyterlab"]
     assert {"--ServerApp.ip=127.0.0.1", "--no-browser", "--ServerApp.port=8999"} <= set(command)
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in command
+
+
+def test_the_mock_alone_is_started_in_the_environment_of_the_course(course, monkeypatch):
+    done = []
+    monkeypatch.setattr(start, "prepare", lambda requirements, wheels: done.append(requirements))
+    monkeypatch.setattr(start, "run_until_stopped", lambda command: done.append(command) or 0)
+    assert start.main(["api"]) == start.main(["api", "--port", "0"]) == 0
+    command = [str(start.venv_python()), "-m", "helpers.local_api"]
+    assert done == [[start.LEARNER], command, [start.LEARNER], [*command, "--port", "0"]]
+
+
+def test_handouts_are_made_in_the_environment_of_the_course(course, monkeypatch):
+    called = []
+    monkeypatch.setattr(start, "prepare", lambda requirements, wheels: called.append(requirements))
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 2)
+    assert start.main(["workshop", "03", "4"]) == 2
+    assert called == [[start.LEARNER], [str(start.venv_python()), "-m", "workshop", "03", "4"]]
 
 
 # --- installing ------------------------------------------------------------------------------------------
@@ -332,6 +347,92 @@ def test_a_folder_of_wheels_that_is_not_complete_is_said(monkeypatch):
     monkeypatch.setattr(start, "installer_environment", dict)
     with pytest.raises(start.Problem, match="The folder of wheels is not complete"):
         start.run_installer(["pip", "install", *start.source("wheels")])
+
+
+@pytest.fixture
+def gathering(recorder, course, monkeypatch) -> list[list[str]]:
+    """What is run to gather, in order: commands of pip, and that which fetches the weights."""
+    (course / start.LOCAL).write_text("torch==2.13.0 ; platform_system != 'x'\npeft==1.0\n")
+    run = []
+    monkeypatch.setattr(start, "run_shown", lambda command, environment, advice: run.append(command))
+    monkeypatch.setattr(start, "run_installer", lambda command: run.append(command))
+    monkeypatch.setattr(start, "installer_environment", dict)
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: run.append(command) or 0)
+    monkeypatch.setattr(start, "prepare", lambda requirements, wheels: recorder.make_venv())
+    monkeypatch.setattr(start, "run_python", run_here)
+    return run
+
+
+def run_here(*arguments: str, stdin: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], input=stdin, capture_output=True, text=True)
+
+
+def test_wheels_are_gathered_and_then_an_installation_from_them_is_tried(gathering, tmp_path, capsys):
+    place = tmp_path / "new" / "folder"
+    assert start.main(["wheels", str(place)]) == 0
+    fetch, trial = gathering
+    pip = [str(start.venv_python()), "-m", "pip"]
+    assert fetch[:4] == [*pip, "download"] and fetch[-2:] == [
+        "--requirement",
+        str(start.ROOT / start.LEARNER),
+    ]
+    assert fetch[fetch.index("--dest") + 1] == str(place) and place.is_dir()
+    assert fetch[fetch.index("--only-binary") + 1] == ":all:"
+    assert trial[:4] == [*pip, "install"] and {"--no-index", "--dry-run", "--ignore-installed"} <= set(trial)
+    assert trial[trial.index("--find-links") + 1] == str(place)
+    said = capsys.readouterr().out
+    assert f"{place} has 0 wheels" in said and "\n  python start.py --wheels DIR\n" in said
+
+
+def test_the_word_vectors_are_gathered_where_there_is_no_wheel_of_them(gathering, recorder, tmp_path):
+    recorder.has_carrier_wheel = False
+    assert start.main(["wheels", str(tmp_path / "place")]) == 0
+    assert gathering[1][-1] == "wordllama==0.4" and "--no-deps" in gathering[1]
+    assert gathering[1][gathering[1].index("--platform") + 1] == "manylinux2014_x86_64"
+
+
+def test_wheels_for_other_patch_releases_of_this_python_are_gathered(gathering, course, tmp_path):
+    here = "{}.{}.{}".format(*sys.version_info[:3])
+    lines = [
+        f"old==1 ; python_full_version < '{here}'",
+        f"new==2 ; python_full_version >= '{here}'",
+        f"newest==3 ; python_full_version > '{here}'",
+        "other==4 ; python_full_version < '3.9'",
+        "windows==5 ; sys_platform == 'none'",
+    ]
+    (course / start.LEARNER).write_text("\n".join(lines) + "\n")
+    assert start.main(["wheels", str(tmp_path / "place")]) == 0
+    extra = [command for command in gathering if "--ignore-requires-python" in command]
+    older = ["old==1"] * (sys.version_info[2] > 0)
+    assert [command[-1] for command in extra] == [*older, "newest==3"]
+    assert all("--no-deps" in command for command in extra)
+
+
+@pytest.mark.parametrize(("system", "commands"), [("linux", 6), ("darwin", 5), ("win32", 5)])
+def test_torch_and_the_weights_are_gathered_if_asked(
+    system, commands, gathering, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(start.platform, "machine", lambda: "arm64")
+    assert start.main(["wheels", str(tmp_path / "place"), "--local"]) == 0
+    assert len(gathering) == commands
+    for_cpu = [command for command in gathering if start.TORCH_CPU_INDEX in command]
+    assert [command[-1] for command in for_cpu] == ["torch==2.13.0"] * (system == "linux")
+    weights = [command for command in gathering if command[-2] == "--gather"]
+    assert [command[-1] for command in weights] == [str(tmp_path / "place")]
+    assert "python start.py local --wheels DIR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", [[], ["one", "two"]])
+def test_wheels_needs_one_folder(names, capsys):
+    assert start.main(["wheels", *names]) == 1
+    assert "python start.py wheels DIR" in capsys.readouterr().err
+
+
+def test_wheels_are_not_gathered_into_a_file(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert start.main(["wheels", str(tmp_path / "file")]) == 1
+    assert "is a file. Name a folder" in capsys.readouterr().err
 
 
 def test_what_an_installer_says_on_the_other_stream_is_shown_if_that_is_all(course, capfd):

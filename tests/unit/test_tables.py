@@ -43,6 +43,8 @@ DATES = {
     "tuned_shutdown_date",
     "new_jobs_end",
     "credit_balance_exhausted_from",
+    "safety_events_from",
+    "dpo_from",
 }
 WHOLE_NUMBERS = {
     "created",
@@ -69,7 +71,11 @@ NAMES = {
 EFFORTS = ("none", "low", "medium", "high", "xhigh", "max")
 REFUSALS = {"refuses", "refuses_while_reasoning"}
 SETTINGS = {"temperature", "top_p", "max_tokens"}  # what a chat request may set, and some models refuse
-ONE_OF = {"client_retries_no_credit": {"yes", "no"}, "first_reasoning_effort": set(EFFORTS)}
+ONE_OF = {
+    "client_retries_no_credit": {"yes", "no"},
+    "endpoint": {"completions"},
+    "first_reasoning_effort": set(EFFORTS),
+}
 MANY_VALUES = {"new_jobs_end", "replacement", "fine_tunable_method"} | REFUSALS
 METHODS = {"supervised", "dpo", "reinforcement", "vision", "legacy"}
 KINDS = {

@@ -18,7 +18,7 @@ if tiny_model.HAS_TORCH:
     import torch
     from peft import PeftModel
 
-    from helpers.local_api.engines.trained import serving, training
+    from helpers.local_api.engines.trained import courses, serving, training
     from helpers.local_api.engines.trained.export import ExportError, export
 
 pytestmark = tiny_model.TIER
@@ -403,7 +403,9 @@ class Uncounted:
 def test_an_example_of_many_messages_is_refused_before_it_is_written_down(tokenizer):
     file = TrainingFile(1, [{"messages": chat(1) * 5_000}], set())
     with pytest.raises(Failure, match="Example 1 has at least 10000 tokens"):
-        worker.encoded(training, Uncounted(tokenizer), file, "training_file")
+        course = object.__new__(courses.Examples)
+        course.tokenizer = Uncounted(tokenizer)
+        course._encoded(file, "training_file")
 
 
 def test_text_before_a_stop_is_shown_and_nothing_of_the_stop(tokenizer):

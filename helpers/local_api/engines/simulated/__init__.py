@@ -7,12 +7,13 @@ answers that were written by people. It shows how the workflow behaves, not how 
 
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import COLDEST
-from .model import Network, Turn
-from .reading import MESSAGES_LIMIT, Prompt, read_prompt, stems, text_of, tokens
+from .model import END, Network, Turn
+from .reading import (
+    MESSAGES_LIMIT,
+    Prompt,
+    calls_of,
+    is_reply,
+    places,
+    read_prompt,
+    stems,
+    text_of,
+    tokens,
+)
 
 SAMPLE_LIMIT = 400  # examples; a longer file is trained on a random sample of this many
 ANSWERS_LIMIT = 500  # tuned answers that a model keeps to choose from
@@ -134,7 +145,7 @@ def train(
     rng = np.random.default_rng([abs(seed), seed < 0])
     sample, validation = (_sample(rows, rng) for rows in (examples, validation_examples))
     network = Network.from_bytes(start).with_words(_words(sample), int(rng.integers(2**32)))
-    network.answers = _kept_answers(network.answers, sample)
+    _keep_answers(network, sample)
     network.asked += _asked(sample)
     turns = []
     for example in sample:
@@ -197,22 +208,36 @@ def _asked(examples: list[dict]) -> Counter:
     )
 
 
-def _answers_in(examples: list[dict]) -> list[str]:
-    """The texts of the assistant messages that are learned; no blank ones, and none quoted from its prompt."""
-    found = []
+def _learned(examples: list[dict]) -> Iterator[tuple[str, list, bool]]:
+    """The assistant messages that are learned: text, calls, and whether it follows a reply to a call.
+
+    No blank ones, and none quoted from its prompt.
+    """
     for example in examples:
-        before = ""
+        before, last = "", {}
         for message in example["messages"][:MESSAGES_LIMIT]:
             text = text_of(message)
             if message.get("role") == "assistant" and message.get("weight") != 0:
                 if text.strip() and text not in before:
-                    found.append(text)
+                    yield text, [] if message.get("content") else calls_of(message), is_reply(last)
             before += text
-    return found
+            last = message
 
 
-def _kept_answers(known: list[str], examples: list[dict]) -> list[str]:
-    return list(dict.fromkeys(known + _answers_in(examples)))[-ANSWERS_LIMIT:]
+def _keep_answers(network: Network, examples: list[dict]) -> None:
+    """Shows the network the answers that it may give from now on."""
+    learned = list(_learned(examples))
+    network.answers = list(dict.fromkeys(network.answers + [text for text, _, _ in learned]))[-ANSWERS_LIMIT:]
+    kept = set(network.answers)
+    calls = network.calls | {text: calls for text, calls, _ in learned if calls}
+    network.calls = {text: calls for text, calls in calls.items() if text in kept}
+    replies = network.after_reply + [text for text, _, replies in learned if replies]
+    network.after_reply = [text for text in dict.fromkeys(replies) if text in kept]
+
+
+def calls(weights: bytes) -> dict[str, list[tuple[str, str]]]:
+    """The answers of a model that are calls: text -> (name, arguments) of each. The base has none."""
+    return {text: [tuple(call) for call in calls] for text, calls in _loaded(weights).calls.items()}
 
 
 @one_thread
@@ -222,7 +247,11 @@ def answers(
     *,
     n: int = 1,
     temperature: float = 1.0,
+    top_p: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int | None = None,
+    wanted: Callable[[str], bool] = lambda text: True,
     at_each_step: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """``n`` answers, chosen from the base's answers, those that the model was tuned on, and passages of the prompt.
@@ -230,25 +259,88 @@ def answers(
     An answer's score is the mean log-likelihood of its words given the conversation, less most of that without
     the user's words. The second part keeps answers that fit everything from winning everywhere (maximum mutual
     information: Li et al., "A Diversity-Promoting Objective Function", 2016). Temperature 0 takes the best;
-    above it an answer is drawn by the score of SHARPNESS words, divided by the temperature. ``at_each_step`` is
-    called before each part of the work; what it raises ends it.
+    above it an answer is drawn by the score of SHARPNESS words, divided by the temperature. ``top_p`` keeps the
+    likeliest answers that have this share together. The penalties take off what OpenAI's take off the words that an
+    answer repeats, in the mean. After a reply to a call, only what the model was tuned to say after one is a
+    candidate, or, if that is nothing, the reply itself. ``wanted`` says which candidates may be given; [] if there
+    is none. ``at_each_step`` is called before each part of the work; what it raises ends it.
     """
-    prompt = read_prompt(messages)
-    network = _loaded(weights)
-    if prompt.passages:  # so that words which it has never seen can be copied
-        network = network.with_words(prompt.copied, BASE_SEED)
+    network, prompt = _reading(weights, messages)
     at_each_step()
-    candidates = _shortlist(network, prompt)
+    after_reply = _after_reply(network, messages)
+    candidates = list(filter(wanted, after_reply)) if after_reply else _shortlist(network, prompt, wanted)
+    if not candidates:
+        return []
     at_each_step()
     known = {} if prompt.passages else _kept(weights, tuple(prompt.instruction))
     without = _scores_without_the_question(network, prompt.instruction, candidates, known)
     at_each_step()
     scores = _scores(network, prompt, candidates) - PRIOR * without
+    if presence_penalty or frequency_penalty:
+        scores -= [_repetition(text, presence_penalty, frequency_penalty) for text in candidates]
     if temperature < COLDEST:
         return [candidates[int(scores.argmax())]] * n
     chances = np.exp((scores - scores.max()) * SHARPNESS / temperature)
-    chosen = np.random.default_rng(seed and abs(seed)).choice(len(scores), n, p=chances / chances.sum())
+    chances = _nucleus(chances / chances.sum(), top_p)
+    chosen = np.random.default_rng(seed and abs(seed)).choice(len(scores), n, p=chances)
     return [candidates[i] for i in chosen]
+
+
+def _reading(weights: bytes, messages: list[dict]) -> tuple[Network, Prompt]:
+    """The network and what it reads."""
+    prompt, network = read_prompt(messages), _loaded(weights)
+    if prompt.passages:  # so that words which it has never seen can be copied
+        network = network.with_words(prompt.copied, BASE_SEED)
+    return network, prompt
+
+
+def _nucleus(chances: np.ndarray, top_p: float) -> np.ndarray:
+    """The chances of the likeliest that together have the share ``top_p``, at least of one; 0 for the others."""
+    if top_p >= 1:
+        return chances
+    order = np.argsort(-chances, kind="stable")
+    before = np.cumsum(chances[order]) - chances[order]
+    kept = np.zeros_like(chances)
+    kept[order] = np.where((before < top_p) | (np.arange(len(order)) == 0), chances[order], 0)
+    return kept / kept.sum()
+
+
+def _repetition(text: str, presence: float, frequency: float) -> float:
+    """What the penalties take off, in the mean over the words of an answer."""
+    before, total = Counter(), 0.0
+    words = tokens(text)
+    for word in words:
+        total += presence * (before[word] > 0) + frequency * before[word]
+        before[word] += 1
+    return total / max(len(words), 1)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of an answer, where it begins in the text, and how likely the model found it at this place."""
+
+    start: int
+    end: int
+    logprob: float
+    top: list[tuple[str, float]]  # the likeliest words at this place, in lower case
+
+
+@one_thread
+def likelihoods(weights: bytes, messages: list[dict], text: str, top: int = 0) -> list[Word]:
+    """How likely the tiny model finds each word of a text as the answer; natural logarithms.
+
+    A word that it does not know has the likelihood of all unknown words together. What stands behind the last word
+    that it reads has none.
+    """
+    network, prompt = _reading(weights, messages)
+    turn = network.turn(prompt, text)
+    logs = network.log_probabilities(turn)
+    found = []
+    for place, (start, end) in enumerate(places(text)):
+        best = np.argsort(-logs[place], kind="stable")[: top + 1]
+        words = [(network.vocabulary[i], float(logs[place, i])) for i in best if i > END][:top]
+        found.append(Word(start, end, float(logs[place, turn.target[place]]), words))
+    return found
 
 
 @functools.lru_cache(maxsize=8)
@@ -256,12 +348,20 @@ def _loaded(weights: bytes) -> Network:
     return Network.from_bytes(weights)
 
 
-def _shortlist(network: Network, prompt: Prompt) -> list[str]:
+def _after_reply(network: Network, messages: list[dict]) -> list[str]:
+    """What can be said after the replies to calls; [] if the conversation does not end with one."""
+    replies = [text_of(m) for m in itertools.takewhile(is_reply, reversed(messages))]
+    if not replies:
+        return []
+    return network.after_reply or ["\n".join(reversed(replies))]
+
+
+def _shortlist(network: Network, prompt: Prompt, wanted: Callable[[str], bool]) -> list[str]:
     """The answers to choose from: those whose words fit the question best, and the passages of the prompt."""
     topic = network.topic(prompt.user)
-    known = list(dict.fromkeys(_answers_in(_base_examples()) + network.answers))
+    known = list(dict.fromkeys([text for text, _, _ in _learned(_base_examples())] + network.answers))
     known.sort(key=lambda answer: -network.fits(topic, answer))
-    return known[:SHORTLIST] + prompt.passages
+    return [*itertools.islice(filter(wanted, known), SHORTLIST), *filter(wanted, prompt.passages)]
 
 
 @functools.lru_cache(maxsize=32)

@@ -53,6 +53,8 @@ class Network:
     weights: dict[str, np.ndarray]
     answers: list[str] = field(default_factory=list)
     asked: Counter = field(default_factory=Counter)  # stem -> in how many questions of the training it stood
+    calls: dict[str, list] = field(default_factory=dict)  # an answer -> the [name, arguments] that it calls
+    after_reply: list[str] = field(default_factory=list)  # the answers that followed a function's reply
 
     def __post_init__(self):
         self.number = {word: i for i, word in enumerate(self.vocabulary)}
@@ -85,7 +87,8 @@ class Network:
                 # a bias whose exponential is the mean one: a new word is as likely as words are on average
                 middle = np.log(np.exp(values).mean()) if name == "output_bias" else values.mean(axis=0)
                 weights[name] = np.concatenate([values, middle + noise])
-        return Network(self.vocabulary + new, weights, list(self.answers), Counter(self.asked))
+        shown = list(self.answers), Counter(self.asked), dict(self.calls), list(self.after_reply)
+        return Network(self.vocabulary + new, weights, *shown)
 
     def turn(self, prompt: Prompt, answer: str) -> Turn:
         """An answer to a prompt, as numbers."""
@@ -133,6 +136,12 @@ class Network:
             losses = self._losses(some)[0]
             means += [-losses[rows][turn.target != UNKNOWN].mean() for turn, rows in _with_rows(some)]
         return np.array(means)
+
+    def log_probabilities(self, turn: Turn) -> np.ndarray:
+        """(length, vocabulary) the log-probability of every word at each place of an answer."""
+        likely = self._losses([turn])[2]
+        with np.errstate(divide="ignore"):
+            return np.log(likely / likely.sum(axis=1, keepdims=True))
 
     def loss(self, turns: list[Turn]) -> tuple[float, float]:
         """Mean loss and accuracy over the words of these answers that the model knows; 0, 0 if there are none."""
@@ -221,9 +230,8 @@ class Network:
     def to_bytes(self) -> bytes:
         """Everything needed to go on from here, as a numpy archive."""
         out = io.BytesIO()
-        texts = np.frombuffer(
-            json.dumps([self.vocabulary, self.answers, self.asked]).encode(), dtype=np.uint8
-        )
+        shown = [self.vocabulary, self.answers, self.asked, self.calls, self.after_reply]
+        texts = np.frombuffer(json.dumps(shown).encode(), dtype=np.uint8)
         small = {name: values.astype(np.float32) for name, values in self.weights.items()}
         np.savez(out, texts=texts, **small)
         return out.getvalue()
@@ -232,9 +240,10 @@ class Network:
     def from_bytes(cls, data: bytes) -> "Network":
         """The network that ``to_bytes`` wrote, its weights in float32."""
         with np.load(io.BytesIO(data)) as archive:
-            vocabulary, answers, asked = json.loads(archive["texts"].tobytes())
+            # a model that was tuned before calls were kept has three parts
+            vocabulary, answers, asked, *calls = json.loads(archive["texts"].tobytes())
             weights = {name: archive[name] for name in archive.files if name != "texts"}
-        return cls(vocabulary, weights, answers, Counter(asked))
+        return cls(vocabulary, weights, answers, Counter(asked), *calls)
 
 
 def _with_rows(turns: list[Turn]) -> Iterator[tuple[Turn, slice]]:

@@ -22,8 +22,13 @@ PASSAGES_LIMIT = 200  # passages of a prompt, those that fit the question best
 
 def tokens(text: str) -> list[str]:
     """Words, punctuation marks and line ends of a text, in lower case; at most READ_LIMIT of them."""
-    found = _TOKEN.finditer(text[:WORDS_WITHIN].lower())
-    return [match[0] for match in itertools.islice(found, READ_LIMIT)]
+    return [text[start:end].lower() for start, end in places(text)]
+
+
+def places(text: str) -> list[tuple[int, int]]:
+    """Where these words begin and end in the text."""
+    found = _TOKEN.finditer(text[:WORDS_WITHIN])
+    return [match.span() for match in itertools.islice(found, READ_LIMIT)]
 
 
 def text_of(message: dict) -> str:
@@ -31,10 +36,22 @@ def text_of(message: dict) -> str:
     content = message.get("content")
     if isinstance(content, list):
         content = "\n".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    if not content and message.get("tool_calls"):
-        calls = [call.get("function") or {} for call in message["tool_calls"]]
-        content = "\n".join(f"{call.get('name')}({call.get('arguments')})" for call in calls)
+    if not content:
+        content = "\n".join(f"{name}({arguments})" for name, arguments in calls_of(message))
     return content if isinstance(content, str) else ""
+
+
+def calls_of(message: dict) -> list[tuple[str, str]]:
+    """The functions that an assistant message calls, with their arguments; the way of 2023 too."""
+    calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
+    if message.get("function_call"):
+        calls.append(message["function_call"])
+    return [(str(call.get("name")), str(call.get("arguments"))) for call in calls]
+
+
+def is_reply(message: dict) -> bool:
+    """Whether a message is what a function replied."""
+    return message.get("role") in ("tool", "function")
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from ... import history, jobs
 from ...store import Row, Store
 from ...training_files import Failure
-from . import MODEL, resolve, training
+from . import MODEL, USUAL_RATES, resolve, training
 from .weights import LICENCE, PUBLIC_NAME
 
 HEAD = f"""---
@@ -66,11 +66,13 @@ def _data(store: Store, job: Row) -> list[tuple[str, str]]:
 
 
 def _settings(store: Store, job: Row) -> list[tuple[str, str]]:
-    numbers = resolve(jobs.view(store, job)["method"]["supervised"]["hyperparameters"])
-    rate = training.LEARNING_RATE * numbers["learning_rate_multiplier"]
+    method = job.body["method"]["type"]
+    numbers = resolve(method, jobs.view(store, job)["method"][method]["hyperparameters"])
+    rate = USUAL_RATES[method] * numbers["learning_rate_multiplier"]
     earlier = [("trained further from", job.body["model"])] if job.body["model"] != MODEL else []
     return earlier + [
         ("job", f"{job.id}, seed {job.body['seed']}"),
+        ("method", method),
         (
             "settings",
             f"{numbers['n_epochs']} epochs, batches of {numbers['batch_size']}, learning rate {rate:g}",

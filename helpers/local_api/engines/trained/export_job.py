@@ -114,6 +114,8 @@ def _job(store: Store, job_id: str) -> Row:
         raise ExportError(f"There is no job {job_id} in {store.folder}")
     if not jobs.is_trained_here(found[0].body):
         raise ExportError(f"{job_id} is simulated. Create the job with model {MODEL} to export it.")
+    if (method := found[0].body["method"]["type"]) != "supervised":
+        raise ExportError(f"{job_id} is a {method} job. So far only supervised jobs can be taken to TRL.")
     return found[0]
 
 
@@ -129,7 +131,7 @@ def learned(examples: list[dict]) -> list[dict]:
 
 def settings_of(job: dict, rows: int) -> dict:
     """What the script needs to know of a job with so many rows."""
-    numbers = resolve(job["method"]["supervised"]["hyperparameters"])
+    numbers = resolve("supervised", job["method"]["supervised"]["hyperparameters"])
     steps = math.ceil(rows / numbers["batch_size"]) * numbers["n_epochs"]
     return {
         "base": weights.PUBLIC_NAME,

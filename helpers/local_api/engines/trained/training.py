@@ -2,6 +2,8 @@
 
 The base stays frozen; beside each of its matrices two thin ones are trained (LoRA: Hu et al., 2021). The loss is
 taken on the assistant's tokens only. Settings and what they were measured to give: see ``Settings``.
+
+``train`` learns from examples. ``preferences`` and ``rewards`` have a loop of the same form for the other methods.
 """
 
 import functools
@@ -12,7 +14,9 @@ import os
 import random
 import time
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +27,8 @@ from safetensors.torch import save as write_tensors
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 
+from . import USUAL_RATES
+
 # transformers warns of how peft asks it; in a kernel that would stand in the output of the learner's cell.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 logging.set_verbosity_error()
@@ -31,7 +37,7 @@ logging.disable_progress_bar()
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 RANK, ALPHA = 8, 16  # of the LoRA matrices
-LEARNING_RATE = 3e-3  # for a multiplier of 1
+LEARNING_RATE = USUAL_RATES["supervised"]
 BETAS = (0.9, 0.99)  # of AdamW
 WARM_UP = 0.1  # share of the steps in which the rate rises
 LONGEST_NORM = 1.0  # a gradient longer than this is cut
@@ -45,16 +51,17 @@ VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one training run was asked for. ``rate`` is the highest learning rate."""
+    """What one training run was asked for. ``usual_rate`` is the highest learning rate at a multiplier of 1."""
 
     n_epochs: int = 4
     batch_size: int = 4
     learning_rate_multiplier: float = 1.0
     seed: int = 0
+    usual_rate: float = LEARNING_RATE
 
     @property
     def rate(self) -> float:
-        return LEARNING_RATE * self.learning_rate_multiplier
+        return self.usual_rate * self.learning_rate_multiplier
 
 
 @dataclass(frozen=True)
@@ -225,14 +232,31 @@ def adapter_bytes(model) -> bytes:
 
 def loss_of(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, int]:
     """(summed loss, tokens that were the likeliest, tokens learned) of a batch."""
+    logits, targets, _ = predictions(model, batch)
+    loss = cross_entropy(logits, targets, reduction="sum")
+    return loss, (logits.argmax(-1) == targets).sum(), len(targets)
+
+
+def predictions(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(scores of all tokens, the token that follows, the number of its example) for each token to be learned."""
     tokens, places, owners, nexts, learned = one_row(batch)
     language_model = model.get_base_model()
     looks = mask(owners, language_model.dtype)
     states = language_model.model(input_ids=tokens, position_ids=places, attention_mask=looks)
     hidden = states.last_hidden_state[0, learned]  # only where there is something to learn
-    logits, targets = language_model.lm_head(hidden).float(), nexts[learned]
-    loss = cross_entropy(logits, targets, reduction="sum")
-    return loss, (logits.argmax(-1) == targets).sum(), len(targets)
+    return language_model.lm_head(hidden).float(), nexts[learned], owners[learned]
+
+
+def token_log_probabilities(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(log-probability in nats, the number of its example) for each token to be learned."""
+    logits, targets, owners = predictions(model, batch)
+    return -cross_entropy(logits, targets, reduction="none"), owners
+
+
+def log_probabilities(model, batch: list[Example]) -> torch.Tensor:
+    """(examples,): the log-probability, in nats, of all that is to be learned in each example."""
+    tokens, owners = token_log_probabilities(model, batch)
+    return torch.zeros(len(batch)).index_add(0, owners, tokens)
 
 
 def one_row(batch: list[Example]) -> tuple[torch.Tensor, ...]:
@@ -277,15 +301,20 @@ def train(trainer: "Trainer", examples: list[Example], validation: list[Example]
 
     It begins at the step that ``trainer`` has come to. Stop it by not asking for the next step.
     """
+    for batch in coming(trainer, examples):
+        metrics = trainer.learn(batch)
+        yield metrics | validate(trainer, validation)
+
+
+def coming(trainer: "Trainer", examples: list) -> Iterator[list]:
+    """The batches from the step on that ``trainer`` has come to; it must take a step with each."""
     settings = trainer.settings
     while trainer.step < trainer.total:
         epoch, place = divmod(trainer.step, trainer.per_epoch)
         order = random.Random(
             f"{settings.seed}-{epoch}"
         )  # the same again when training goes on after a break
-        metrics = trainer.learn(batches(examples, settings.batch_size, order)[place])
-        epoch_ends = trainer.step % trainer.per_epoch == 0
-        yield metrics | validate(trainer, validation, epoch_ends)
+        yield batches(examples, settings.batch_size, order)[place]
 
 
 class Trainer:
@@ -296,30 +325,59 @@ class Trainer:
 
     def __init__(self, model, settings: Settings, examples: int, parts: int = 1):
         self.model, self.settings, self.step = model, settings, 0
+        self.tokens = 0  # that were learned from, where no file says how many there will be
         self.per_epoch = math.ceil(examples / settings.batch_size)
         self.total = self.per_epoch * settings.n_epochs
         self.weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, betas=BETAS, weight_decay=0.0, fused=True)
         self.parts, self.pool = parts, ThreadPoolExecutor(parts)
+        self.start = [weight.detach().clone() for weight in self.weights]
+
+    @property
+    def epoch_ends(self) -> bool:
+        return self.step % self.per_epoch == 0
+
+    @contextmanager
+    def at_start(self):
+        """Within it, the model is the one that the training started from."""
+        here = [weight.data for weight in self.weights]
+        for weight, then in zip(self.weights, self.start, strict=True):
+            weight.data = then
+        try:
+            yield
+        finally:
+            for weight, now in zip(self.weights, here, strict=True):
+                weight.data = now
+
+    def parts_of(self, batch: list, together: int = TOGETHER) -> list[list]:
+        """The batch cut into parts that take equally long; each has ``together`` items at most."""
+        count = max(min(self.parts, len(batch)), math.ceil(len(batch) / together))
+        return [batch[i::count] for i in range(count)]
 
     def learn(self, batch: list[Example]) -> dict:
         """One step: the loss, its gradient, and a small move against it."""
-        count = max(min(self.parts, len(batch)), math.ceil(len(batch) / TOGETHER))
-        parts = [batch[i::count] for i in range(count)]
-        losses, right, counts, gradients = zip(*self.pool.map(self.gradient, parts), strict=True)
-        count = sum(counts)
+        losses, right, counts, gradients = zip(
+            *self.pool.map(self.gradient, self.parts_of(batch)), strict=True
+        )
+        count = sum(counts)  # 0 if every answer of this batch has weight 0
+        self.move(gradients if count else [], count)
+        mean = {"train_loss": sum(losses), "train_mean_token_accuracy": sum(right)}
+        return self.place() | {k: v / max(count, 1) for k, v in mean.items()}
+
+    def move(self, gradients: list, count: int = 1) -> None:
+        """One step against the sum of the parts' gradients, divided by ``count``; it stays if there are none."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        if count:  # else every answer of this batch has weight 0
+        if gradients:
             for weight, *of_parts in zip(self.weights, *gradients, strict=True):
                 weight.grad = sum(of_parts) / count
             torch.nn.utils.clip_grad_norm_(self.weights, LONGEST_NORM)
             self.optimizer.step()
         self.step += 1
-        mean = {"train_loss": sum(losses), "train_mean_token_accuracy": sum(right)}
-        return {"step": self.step, "total_steps": self.total} | {
-            k: v / max(count, 1) for k, v in mean.items()
-        }
+
+    def place(self) -> dict:
+        """How far the training has come, as OpenAI's events say it."""
+        return {"step": self.step, "total_steps": self.total}
 
     def gradient(self, part: list[Example]) -> tuple:
         """(summed loss, tokens that were the likeliest, tokens learned, the loss's gradient for each matrix)."""
@@ -345,7 +403,8 @@ class Trainer:
         """All that is needed to go on later: nothing is random in a step but the order, which the seed gives."""
         out = io.BytesIO()
         adapter, moments = adapter_bytes(self.model), self.optimizer.state_dict()
-        torch.save({"step": self.step, "adapter": adapter, "optimizer": moments}, out)
+        place = {"step": self.step, "tokens": self.tokens}
+        torch.save(place | {"adapter": adapter, "optimizer": moments}, out)
         return out.getvalue()
 
     def restore(self, state: bytes) -> None:
@@ -353,17 +412,26 @@ class Trainer:
         saved = torch.load(io.BytesIO(state), weights_only=True)
         set_peft_model_state_dict(self.model, read_tensors(saved["adapter"]))
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.step = saved["step"]
+        self.step, self.tokens = saved["step"], saved["tokens"]
 
 
-def validate(trainer: Trainer, validation: list[Example], epoch_ends: bool) -> dict:
+def validate(trainer: Trainer, validation: list[Example]) -> dict:
     """The loss on a few validation examples, in turn; at the end of an epoch on all of them."""
-    if not validation or (trainer.step % VALID_EVERY and not epoch_ends):
+    chosen = to_validate(trainer, validation)
+    if not chosen:
         return {}
-    few = [(trainer.step // VALID_EVERY * VALID_BATCH + i) % len(validation) for i in range(VALID_BATCH)]
-    chosen = validation if epoch_ends else [validation[i] for i in dict.fromkeys(few)]
     parts = [chosen[i : i + TOGETHER] for i in range(0, len(chosen), TOGETHER)]
     losses, right, counts = zip(*trainer.pool.map(trainer.score, parts), strict=True)
     mean = {"valid_loss": sum(losses), "valid_mean_token_accuracy": sum(right)}
     found = {name: total / max(1, sum(counts)) for name, total in mean.items()}
-    return found | {f"full_{name}": value for name, value in found.items()} if epoch_ends else found
+    return found | {f"full_{name}": value for name, value in found.items() if trainer.epoch_ends}
+
+
+def to_validate(trainer: Trainer, validation: list) -> list:
+    """All of ``validation`` at the end of an epoch; at every tenth step a few, in turn; at other steps nothing."""
+    if trainer.epoch_ends:
+        return validation
+    if not validation or trainer.step % VALID_EVERY:
+        return []
+    few = [(trainer.step // VALID_EVERY * VALID_BATCH + i) % len(validation) for i in range(VALID_BATCH)]
+    return [validation[i] for i in dict.fromkeys(few)]

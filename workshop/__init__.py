@@ -1,0 +1,1 @@
+"""The instructor's kit. What is made from the lessons is made by: python start.py workshop."""
