@@ -15,6 +15,7 @@ from .client import Client
 from .errors import bad_request
 from .scenarios import Caller
 from .store import Store, new_id
+from .texts import texts_of
 from .validate import model_dump
 
 DEFAULT_TOKENS = 16  # OpenAI's API description, CreateCompletionRequest
@@ -75,17 +76,7 @@ def _prompts(given: str | list | None, model: str) -> list[str]:
     """The prompts as texts; token numbers are turned back into text first. Without one, a new document begins."""
     if given is None or given == []:
         return [""]
-    prompts = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
-    if len(prompts) > MAX_PROMPTS:
-        raise bad_request(f"Invalid 'prompt': at most {MAX_PROMPTS} prompts in one call.", "prompt")
-    return [prompt if isinstance(prompt, str) else _decode(prompt, model) for prompt in prompts]
-
-
-def _decode(numbers: list[int], model: str) -> str:
-    try:
-        return tokens.decode(numbers, model)
-    except (KeyError, OverflowError, tokens.VocabularyError):
-        raise bad_request(f"Invalid 'prompt': these are not tokens of {model}.", "prompt") from None
+    return texts_of(given, model, "prompt", MAX_PROMPTS, "prompts")
 
 
 def _choice(index: int, body: dict, prompt: str, answer: chat.Answer) -> dict:

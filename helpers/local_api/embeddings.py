@@ -7,6 +7,7 @@ from . import facts, models, vectors
 from .errors import APIError, bad_request
 from .scenarios import Caller
 from .store import Store
+from .texts import texts_of
 
 MAX_INPUTS, MAX_TOKENS = 2048, 8192  # OpenAI's API description, CreateEmbeddingRequest
 
@@ -54,14 +55,4 @@ def _texts(given, model: str) -> list[str]:
     """The inputs as a list of texts; token numbers are turned back into text first."""
     if given == "" or given == [] or isinstance(given, list) and any(item in ("", []) for item in given):
         raise bad_request("Invalid 'input': it must not be empty.", "input")
-    inputs = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
-    if len(inputs) > MAX_INPUTS:
-        raise bad_request(f"Invalid 'input': at most {MAX_INPUTS} texts in one call.", "input")
-    return [item if isinstance(item, str) else _decode(item, model) for item in inputs]
-
-
-def _decode(numbers: list[int], model: str) -> str:
-    try:
-        return tokens.decode(numbers, model)
-    except (KeyError, OverflowError, tokens.VocabularyError):
-        raise bad_request(f"Invalid 'input': these are not tokens of {model}.", "input") from None
+    return texts_of(given, model, "input", MAX_INPUTS, "texts")

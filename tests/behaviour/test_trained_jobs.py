@@ -11,7 +11,7 @@ from helpers.local_api.engines.trained import lease
 from tests import tiny_model
 
 from .conftest import rows
-from .training_jobs import MODEL, create, status, steps, until, workers
+from .training_jobs import MODEL, create, pause_resume_and_kill, status, steps, until, workers
 
 pytestmark = tiny_model.TIER
 
@@ -57,15 +57,7 @@ def answers_plainly_and_streamed(api, model):
 
 def test_pause_resume_and_a_killed_process(local):
     job = create(local, epochs=50)
-    until(lambda: len(steps(local, job)) >= 12)
-    local.client.fine_tuning.jobs.pause(job.id)
-    store = local.app.state.service.store
-    until(lambda: not lease.is_held(store))
-    seen = steps(local, job)
-    assert local.client.fine_tuning.jobs.retrieve(job.id).status == "paused"
-    local.client.fine_tuning.jobs.resume(job.id)
-    until(lambda: len(steps(local, job)) > len(seen))
-    os.kill(lease.read(store).body["pid"], signal.SIGKILL)
+    pause_resume_and_kill(local, job, 12, steps)
     job = status(local, job, "succeeded", "failed")  # as it is asked for, another process is started
     assert job.status == "succeeded", job.error
     assert steps(local, job) == list(range(1, 151))

@@ -9,7 +9,7 @@ from helpers.jobs import metrics, new_events
 from helpers.local_api.engines.trained import lease
 from tests import tiny_model
 
-from .training_jobs import MODEL, status, until
+from .training_jobs import MODEL, pause_resume_and_kill, status, until
 
 pytestmark = tiny_model.TIER
 
@@ -294,15 +294,7 @@ ENOUGH = {"dpo": 12, "reinforcement": 3}
 def test_pause_resume_and_a_killed_process(method, local):
     rows, how = LONG[method]
     job = create(local, rows(), how)
-    until(lambda: len(steps(local, job)) >= ENOUGH[method])
-    local.client.fine_tuning.jobs.pause(job.id)
-    store = local.app.state.service.store
-    until(lambda: not lease.is_held(store))
-    seen = steps(local, job)
-    assert local.client.fine_tuning.jobs.retrieve(job.id).status == "paused"
-    local.client.fine_tuning.jobs.resume(job.id)
-    until(lambda: len(steps(local, job)) > len(seen))
-    os.kill(lease.read(store).body["pid"], signal.SIGKILL)
+    pause_resume_and_kill(local, job, ENOUGH[method], steps)
     succeeded(local, job)  # as it is asked for, another process is started
     assert [step["step"] for step in steps(local, job)] == list(range(1, TOTAL[method] + 1))
     assert told(local, job).count("Fine-tuning job started") == 1

@@ -1,10 +1,14 @@
 """What tests of the trained engine's jobs do: create one, wait for something, count steps and processes."""
 
+import os
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from helpers.jobs import new_events
 from helpers.local_api.engines import trained
+from helpers.local_api.engines.trained import lease
 from tests import nursery
 
 from .conftest import rows
@@ -36,6 +40,19 @@ def status(api, job, *wanted):
         return found if found.status in wanted else None
 
     return until(look)
+
+
+def pause_resume_and_kill(api, job, after: int, steps: Callable) -> None:
+    """Pauses the job after so many ``steps(api, job)``, resumes it, and kills its process once it has gone on."""
+    until(lambda: len(steps(api, job)) >= after)
+    api.client.fine_tuning.jobs.pause(job.id)
+    store = api.app.state.service.store
+    until(lambda: not lease.is_held(store))
+    seen = steps(api, job)
+    assert api.client.fine_tuning.jobs.retrieve(job.id).status == "paused"
+    api.client.fine_tuning.jobs.resume(job.id)
+    until(lambda: len(steps(api, job)) > len(seen))
+    os.kill(lease.read(store).body["pid"], signal.SIGKILL)
 
 
 def steps(api, job) -> list[int]:
