@@ -9,6 +9,7 @@ import mmap
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ from jupyter_client.manager import KernelManager
 from traitlets import default
 
 import tests.no_network.sitecustomize  # noqa: F401  blocks this process; PYTHONPATH blocks its children
+
+# jsonschema, which comes with nbformat, looks for this to check a format that no notebook has. To import it takes two
+# seconds, in each pytest that the tests start.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_NETWORK = ROOT / "tests" / "no_network"
