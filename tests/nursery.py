@@ -1,20 +1,31 @@
-"""Training processes that start at once: forked from a process that has imported torch already.
+"""Training processes that start at once: forked from one process that has imported torch already.
 
-What they do is what ``lease._launch`` would have them do, in a session of their own and with a log file.
-``test_trained_kills`` and the tests of lessons start them as the product does.
+It serves the whole run of the tests. What its children do is what ``lease._launch`` would have them do, in a session of
+their own and with a log file. Some tests of ``test_trained_kills`` start them as the product does.
 """
 
 import hashlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
+
+from filelock import FileLock
 
 from helpers.local_api.engines.trained import lease
 from tests.environment import ROOT
+
+# What a kernel runs, so that its training processes come from here.
+USED = """from helpers.local_api.engines.trained import lease
+from tests import nursery
+
+lease._launch = nursery.launch"""
+
+_own: list[subprocess.Popen] = []  # the one that this process has started, if it has
 
 
 def launch(store, name: str) -> None:
@@ -22,18 +33,31 @@ def launch(store, name: str) -> None:
     folder = store.folder.resolve()
     (folder / "trained").mkdir(exist_ok=True)
     order = {"folder": str(folder), "name": name, "environment": lease.environment()}
-    nursery = _nursery()
-    nursery.stdin.write(json.dumps(order) + "\n")
-    nursery.stdin.flush()
-    assert nursery.stdout.readline() == "forked\n"
+    with start() as line, line.makefile("rw") as file:
+        file.write(json.dumps(order) + "\n")
+        file.flush()
+        assert file.readline() == "forked\n"
 
 
-@cache
-def _nursery() -> subprocess.Popen:
-    """Ends with the process that asked for it, as nobody writes to it any more."""
-    command = [sys.executable, "-m", __name__]
+def start() -> socket.socket:
+    """A line to the nursery of this run. Who asks first starts it, and it ends with that process."""
+    address = Path(os.environ["TMPDIR"]) / "nursery"  # the folder of this run, see tests/environment.py
+    line = socket.socket(socket.AF_UNIX)
+    with FileLock(address.with_suffix(".lock")):
+        try:
+            line.connect(str(address))
+        except OSError:
+            _begin(address)
+            line.connect(str(address))
+    return line
+
+
+def _begin(address: Path) -> None:
+    command = [sys.executable, "-m", __name__, str(address)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env=lease.environment(), text=True, **pipes)
+    own = subprocess.Popen(command, cwd=ROOT, env=lease.environment() | {"OMP_NUM_THREADS": "1"}, **pipes)
+    assert own.stdout.readline() == b"ready\n"
+    _own[:] = [own]
 
 
 def title(folder: Path) -> str:
@@ -41,15 +65,26 @@ def title(folder: Path) -> str:
     return "worker-" + hashlib.sha256(str(folder).encode()).hexdigest()[:8]
 
 
-def main() -> None:
+def main(address: str) -> None:
     from helpers.local_api.engines.trained import training, worker
 
     assert training  # it is this import that takes long
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # else a child that has ended would stay as a zombie
-    for line in sys.stdin:
-        if os.fork() == 0:
-            _work(worker, **json.loads(line))
-        print("forked", flush=True)
+    Path(address).unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(address)
+        server.listen()
+        print("ready", flush=True)
+        while (
+            sys.stdin not in select.select([sys.stdin, server], [], [])[0]
+        ):  # nobody writes to it: it is its end
+            line, _ = server.accept()
+            with line, line.makefile("rw") as file:
+                order = json.loads(file.readline())
+                if os.fork() == 0:
+                    server.close()
+                    _work(worker, **order)
+                file.write("forked\n")
 
 
 def _work(worker, folder: str, name: str, environment: dict[str, str]) -> None:
@@ -69,4 +104,4 @@ def _work(worker, folder: str, name: str, environment: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -21,6 +21,7 @@ from helpers import connect as connect_module
 from helpers import widgets
 from helpers.local_api.engines import simulated
 from helpers.spend_guard import SpendGuard
+from tests import trained_once
 from tests.environment import ROOT
 from tests.imitation import SHAPES, Provider
 from tests.notebooks import refresh
@@ -39,30 +40,23 @@ MODEL = re.compile(r'^MODEL = ""$', re.MULTILINE)  # of the starter: at a provid
 
 @pytest.fixture(scope="module")
 def known() -> dict:
-    """What the simulated engine has computed already: the same lesson at five providers asks for the same."""
+    """What the simulated engine has answered already: the same lesson at five providers asks for the same."""
     return {}
 
 
 @pytest.fixture
 def in_a_hurry(known, monkeypatch):
-    train, answers, sleep = simulated.train, simulated.answers, time.sleep
+    answers, sleep = simulated.answers, time.sleep
 
-    def once(function, weights: bytes, *data, at_each_step, **options):
-        said = {
-            name: value for name, value in options.items() if name != "wanted"
-        }  # no lesson asks for a form
-        key = hashlib.sha256(json.dumps([function.__name__, data, said]).encode() + weights).hexdigest()
+    def answers_once(weights: bytes, messages, *, at_each_step, wanted, **options):
+        # whatever is wanted: no lesson asks for a form
+        key = hashlib.sha256(json.dumps([messages, options]).encode() + weights).hexdigest()
         if key not in known:
-            known[key] = function(weights, *data, **options)
+            known[key] = answers(weights, messages, **options)
         return known[key]
 
-    def train_from(start: bytes, *data, **options):
-        return train(*data, start=start, **options)
-
-    monkeypatch.setattr(
-        simulated, "train", lambda *data, start, **options: once(train_from, start, *data, **options)
-    )
-    monkeypatch.setattr(simulated, "answers", lambda *data, **options: once(answers, *data, **options))
+    trained_once.install(monkeypatch)
+    monkeypatch.setattr(simulated, "answers", answers_once)
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
 
 

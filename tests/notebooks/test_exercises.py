@@ -15,6 +15,7 @@ import pytest
 from IPython.display import display
 
 from helpers import memo, teach, widgets
+from tests import trained_once
 from tests.notebooks import frame, refresh
 
 LESSONS = {path.name[:2]: path for path in refresh.lessons()}
@@ -128,6 +129,7 @@ def test_exercises_of_a_lesson(lesson, monkeypatch, capsys, tmp_path):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # connect() sets them: put back afterwards
     monkeypatch.setattr(widgets, "monitor", lambda *_: None)  # it needs a kernel
     monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))  # the learner's own stays as it is
+    trained_once.install(monkeypatch)
     cells = refresh.read(LESSONS[lesson]).cells
     tasks, met, namespace = read(EXERCISES[lesson]), [], {"display": display}
     for place, cell in enumerate(cells):

@@ -6,6 +6,7 @@ import pytest
 from IPython.display import display
 
 from helpers import widgets
+from tests import trained_once
 from tests.agendas import AGENDAS, LESSONS, rows, sections
 from tests.notebooks import frame, refresh
 from workshop import pieces, sheets
@@ -24,6 +25,7 @@ def as_in_a_lesson(monkeypatch, tmp_path):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # connect() sets them: put back afterwards
     monkeypatch.setattr(widgets, "monitor", lambda *_: None)
     monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
+    trained_once.install(monkeypatch)
 
 
 def what_checks_say(number: str, solved: bool, capsys) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from helpers import mine
 from helpers.local_api.engines import trained
-from tests import tiny_model
+from tests import nursery, tiny_model
 from tests.notebooks import refresh
 
 LINE = 'MODEL = "gpt-3.5-turbo"'
@@ -22,11 +22,6 @@ CELL_SECONDS = 1800
 TINY, REAL = 12, 24  # rows to train on, for either kind of weights
 STARTED = 16  # rows that the starter divides for itself
 VALIDATED = 4
-# Each training process would import torch anew. Those of test_trained_kills start as the product starts them.
-FORKED = """from helpers.local_api.engines.trained import lease
-from tests import nursery
-
-lease._launch = nursery.launch"""
 
 
 def with_model(name: str):
@@ -52,7 +47,8 @@ def with_less_data(folder: Path, rows: int) -> Path:
 
 def execute(notebook, folder: Path) -> None:
     """Runs it there, its training processes forked from one that has imported torch."""
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(FORKED))
+    nursery.start().close()
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(nursery.USED))
     refresh.execute(notebook, folder, CELL_SECONDS)
 
 
