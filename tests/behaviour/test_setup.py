@@ -125,11 +125,11 @@ def test_two_starts_at_once_both_end_well(count, bare, ready, tmp_path, figures)
 
 
 @pytest.mark.slow
-def test_what_is_gathered_installs_without_a_network(bare, tmp_path):
+def test_what_is_gathered_installs_without_a_network(bare, ready, tmp_path):
     """The place of the package index is taken by the folder of the mini course's wheels."""
     gathered = tmp_path / "on a stick"
     index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(bare.wheels)}
-    course = bare.copy(tmp_path / "teacher")
+    course = ready.copy(tmp_path / "teacher")
     done = course.run("wheels", str(gathered), **index)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path.name for path in gathered.iterdir()} == {path.name for path in bare.wheels.iterdir()}
@@ -140,9 +140,9 @@ def test_what_is_gathered_installs_without_a_network(bare, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_not_complete_is_not_called_so(bare, tmp_path):
-    index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(bare.wheels)}
-    course = bare.copy(tmp_path / "teacher")
+def test_a_folder_that_is_not_complete_is_not_called_so(ready, tmp_path):
+    index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(ready.wheels)}
+    course = ready.copy(tmp_path / "teacher")
     assert course.run("wheels", str(tmp_path / "stick"), **index).returncode == 0
     text = course.folder / "requirements.txt"
     text.write_text(text.read_text() + "absent==1.0\n")

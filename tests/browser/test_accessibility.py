@@ -7,11 +7,12 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from helpers import widgets
+from tests.browser import test_decision_helper, test_token_explorer
 from tests.browser.conftest import RUN_SECONDS, THEMES, Lab, await_in_page, change_theme
-from tests.browser.contrast import measure
+from tests.browser.contrast import contrast, measure
 from tests.browser.test_monitor import SETUP as JOB
 from tests.browser.test_monitor import WATCH, status
 from tests.notebooks import refresh
@@ -23,11 +24,28 @@ WIDGETS = {  # what a notebook must run to show each, live
     "check": 'from helpers.teach import check\ncheck("02-memo", "")',
     "monitor": JOB.format(seconds=3, rows=12) + WATCH,
     "cost calculator": 'from helpers import widgets\nwidgets.cost_calculator("gpt-4.1-mini")',
-    "token explorer": 'widgets.token_explorer("A sentence.", "gpt-3.5-turbo", "gpt-4.1-mini")',
+    "token explorer": test_token_explorer.SOURCE,
     "token table": 'widgets.token_table({"English": "A sentence."}, "gpt-3.5-turbo")',
     "blind test": """from helpers import evaluate
 widgets.blind_test(evaluate.recorded("base"), evaluate.recorded("tuned"), evaluate.questions("new"))""",
-    "decision helper": "widgets.decision_helper()",
+    "decision helper": test_decision_helper.SOURCE.format(f"**{test_decision_helper.LINKED}"),
+}
+# What has a contrast of 4.5 or more in each theme, though large text needs only 3 (WCAG 2.2, 1.4.3).
+PARTS = {
+    ".quiz": ("p strong", ".widget-radio-box label", "[role=status] strong"),
+    ".job-monitor": ("p[role=status]", "svg text", "caption", "time", "code"),
+    ".cost-calculator": ("p[role=status]", "svg text", "caption", "td", "th", "label:visible"),
+    ".token-explorer": ("p[role=status]", "li.str", "li.bytes", "caption", "td", "th", "label:visible"),
+    ".blind-test": ("[role=status] strong", ".answers p", "button"),
+    ".decision-helper": ("p[role=status]", "li", "a", "caption", "td", "th", "label:visible"),
+}
+BOXES = (".token-explorer li.str", ".token-explorer li.bytes")  # their edges take the colour of their text
+SAME_COLOUR = "e => getComputedStyle(e).borderTopColor === getComputedStyle(e).color"
+WHOLE = {  # what is not cut off
+    ".blind-test button": "e => e.scrollWidth <= e.clientWidth + 1",
+    ".quiz .widget-radio-box label": (
+        "e => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
+    ),
 }
 OURS = {
     "include": [[".jp-RenderedMarkdown"], [".jp-OutputArea-output"]],  # the rest of the page is JupyterLab's
@@ -146,8 +164,21 @@ def test_every_widget_live(lab: Lab):
     notebook = lab.run(*WIDGETS.values())
     for number, cell in enumerate(notebook.cells(), start=1):
         assert cell["outputs"], f"{[*WIDGETS][number - 1]} shows nothing"
-    status(notebook.page, "succeeded")  # from now on the monitor stands still
-    assert in_both_themes(notebook.page) == {}
+    page = notebook.page
+    page.get_by_role("button", name="Check my answers").click()
+    expect(page.locator(".quiz [role=status]").first).to_contain_text("No answer yet.")
+    status(page, "succeeded")  # from now on the monitor stands still
+    assert in_both_themes(page) == {}
+    for theme in THEMES:
+        change_theme(page, theme)
+        for widget, parts in PARTS.items():
+            for part in parts:
+                assert contrast(page.locator(f"{widget} {part}").first) >= 4.5, f"{widget} {part} in {theme}"
+        for box in BOXES:
+            assert page.locator(box).first.evaluate(SAME_COLOUR), f"{box} in {theme}"
+        for place, fits in WHOLE.items():
+            found = page.locator(place).all()
+            assert found and all(one.evaluate(fits) for one in found), f"{place} is cut off in {theme}"
 
 
 def test_no_widget_is_left_out():

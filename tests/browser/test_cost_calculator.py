@@ -7,8 +7,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from helpers.costs import BreakEven
 from helpers.widgets.cost_calculator import GUESSED, NUMBERS, sums
-from tests.browser.conftest import THEMES, change_theme
-from tests.browser.contrast import contrast
 from tests.browser.test_token_explorer import choose, tab_to
 
 MODEL, OTHER = "gpt-4.1-mini", "gpt-4o-mini"
@@ -105,14 +103,3 @@ def test_two_prices_in_a_cell_are_not_taken_for_a_formula(lab):
     expect(notebook.output(2).locator("mjx-container")).to_have_count(1)  # so the typesetter is done
     expect(notebook.output(1).locator("caption")).to_contain_text("1,000 such calls: $")
     assert page.locator("mjx-container").count() == 1
-
-
-@pytest.mark.slow
-def test_legible_in_both_themes(calculate):
-    """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more."""
-    page = calculate()
-    expect_shown(page, sums(MODEL, MODEL, START))
-    for theme in THEMES:
-        change_theme(page, theme)
-        for part in ("p[role=status]", "svg text", "caption", "td", "th", "label:visible"):
-            assert contrast(page.locator(f".cost-calculator {part}").first) >= 4.5, f"{part} in {theme}"

@@ -4,8 +4,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from helpers import decide as room
-from tests.browser.conftest import THEMES, change_theme
-from tests.browser.contrast import contrast
 from tests.browser.test_token_explorer import tab_to
 from tests.unit.test_decide import AIRPORT, CASES
 
@@ -70,14 +68,3 @@ def test_the_questions_can_be_read_whole(open_helper):
         assert label.evaluate(
             "e => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
         ), text
-
-
-@pytest.mark.slow
-def test_legible_in_both_themes(open_helper):
-    """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to its ground or more."""
-    page = open_helper(f"**{LINKED}")
-    expect(page.locator(".decision-helper caption")).to_be_visible()
-    for theme in THEMES:
-        change_theme(page, theme)
-        for part in ("p[role=status]", "li", "a", "caption", "td", "th", "label:visible"):
-            assert contrast(page.locator(f".decision-helper {part}").first) >= 4.5, f"{part} in {theme}"
