@@ -108,7 +108,7 @@ def machine() -> str:
     """This computer in words: processor, cores, memory, system and Python."""
     import psutil
 
-    from data.recorded.make import processor
+    from data.recorded.machine import processor
 
     memory = round(psutil.virtual_memory().total / 2**30)
     bfloat16 = "bfloat16" if _computes_with_bfloat16() else "no bfloat16"

@@ -26,6 +26,7 @@ from pathlib import Path
 from openai import OpenAI
 
 from data.airport.make_with_rules import RULES, examples, nearest, read_jsonl, rule_of, user_message
+from data.recorded.machine import processor
 from helpers import evaluate
 from helpers.connect import connect
 
@@ -499,13 +500,6 @@ def write_about() -> None:
     with open(RECORDED / "about.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("what", "value"), *rows.items()])
     assert torch  # its version is among them
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":
