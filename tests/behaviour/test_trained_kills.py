@@ -159,7 +159,7 @@ def check(client: OpenAI, job_id: str, steps: int) -> str:
     return job.status
 
 
-@pytest.mark.endurance(sample=5, soak=30)
+@pytest.mark.endurance(sample=3, soak=30)
 def test_every_job_ends_though_worker_and_kernel_are_killed(
     tmp_path, tiny_weights, monkeypatch, count, figures
 ):

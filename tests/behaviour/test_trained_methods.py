@@ -148,7 +148,7 @@ def test_a_job_learns_from_rewards(local):
 @pytest.mark.slow
 def test_both_methods_start_from_a_tuned_model(local):
     first = succeeded(local, create(local, pairs(), dpo(n_epochs=1)))
-    second = create(local, questions(), rft(beta=0.1), model=first.fine_tuned_model)
+    second = create(local, questions(), rft(beta=0.1, compute_multiplier=0.25), model=first.fine_tuned_model)
     third = succeeded(
         local, create(local, pairs(), dpo(n_epochs=1), model=succeeded(local, second).fine_tuned_model)
     )
@@ -164,7 +164,8 @@ def test_rewards_that_are_all_equal_are_said(local):
         "input": "{{sample.output_text}}",
         "reference": "never that",
     }
-    job = succeeded(local, create(local, questions(16), rft(never | {"operation": "eq"})))
+    grader = never | {"operation": "eq"}
+    job = succeeded(local, create(local, questions(16), rft(grader, compute_multiplier=0.25)))
     (warning,) = [
         e for e in new_events(local.client, job.id) if e.message.startswith("All rewards are equal")
     ]
@@ -318,7 +319,7 @@ def test_cancel_ends_it_and_the_next_job_follows(method, local):
 
 @pytest.mark.slow
 def test_what_was_interrupted_gives_the_same_numbers(local):
-    rows, how = questions(), rft(n_epochs=3)
+    rows, how = questions(), rft(n_epochs=3, compute_multiplier=0.25)
     whole = succeeded(local, create(local, rows, how))
     job = create(local, rows, how)
     until(lambda: len(steps(local, job)) >= 3)
