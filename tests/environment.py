@@ -19,6 +19,7 @@ import nbval.kernel
 import pytest
 from jupyter_client.manager import KernelManager
 from traitlets import default
+from xdist.scheduler import LoadFileScheduling
 
 import tests.no_network.sitecustomize  # noqa: F401  blocks this process; PYTHONPATH blocks its children
 
@@ -28,6 +29,7 @@ sys.modules.setdefault("rfc3987_syntax", None)
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_NETWORK = ROOT / "tests" / "no_network"
+BROWSER = ROOT / "tests" / "browser"
 CLOSED_PROXY = "http://127.0.0.1:9"  # nothing listens there
 SIMULATED_MODEL = "gpt-4.1-mini"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
@@ -112,12 +114,33 @@ class Portless(KernelManager):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First the notebooks, whose state another test uses, then files with slow tests, then the others.
+    """First the notebooks, whose state another test uses, then the browser, which takes longest, then files with slow
+    tests, then the others.
 
     One worker runs a whole file, so with a slow one at the end the other worker would wait for it.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path not in slow))
+
+    def place(item: pytest.Item) -> tuple[bool, ...]:
+        return item.path.suffix != ".ipynb", BROWSER not in item.path.parents, item.path not in slow
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> LoadFileScheduling | None:
+    return OneWorker(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+class OneWorker(LoadFileScheduling):
+    """One worker runs all cells of a notebook, all tests of a file, and all files that use the browser.
+
+    To start JupyterLab and Chromium, and to load the page, takes as long as a file of such tests.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "browser" if BROWSER in (ROOT / file).parents else file
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import CLOSED_PROXY, KEY_NAMES, ROOT, for_another_pytest, outside
+from tests.environment import CLOSED_PROXY, KEY_NAMES, ROOT, OneWorker, for_another_pytest, outside
 from tests.no_network.sitecustomize import is_own_computer
 
 OTHER_COMPUTER = "192.0.2.1"  # reserved for documentation (RFC 5737): nobody answers there
@@ -151,3 +151,9 @@ def test_a_run_that_tries_the_network_or_skips_in_ci_fails(code, ci, status, mes
     assert run.returncode == status, run.stdout
     for message in messages:
         assert message in run.stdout
+
+
+def test_one_worker_runs_all_files_that_use_the_browser():
+    files = ["tests/browser/test_a.py", "tests/browser/test_b.py", "tests/unit/test_a.py", "notebooks/01_a"]
+    units = [OneWorker._split_scope(object.__new__(OneWorker), f"{file}::test_x") for file in files]
+    assert units == ["browser", "browser", *files[2:]]
