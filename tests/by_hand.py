@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,15 +12,26 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from helpers.local_api.app import Mode, create_app
+from helpers.local_api.engines import simulated
 from helpers.local_api.server import run_forever
 from helpers.local_api.store import Store
 
 ROOT = Path(__file__).parents[1]
 
 
+def base_model(folder: Path) -> None:
+    """Puts the simulated base model into a state folder. It is trained once in this run of the tests."""
+    shared = Path(os.environ["TMPDIR"], "base-model")  # the folder of this run, see tests/environment.py
+    simulated.base_weights(shared)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in shared.glob("*.npz"):
+        shutil.copy(file, folder)
+
+
 @contextmanager
 def server(folder: Path, *options: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """Started as a user starts it. Gives its base URL and its process; it is killed at the end."""
+    base_model(folder)
     process = subprocess.Popen(
         [sys.executable, "-m", "helpers.local_api", "--port", "0", *options],
         cwd=ROOT,

@@ -13,7 +13,7 @@ from helpers.local_api.app import Mode, create_app
 from helpers.local_api.engines.trained import lease
 from helpers.local_api.server import Server
 from helpers.local_api.store import Store, new_id
-from tests import nursery, tiny_model
+from tests import by_hand, nursery, tiny_model
 
 MODEL = "gpt-4o-mini"
 
@@ -96,7 +96,9 @@ class Api:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory) -> Iterator[tuple]:
     clock = Clock()
-    app = create_app(Store(tmp_path_factory.mktemp("state"), clock), Mode(by_hand=True))
+    folder = tmp_path_factory.mktemp("state")
+    by_hand.base_model(folder)
+    app = create_app(Store(folder, clock), Mode(by_hand=True))
     server = Server(app).start()
     with DefaultHttpx2Client(trust_env=False) as connections:  # shared: making one takes long
         yield server, app, clock, connections

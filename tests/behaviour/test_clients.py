@@ -10,7 +10,6 @@ from openai import AsyncOpenAI
 
 from helpers.local_api.__main__ import main
 from helpers.local_api.app import create_app
-from helpers.local_api.engines import simulated
 from helpers.local_api.server import Server
 from helpers.local_api.store import Store
 from tests import by_hand
@@ -24,7 +23,6 @@ KEY = {"Authorization": "Bearer sk-local"}
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("state")
-    simulated.base_weights(folder)  # trained once in this process, and not again in the server
     with by_hand.server(folder) as (url, _):
         yield url
 

@@ -9,7 +9,6 @@ import psutil
 import pytest
 from openai import DefaultHttpx2Client, OpenAI
 
-from helpers.local_api.engines import simulated
 from tests import by_hand
 
 from .conftest import MODEL, rows
@@ -84,7 +83,7 @@ def assert_each_event_once(client: OpenAI, job: str) -> None:
 @pytest.fixture(autouse=True)
 def quick_jobs(monkeypatch, tmp_path):
     monkeypatch.setenv("LOCAL_API_JOB_SECONDS", "0")
-    simulated.base_weights(tmp_path)  # trained once in this process, and not once in each server
+    by_hand.base_model(tmp_path)  # not made once in each server
 
 
 @pytest.mark.endurance(sample=4, soak=30)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from helpers.local_api.engines import simulated
 from tests import by_hand
 
 from .conftest import MODEL, rows
@@ -144,7 +143,7 @@ def jobs_take_no_time(monkeypatch):
 
 def kill_again_and_again(folder: Path, count: int) -> str:
     """Kills so many servers and checks what the next one has; what was done, in words."""
-    simulated.base_weights(folder)  # trained once; or every server would begin with that, and be killed
+    by_hand.base_model(folder)  # or every server would begin with that, and be killed
     learners: list[Learner] = []
     looked_into: set[str] = set()
     in_flight = 0
@@ -177,7 +176,7 @@ COUNTED = ("files", "deleted", "jobs", "cancelled")
 
 
 def test_nothing_acknowledged_is_lost_at_one_kill(tmp_path):
-    simulated.base_weights(tmp_path)
+    by_hand.base_model(tmp_path)
     with by_hand.quick_server(tmp_path) as (url, process):
         learner = Learner(url, "one")
         work_until([learner], 12)

@@ -7,6 +7,7 @@ import pytest
 
 from helpers import mine
 from helpers.local_api.store import Store
+from tests import by_hand
 from tests.notebooks import refresh
 
 LESSONS = ("02", "03", "04", "05", "06")
@@ -54,6 +55,7 @@ def questions(lines: bytes) -> list[str]:
 def test_ones_own_table_runs_through_the_lessons(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
+    by_hand.base_model(tmp_path / "state")
     asked = garden(tmp_path)
     said, jobs = {}, {}
     for number in LESSONS:
