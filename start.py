@@ -367,8 +367,12 @@ def run_tests(arguments):
     # All cells of a notebook must run in one worker. By default the files with many tests would begin, and the slow
     # ones, which have few, would come last. Two workers more than two cores: tests wait for browsers and for jobs.
     workers = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
-    command = [str(venv_python()), "-m", "pytest"] + workers + arguments
-    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+    command = [str(venv_python()), "-m", "pytest"]
+    if not (sys.dont_write_bytecode or (ROOT / "tests" / "__pycache__").exists()):
+        print("Compiling what the tests import; it takes a minute, the first time only.", flush=True)
+        look = command + ["--collect-only", "-q"]  # else each worker would compile all of it
+        subprocess.call(look, cwd=str(ROOT), env=clean_environment(), stdout=subprocess.DEVNULL)
+    return subprocess.call(command + workers + arguments, cwd=str(ROOT), env=clean_environment())
 
 
 def test_latest(options, extra):

@@ -167,7 +167,26 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     )
     assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
     workers = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
-    assert called[0][1:] == ["-m", "pytest", *workers, *expected]
+    assert called[-1][1:] == ["-m", "pytest", *workers, *expected]
+
+
+@pytest.mark.parametrize(
+    ("has_run", "keeps_none", "commands"), [(False, False, 2), (True, False, 1), (False, True, 1)]
+)
+def test_what_tests_import_is_compiled_once_and_not_by_each_worker(
+    has_run, keeps_none, commands, course, monkeypatch
+):
+    called = []
+    monkeypatch.setattr(start, "prepare", lambda requirements, wheels: None)
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
+    monkeypatch.setattr(sys, "dont_write_bytecode", keeps_none)
+    if has_run:
+        (course / "tests" / "__pycache__").mkdir()
+    assert start.main(["test"]) == 5
+    assert len(called) == commands and "-n" in called[-1]
+    assert [command[1:] for command in called[:-1]] == [["-m", "pytest", "--collect-only", "-q"]] * (
+        commands - 1
+    )
 
 
 def test_jupyterlab_serves_this_computer_only():
