@@ -4,10 +4,11 @@ The weights are tiny and random and the files are cut short: only that nothing f
 come from models that were trained here.
 """
 
+import nbformat
 import pytest
 
 from helpers.local_api.engines import trained
-from tests import tiny_model
+from tests import nursery, tiny_model
 from tests.notebooks import refresh
 
 CHANGES = {
@@ -42,6 +43,8 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = live_and_short(tmp_path)
+    nursery.start().close()
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(nursery.USED))
     refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)
     ended = refresh.said(notebook, "jobs.find(client").splitlines()[-1]
     assert ended.startswith(f"succeeded ft:{trained.MODEL}:")
