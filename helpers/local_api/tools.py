@@ -6,15 +6,19 @@ name or description, the function that shares most words is called; else they an
 answered with text. "required" calls the function that shares most words, and a named function is always called. Its
 arguments satisfy its schema, and their values are plainly simulated. They call one function at a time.
 
+The trained model writes a call as ``name(arguments)``, several one to a line: so it learned those of its examples. What
+it may write is a form: with "auto" a text, or calls once it has begun with the name of a function; else calls alone.
+
 Words and codes of the errors were seen live by third parties, 2024 to 2026.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
 
 from . import structured
 from .engines.simulated.reading import is_reply, stems, text_of
-from .errors import bad_request
+from .errors import APIError, bad_request
 from .structured import Form, FormError
 from .validate import check_name, empty_array
 
@@ -98,15 +102,72 @@ class Offer:
         name = max(shared, key=shared.get)
         return self.functions[name] if self.must or shared[name] else None
 
+    @property
+    def finish_reason(self) -> str:
+        """Why an answer ends that calls. A call that was asked for by name ends with "stop" (seen live, 2025)."""
+        return "stop" if self.named else "function_call" if self.legacy else "tool_calls"
+
+    def written_form(self, text: Form | None) -> Form | None:
+        """The form of calls that are written as a text, and of a ``text`` in their place if no call must be.
+
+        None if it may be any text. 400 for strict parameters that cannot be followed; without "strict" any arguments
+        are then taken.
+        """
+        if not self.functions:
+            return text
+        parts = {f"f{i}": self._form_of(function) for i, function in enumerate(self.functions.values())}
+        written = {name: f'{json.dumps(name + "(")} @f{i} ")"' for i, name in enumerate(self.functions)}
+        of_json = [written[f.name] for f in self.functions.values() if f.custom is None]
+        start = f"({' | '.join(written.values())})"
+        if of_json and self.parallel and not self.named:
+            start = f"""(({" | ".join(of_json)}) "\\n")* {start}"""
+        if self.must:
+            return structured.of_lark(f"start: {start}", **parts)
+        if text is not None:
+            return structured.of_lark(f"start: {start} | @text", **parts, text=text)
+        names = "|".join(map(re.escape, self.functions))
+        anything = rf"TEXT: /(?s:.*)/ & ~/({names})\((?s:.*)/"
+        return structured.of_lark(f"start: {start} | TEXT\n{anything}", **parts)
+
+    def read(self, text: str) -> list[Call] | None:
+        """The calls that such a text, which need not be complete, begins with; None if it is no call.
+
+        An empty list: it may become one.
+        """
+        calls, rest = [], text
+        while function := next((f for f in self.functions.values() if rest.startswith(f"{f.name}(")), None):
+            rest = rest[len(function.name) + 1 :]
+            if function.custom is not None:
+                return [*calls, Call(function.name, rest.removesuffix(")"), custom=True)]
+            try:
+                _, end = json.JSONDecoder().raw_decode(rest)
+            except ValueError:
+                return [*calls, Call(function.name, rest)]
+            calls.append(Call(function.name, rest[:end]))
+            rest = rest[end:].removeprefix(")").removeprefix("\n")
+        if not calls and not any(f"{name}(".startswith(rest) for name in self.functions):
+            return None
+        return calls
+
+    def _form_of(self, function: Function) -> Form:
+        try:
+            return function.form
+        except FormError as error:
+            if function.strict or function.custom is not None:
+                raise self._bad_schema(function, error) from None
+            return structured.of_schema(structured.OBJECT)
+
     def simulated(self, function: Function, messages: list[dict]) -> Call:
         """A call of this function with simulated values. 400 if its schema cannot be followed."""
         try:
             arguments = function.form.simulated(words(messages))
             return Call(function.name, arguments, function.custom is not None)
         except FormError as error:
-            message = f"Invalid schema for function '{function.name}': {error}"
-            where = "functions" if self.legacy else "tools"
-            raise bad_request(message, where, "invalid_function_parameters") from None
+            raise self._bad_schema(function, error) from None
+
+    def _bad_schema(self, function: Function, error: FormError) -> APIError:
+        message = f"Invalid schema for function '{function.name}': {error}"
+        return bad_request(message, "functions" if self.legacy else "tools", "invalid_function_parameters")
 
 
 def question(messages: list[dict]) -> str:

@@ -1,0 +1,88 @@
+"""Keeps an answer of the trained engine to a form, token by token, and brings it to its end in time."""
+
+import functools
+from collections.abc import Callable
+
+import llguidance
+import torch
+from llguidance.hf import from_tokenizer
+
+from ...structured import Form, Writer, refuse_if_broken
+
+NEAR = 128  # tokens to the limit; from here on it is looked at whether the answer can still end
+
+
+@functools.lru_cache(maxsize=8)
+def reader(tokenizer) -> llguidance.LLTokenizer:
+    """The tokenizer as llguidance reads it; the first time it takes a second."""
+    return from_tokenizer(tokenizer)
+
+
+class Guide:
+    """What one answer with a form may go on with. Raises FormError where the form gets too hard to follow."""
+
+    def __init__(self, form: Form, tokenizer):
+        self._tokens = reader(tokenizer)
+        self._matcher = form.matcher(self._tokens)
+        self._writer = Writer(form.matcher())
+        self._rest: list[int] | None = None  # the tokens that are left, once only the end is written
+
+    def next(self, scores: torch.Tensor, choose: Callable[[torch.Tensor], int], left: int) -> int:
+        """The token that is chosen among those that may follow.
+
+        If the form could then not be ended within the ``left`` tokens, but can be now, the answer is ended instead.
+        """
+        if self._rest is None:
+            token = choose(self._allowed(scores))
+            if left > NEAR or self._can_end_after(token, left):
+                self._writer.put(self._bytes(token))
+            else:
+                self._rest = self._end(self._writer) + [self._tokens.eos_token]
+        if self._rest is not None:
+            token = self._rest.pop(0)
+        self._matcher.consume_token(token)
+        refuse_if_broken(self._matcher)
+        return token
+
+    def is_over(self) -> bool:
+        """Whether nothing may follow."""
+        return self._matcher.is_stopped()
+
+    def is_complete(self) -> bool:
+        """Whether the answer may end here."""
+        return self._matcher.is_accepting()
+
+    def shortest(self) -> int:
+        """How many tokens an end takes from here; 0 if none was found."""
+        return len(self._end(self._writer) or [])
+
+    def _allowed(self, scores: torch.Tensor) -> torch.Tensor:
+        """The scores, minus infinity for all tokens that may not follow."""
+        may = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
+        refuse_if_broken(self._matcher)
+        allowed = torch.zeros(
+            len(scores), dtype=torch.bool
+        )  # a model may have more scores than there are tokens
+        allowed[: len(may)] = may[: len(scores)] > 0
+        return scores.masked_fill(~allowed, -torch.inf)
+
+    def _can_end_after(self, token: int, left: int) -> bool:
+        """Whether the answer can end within ``left`` tokens of which this is one; or cannot be helped any more."""
+        if token == self._tokens.eos_token:
+            return True
+        after = self._writer.copy()
+        after.put(self._bytes(token))
+        if self._fits(after, left - 1):
+            return True
+        return not self._fits(self._writer, left)
+
+    def _fits(self, writer: Writer, room: int) -> bool:
+        end = self._end(writer)
+        return end is not None and len(end) <= room
+
+    def _end(self, writer: Writer) -> list[int] | None:
+        end = writer.ending()
+        return None if end is None else self._tokens.tokenize_bytes(end)
+
+    def _bytes(self, token: int) -> bytes:
+        return b"" if token == self._tokens.eos_token else self._tokens.decode_bytes([token])
