@@ -13,7 +13,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
-from llguidance import LLMatcher, LLTokenizer, grammar_from
+from llguidance import LLMatcher, LLTokenizer
 
 OBJECT = {"type": "object"}
 NO_WHITESPACE = {"whitespace_flexible": False}
@@ -176,18 +176,18 @@ def of_regex(pattern: str) -> Form:
 
 def of_lark(grammar: str, **parts: Form) -> Form:
     """The form of a grammar in Lark's notation, in which other forms may stand: ``@name`` for each of ``parts``."""
-    whole = json.loads(LLMatcher.grammar_from_lark(grammar))
+    grammars = [{"lark_grammar": grammar}]
     for name, form in parts.items():
         (part,) = json.loads(form.grammar)["grammars"]
-        whole["grammars"].append(part | {"name": name})
-    return _checked(json.dumps(whole))
+        grammars.append(part | {"name": name})
+    return _checked(json.dumps({"grammars": grammars}))
 
 
 def of_choice(texts: list[str]) -> Form:
     """The form of these texts and no other."""
     if not texts:
         raise FormError("there is nothing to choose from.")
-    return _checked(grammar_from("choice", json.dumps(texts)))
+    return of_lark(f"start: {' | '.join(map(json.dumps, texts))}")
 
 
 def _checked(grammar: str, schema: str | None = None) -> Form:

@@ -1,10 +1,11 @@
 """Functions that a model may call: what a request offers, which calls are right, and whether every call is answered.
 
 The rule by which the simulated models call, where they were tuned on no call that fits: with ``tool_choice`` "auto",
-if a word of the last user message (of four letters or more, but for some that stand everywhere) stands in a function's
-name or description, the function that shares most words is called; else they answer with text. Replies to calls are
-answered with text. "required" calls the function that shares most words, and a named function is always called. Its
-arguments satisfy its schema, and their values are plainly simulated. They call one function at a time.
+a function that the last user message names is called; else, if a word of it (of four letters or more, but for some that
+stand everywhere) stands in a function's name or description, the function that shares most words; else they answer with
+text. Replies to calls are answered with text. "required" calls the function that shares most words, and a named
+function is always called. Its arguments satisfy its schema, and their values are plainly simulated. They call one
+function at a time.
 
 The trained model writes a call as ``name(arguments)``, several one to a line: so it learned those of its examples. What
 it may write is a form: with "auto" a text, or calls once it has begun with the name of a function; else calls alone.
@@ -15,6 +16,8 @@ Words and codes of the errors were seen live by third parties, 2024 to 2026.
 import json
 import re
 from dataclasses import dataclass, field
+
+from llguidance import regex_to_lark
 
 from . import structured
 from .engines.simulated.reading import is_reply, stems, text_of
@@ -57,11 +60,21 @@ class Function:
         """What its arguments have to look like. Raises FormError if that cannot be followed."""
         if self.custom is None:
             return structured.of_schema({"type": "object"} | self.parameters, strict=self.strict)
-        grammar = self.custom.get("grammar")
-        if not grammar:
-            return structured.of_regex("(?s:.*)")
-        of = structured.of_regex if grammar["syntax"] == "regex" else structured.of_lark
-        return of(grammar["definition"])
+        if self.pattern is None:
+            return structured.of_lark(self.custom["grammar"]["definition"])
+        return structured.of_regex(self.pattern)
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression of a custom tool's text, if that is what it is."""
+        if self.custom is None:
+            return None
+        grammar = self.custom.get("grammar") or {"syntax": "regex", "definition": "(?s:.*)"}
+        return grammar["definition"] if grammar["syntax"] == "regex" else None
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether the text says its name; short ones are words like any other."""
+        return len(self.name) > 3 and bool(re.search(rf"(?<!\w){re.escape(self.name)}(?!\w)", text))
 
     def words(self) -> set[str]:
         """The beginnings of the longer words of its name and description."""
@@ -97,10 +110,14 @@ class Offer:
         """The function to call by the rule above; None for an answer in words."""
         if not self.functions or self.answers_in_words(messages):
             return None
-        asked = stems(question(messages)) - EVERYWHERE
-        shared = {name: len(asked & function.words()) for name, function in self.functions.items()}
-        name = max(shared, key=shared.get)
-        return self.functions[name] if self.must or shared[name] else None
+        text = question(messages)
+        asked = stems(text) - EVERYWHERE
+
+        def fits(function: Function) -> tuple[bool, int]:
+            return function.is_named_in(text), len(asked & function.words())
+
+        best = max(self.functions.values(), key=fits)
+        return best if self.must or any(fits(best)) else None
 
     @property
     def finish_reason(self) -> str:
@@ -115,19 +132,25 @@ class Offer:
         """
         if not self.functions:
             return text
-        parts = {f"f{i}": self._form_of(function) for i, function in enumerate(self.functions.values())}
-        written = {name: f'{json.dumps(name + "(")} @f{i} ")"' for i, name in enumerate(self.functions)}
-        of_json = [written[f.name] for f in self.functions.values() if f.custom is None]
-        start = f"({' | '.join(written.values())})"
+        written, of_json, rules, parts = [], [], [], {}
+        for number, function in enumerate(self.functions.values()):
+            form, begin = self._form_of(function), json.dumps(f"{function.name}(")
+            if function.pattern is None:
+                written.append(f'{begin} @f{number} ")"')
+                parts[f"f{number}"] = form
+            else:  # one piece, or the text would swallow its bracket
+                written.append(f"CUSTOM{number}")
+                rules.append(f'CUSTOM{number}: {begin} /{regex_to_lark(function.pattern)}/ ")"')
+            of_json += [written[-1]] if function.custom is None else []
+        start = f"({' | '.join(written)})"
         if of_json and self.parallel and not self.named:
             start = f"""(({" | ".join(of_json)}) "\\n")* {start}"""
-        if self.must:
-            return structured.of_lark(f"start: {start}", **parts)
-        if text is not None:
-            return structured.of_lark(f"start: {start} | @text", **parts, text=text)
-        names = "|".join(map(re.escape, self.functions))
-        anything = rf"TEXT: /(?s:.*)/ & ~/({names})\((?s:.*)/"
-        return structured.of_lark(f"start: {start} | TEXT\n{anything}", **parts)
+        if text is not None and not self.must:
+            start, parts["text"] = f"{start} | @text", text
+        elif not self.must:
+            start, names = f"{start} | TEXT", "|".join(map(re.escape, self.functions))
+            rules.append(rf"TEXT: /(?s:.*)/ & ~/({names})\((?s:.*)/")
+        return structured.of_lark("\n".join([f"start: {start}", *rules]), **parts)
 
     def read(self, text: str) -> list[Call] | None:
         """The calls that such a text, which need not be complete, begins with; None if it is no call.

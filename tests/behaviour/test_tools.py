@@ -64,6 +64,13 @@ def test_the_function_that_shares_a_word_with_the_question_is_called(api):
     assert other == ("takeoffDrone", {"meters": 1})
 
 
+def test_a_function_that_the_question_names_is_called(api):
+    tools = [*TOOLS, {"type": "function", "function": {"name": "code_exec"}}]
+    asked = {"role": "user", "content": "Use code_exec to find the weather in degrees for the drone."}
+    assert calls(choice(api, asked, tools=tools)) == [("code_exec", {})]
+    assert not calls(choice(api, {"role": "user", "content": "barcode_executive"}, tools=tools))
+
+
 def test_without_such_a_word_the_answer_is_a_text(api):
     one = choice(api, ELSE, tools=TOOLS)
     assert one.message.content and not one.message.tool_calls and one.finish_reason == "stop"
