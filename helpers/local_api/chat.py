@@ -20,7 +20,7 @@ from functools import partial
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from .. import tokens
-from . import history, logprobs, models, structured, tools, usage, validate
+from . import facts, history, logprobs, models, structured, tools, usage, validate
 from .client import Client, ClientGone
 from .engines import simulated, trained
 from .errors import APIError, bad_request, not_found
@@ -33,6 +33,7 @@ from .validate import check_name, empty_array, model_dump
 
 FINGERPRINT, TRAINED_FINGERPRINT = "fp_simulated", "fp_trained"  # every answer says where it comes from
 LONGEST_JUDGEMENT = 24  # tokens
+BYTES_OF_CHARACTER = 4  # in UTF-8, at most; a token has one at least
 MAX_STOP = 1_000  # characters; the end of an answer is compared with its beginnings at every token
 PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
 # by the names that vLLM gives them in ``structured_outputs`` (its page "Structured Outputs")
@@ -377,7 +378,33 @@ def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.
     models.refuse_unless_chat(model)
     models.refuse_settings(model, body)
     _check_structured_outputs(model, body)
+    if not lenient and not trained.owns(model.base):  # the trained engine counts with its own tokenizer
+        _refuse_too_many_tokens(model, body)
     return model
+
+
+def _refuse_too_many_tokens(model: models.Chosen, body: dict) -> None:
+    """400 for more tokens than the model writes or takes.
+
+    Words and codes were seen live by third parties (opencode issue 140, NextChat issue 3195, evals issue 1377).
+    """
+    limit, most = _limit(body), facts.value(model.base, "most_output")
+    if limit is not None and most is not None and limit > int(most):
+        name = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
+        message = f"{name} is too large: {limit}. This model supports at most {most} completion tokens, whereas you "
+        raise bad_request(f"{message}provided {limit}.", name, "invalid_value")
+    context = facts.value(model.base, "context")
+    if context is None or BYTES_OF_CHARACTER * len(str(body["messages"])) + (limit or 0) < int(context):
+        return
+    prompt = tokens.count_messages(body["messages"], model.base, body.get("tools") or body.get("functions"))
+    said, shorter = f"your messages resulted in {prompt} tokens", "messages"
+    if prompt <= int(context) < prompt + (limit or 0):
+        said = f"you requested {prompt + limit} tokens ({prompt} in the messages, {limit} in the completion)"
+        shorter = "messages or completion"
+    elif prompt <= int(context):
+        return
+    message = f"This model's maximum context length is {context} tokens. However, {said}. Please reduce the length of "
+    raise bad_request(f"{message}the {shorter}.", "messages", "context_length_exceeded")
 
 
 def _check_format(body: dict) -> None:

@@ -9,13 +9,20 @@ from llguidance.hf import from_tokenizer
 
 from ...structured import Form, Writer, refuse_if_broken
 
-NEAR = 128  # tokens to the limit; from here on it is looked at whether the answer can still end
+NEAR = 128  # tokens, beside those that the form needs at least, to the limit: then the end is kept in sight
 
 
 @functools.lru_cache(maxsize=8)
 def reader(tokenizer) -> llguidance.LLTokenizer:
     """The tokenizer as llguidance reads it; the first time it takes a second."""
     return from_tokenizer(tokenizer)
+
+
+@functools.lru_cache(maxsize=64)
+def least(form: Form, tokenizer) -> int:
+    """How many tokens a text of the form needs at least, as far as was found; 0 if no text was."""
+    end = Writer(form.matcher()).ending()
+    return 0 if end is None else len(reader(tokenizer).tokenize_bytes(end))
 
 
 class Guide:
@@ -25,6 +32,7 @@ class Guide:
         self._tokens = reader(tokenizer)
         self._matcher = form.matcher(self._tokens)
         self._writer = Writer(form.matcher())
+        self._near = NEAR + least(form, tokenizer)
         self._rest: list[int] | None = None  # the tokens that are left, once only the end is written
 
     def next(self, scores: torch.Tensor, choose: Callable[[torch.Tensor], int], left: int) -> int:
@@ -34,7 +42,7 @@ class Guide:
         """
         if self._rest is None:
             token = choose(self._allowed(scores))
-            if left > NEAR or self._can_end_after(token, left):
+            if left > self._near or self._can_end_after(token, left):
                 self._writer.put(self._bytes(token))
             else:
                 self._rest = self._end(self._writer) + [self._tokens.eos_token]
@@ -52,19 +60,14 @@ class Guide:
         """Whether the answer may end here."""
         return self._matcher.is_accepting()
 
-    def shortest(self) -> int:
-        """How many tokens an end takes from here; 0 if none was found."""
-        return len(self._end(self._writer) or [])
-
     def _allowed(self, scores: torch.Tensor) -> torch.Tensor:
         """The scores, minus infinity for all tokens that may not follow."""
         may = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
         refuse_if_broken(self._matcher)
-        allowed = torch.zeros(
-            len(scores), dtype=torch.bool
-        )  # a model may have more scores than there are tokens
+        # a model may have more scores than there are tokens
+        allowed = torch.zeros(len(scores), dtype=torch.bool)
         allowed[: len(may)] = may[: len(scores)] > 0
-        return scores.masked_fill(~allowed, -torch.inf)
+        return scores.masked_fill(~allowed.to(scores.device), -torch.inf)
 
     def _can_end_after(self, token: int, left: int) -> bool:
         """Whether the answer can end within ``left`` tokens of which this is one; or cannot be helped any more."""

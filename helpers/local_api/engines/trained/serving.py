@@ -16,7 +16,7 @@ import torch
 from ...structured import Form
 from .. import COLDEST
 from . import training, weights
-from .guide import Guide
+from .guide import Guide, least
 
 MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
@@ -278,15 +278,15 @@ class Server:
         Raises ContextTooLong if the prompt does not fit, FormError if the form cannot be followed.
         """
         text = training.prompt_text(self.tokenizer, training.plain(messages))
-        least = len(text) // self.longest_token  # to count the tokens of megabytes takes many seconds
-        if least > context():
-            raise ContextTooLong(TOO_LONG.format(context(), f"at least {least}"))
+        fewest = len(text) // self.longest_token  # to count the tokens of megabytes takes many seconds
+        if fewest > context():
+            raise ContextTooLong(TOO_LONG.format(context(), f"at least {fewest}"))
         prompt = self.tokenizer.encode(text, add_special_tokens=False)
         room = context() - len(prompt)
         if room < 1:
             raise ContextTooLong(TOO_LONG.format(context(), len(prompt)))
         guides = [Guide(form, self.tokenizer) if form else None for _ in range(n)]
-        limit = limit or max(DEFAULT_TOKENS, ROOM * guides[0].shortest() if form else 0)
+        limit = limit or max(DEFAULT_TOKENS, ROOM * least(form, self.tokenizer) if form else 0)
         answers = []
         for i, guide in enumerate(guides):
             own = None if seed is None else (abs(seed) + i) % 2**63
