@@ -18,7 +18,6 @@ from llguidance import LLMatcher, LLTokenizer
 OBJECT = {"type": "object"}
 NO_WHITESPACE = {"whitespace_flexible": False}
 MOST = 10_000  # bytes that are written for one form
-MOST_TO_END = 1_000  # bytes that an end may take
 MOST_TRIED = 20_000  # beginnings of one number
 DEEP = 6  # brackets around a value; from here on lists stay empty, and what may be null is null
 BACKTRACKS = 100_000  # steps of one pattern of a schema on one text
@@ -258,22 +257,12 @@ class Writer:
         hasty.text, hasty.depth = bytearray(), self.depth + DEEP
         try:
             while not hasty.matcher.is_accepting():
-                if len(hasty.text) > MOST_TO_END or hasty.matcher.is_stopped():
+                if len(hasty.text) > MOST or hasty.matcher.is_stopped():
                     return None
-                hasty.put(hasty.matcher.compute_ff_bytes() or hasty._last() or hasty._chosen())
+                hasty.put(hasty.matcher.compute_ff_bytes() or hasty._chosen())
         except FormError:
             return None
         return bytes(hasty.text)
-
-    def _last(self) -> bytes:
-        """The byte after which the text may end; none if there is no such byte."""
-        for byte in _allowed(self.matcher) if not self.inside else ():
-            if byte not in b'"{[' + NUMERIC:
-                tried = self.matcher.deep_copy()
-                tried.consume_token(byte)
-                if tried.is_accepting():
-                    return bytes([byte])
-        return b""
 
     def copy(self) -> "Writer":
         """A writer at the same place, which goes its own way."""
@@ -333,7 +322,7 @@ class Writer:
     def _outside(self, byte: int) -> int:
         """The shortest way to an end, but a list gets one item, and no value is null without need."""
         if self.depth > DEEP:
-            order = b"]}n,:" + NUMERIC + b'tf"{['
+            order = b")]}n,:" + NUMERIC + b'tf"{['
         else:
             order = (b'"{[' if self.text[-1:] == b"[" else b'}],:"{[') + NUMERIC + b"tfn]"
         return order.find(byte) % 256

@@ -2,8 +2,9 @@
 
 The rule by which the simulated models call, where they were tuned on no call that fits: with ``tool_choice`` "auto",
 a function that the last user message names is called; else, if a word of it (of four letters or more, but for some that
-stand everywhere) stands in a function's name or description, the function that shares most words; else they answer with
-text. Replies to calls are answered with text. "required" calls the function that shares most words, and a named
+stand everywhere) stands in a function's name or description, the function that shares most words; else, if the message
+has SENTENCE such words or more, the function that shares most words with the system prompt; else they answer with text.
+Replies to calls are answered with text. "required" calls the function that shares most words, and a named
 function is always called. Its arguments satisfy its schema, and their values are plainly simulated. They call one
 function at a time.
 
@@ -31,6 +32,8 @@ EVERYWHERE = stems(
     "should some such tell than that their them then there these they this used want well were what when where which "
     "will with would your"
 )
+OF_PROMPTS = stems("answer assistant helpful question user users")  # in a system prompt they say nothing
+SENTENCE = 3
 WORDS, PUNCTUATION = 100, ".,;:!?\"'()[]{}"
 NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 ONLY_WITH = {"tool_choice": "tools", "parallel_tool_calls": "tools", "function_call": "functions"}
@@ -113,8 +116,11 @@ class Offer:
         text = question(messages)
         asked = stems(text) - EVERYWHERE
 
-        def fits(function: Function) -> tuple[bool, int]:
-            return function.is_named_in(text), len(asked & function.words())
+        told = stems(_system_prompt(messages)) - EVERYWHERE - OF_PROMPTS if len(asked) >= SENTENCE else set()
+
+        def fits(function: Function) -> tuple[bool, int, int]:
+            known = function.words()
+            return function.is_named_in(text), len(asked & known), len(told & known)
 
         best = max(self.functions.values(), key=fits)
         return best if self.must or any(fits(best)) else None
@@ -196,6 +202,10 @@ class Offer:
 def question(messages: list[dict]) -> str:
     """The last user message."""
     return next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), "")
+
+
+def _system_prompt(messages: list[dict]) -> str:
+    return "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
 
 
 def words(messages: list[dict]) -> list[str]:

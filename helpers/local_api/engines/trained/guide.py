@@ -9,7 +9,7 @@ from llguidance.hf import from_tokenizer
 
 from ...structured import Form, Writer, refuse_if_broken
 
-NEAR = 128  # tokens, beside those that the form needs at least, to the limit: then the end is kept in sight
+NEAR = 128  # tokens to the limit, beside those that the end takes; from here on the end is kept in sight
 
 
 @functools.lru_cache(maxsize=8)
@@ -75,13 +75,12 @@ class Guide:
             return True
         after = self._writer.copy()
         after.put(self._bytes(token))
-        if self._fits(after, left - 1):
-            return True
-        return not self._fits(self._writer, left)
-
-    def _fits(self, writer: Writer, room: int) -> bool:
-        end = self._end(writer)
-        return end is not None and len(end) <= room
+        end = self._end(after)
+        if end is None or len(end) > left - 1:
+            now = self._end(self._writer)
+            return now is None or len(now) > left
+        self._near = NEAR + len(end)
+        return True
 
     def _end(self, writer: Writer) -> list[int] | None:
         end = writer.ending()

@@ -20,7 +20,7 @@ from .guide import Guide, least
 
 MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
-ROOM = 2  # times the tokens that its form needs at least has such an answer
+ROOM = 3  # times the tokens that its form needs at least has such an answer
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
 KEPT = 2  # models kept in memory
 GAP_SECONDS = 0.05  # between two questions that are answered together; one answer takes some seconds
