@@ -43,6 +43,7 @@ PREFIXES = {
     "custom_tool_call_output": "ctc_",
 }
 LOGPROBS, ENCRYPTED = "message.output_text.logprobs", "reasoning.encrypted_content"
+SUMMARY = "Simulated: no thought took place."
 ITEM = "response_item"  # kind of the rows by which an item of an answer can be referred to
 OVER = ("completed", "incomplete", "cancelled", "failed")
 # of a chat request -> of a response: an error of the chat names what the caller has sent
@@ -66,6 +67,10 @@ EVENTS = {
     "response.function_call_arguments.done": types.ResponseFunctionCallArgumentsDoneEvent,
     "response.custom_tool_call_input.delta": types.ResponseCustomToolCallInputDeltaEvent,
     "response.custom_tool_call_input.done": types.ResponseCustomToolCallInputDoneEvent,
+    "response.reasoning_summary_part.added": types.ResponseReasoningSummaryPartAddedEvent,
+    "response.reasoning_summary_part.done": types.ResponseReasoningSummaryPartDoneEvent,
+    "response.reasoning_summary_text.delta": types.ResponseReasoningSummaryTextDeltaEvent,
+    "response.reasoning_summary_text.done": types.ResponseReasoningSummaryTextDoneEvent,
     "response.output_item.done": types.ResponseOutputItemDoneEvent,
     "response.completed": types.ResponseCompletedEvent,
     "response.incomplete": types.ResponseIncompleteEvent,
@@ -93,7 +98,7 @@ class Asked:
             return Teller(self.response, [])
         self.response["reasoning"]["effort"] = models.reasoning_effort(model, self.chat)
         is_encrypted = ENCRYPTED in (self.body.get("include") or [])
-        return Teller(self.response, [_reasoning(is_encrypted)])
+        return Teller(self.response, [_reasoning(is_encrypted, bool(self.response["reasoning"]["summary"]))])
 
 
 def create(
@@ -402,7 +407,10 @@ def new_response(store: Store, body: dict) -> dict:
             "format": text.get("format") or {"type": "text"},
             "verbosity": text.get("verbosity") or "medium",
         },
-        "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
+        "reasoning": {
+            "effort": reasoning.get("effort"),
+            "summary": reasoning.get("summary") or reasoning.get("generate_summary"),
+        },
         "truncation": body.get("truncation") or "disabled",
         "service_tier": "default",
         "metadata": body.get("metadata") or {},
@@ -517,8 +525,19 @@ class Teller:
         for kind in ("created", "in_progress"):
             yield self._event(f"response.{kind}", response=self.response)
         for at, item in enumerate(self.items):
-            for kind in ("added", "done"):
-                yield self._event(f"response.output_item.{kind}", output_index=at, item=item)
+            yield self._event("response.output_item.added", output_index=at, item=item | {"summary": []})
+            yield from self._summary(at, item)
+            yield self._event("response.output_item.done", output_index=at, item=item)
+
+    def _summary(self, at: int, item: dict) -> Iterator[str]:
+        """The events of the summary of a reasoning item, if it has one."""
+        for index, part in enumerate(item["summary"]):
+            kind = "response.reasoning_summary"
+            place = {"item_id": item["id"], "output_index": at, "summary_index": index}
+            yield self._event(f"{kind}_part.added", **place, part=part | {"text": ""})
+            yield self._event(f"{kind}_text.delta", **place, delta=part["text"])
+            yield self._event(f"{kind}_text.done", **place, text=part["text"])
+            yield self._event(f"{kind}_part.done", **place, part=part)
 
     def end(self, response: dict) -> str:
         return self._event(f"response.{response['status']}", response=response)
@@ -614,8 +633,9 @@ def _message(part: str) -> dict:
     }
 
 
-def _reasoning(is_encrypted: bool) -> dict:
-    item = {"id": new_id("rs_", 50), "type": "reasoning", "summary": []}
+def _reasoning(is_encrypted: bool, has_summary: bool) -> dict:
+    summary = [{"type": "summary_text", "text": SUMMARY}] if has_summary else []
+    item = {"id": new_id("rs_", 50), "type": "reasoning", "summary": summary}
     return item | ({"encrypted_content": "simulated"} if is_encrypted else {})
 
 

@@ -397,6 +397,28 @@ def test_a_model_that_reasons_begins_with_an_item_that_says_so(api):
         EVENT.validate_python(event.to_dict())
 
 
+def test_a_summary_of_the_reasoning_comes_if_asked_for(api):
+    asked = {"model": "o4-mini", "input": ASKED, "reasoning": {"summary": "auto"}}
+    events = list(api.client.responses.create(**asked, stream=True))
+    kinds = [event.type for event in events]
+    assert kinds[2:8] == [
+        "response.output_item.added",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
+        "response.output_item.done",
+    ]
+    (part,) = events[-1].response.output[0].summary
+    assert events[2].item.summary == [] and events[4].delta == part.text == responses.SUMMARY
+    for event in events:
+        EVENT.validate_python(event.to_dict())
+    again = api.client.responses.retrieve(events[-1].response.id, stream=True)
+    assert [event.type for event in again] == kinds
+    going_on = [*events[-1].response.output, {"role": "user", "content": "And then?"}]
+    assert api.client.responses.create(model="o4-mini", input=going_on).output_text
+
+
 # --- in the background -------------------------------------------------------------------------------------
 
 
