@@ -117,10 +117,8 @@ def test_an_answer_is_brought_to_its_end_before_the_limit_if_it_can_be(local):
 
 
 def test_a_form_that_needs_more_than_the_usual_room_gets_it(local):
-    schema = an_object(
-        **{f"number_{n}": {"type": "array", "items": {"type": "string"}, "minItems": 2} for n in range(30)}
-    )
-    answer = ask(local, response_format=of_schema(schema), temperature=1)
+    schema = an_object(a={"const": "".join(map(str, range(150)))})
+    answer = ask(local, response_format=of_schema(schema))
     assert satisfies(answer.choices[0].message.content, schema)
     assert answer.usage.completion_tokens > 256
 
@@ -312,7 +310,8 @@ def test_responses_with_a_format_and_with_functions(local):
 # --- many --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.endurance(sample=40, soak=1000)
+@pytest.mark.slow
+@pytest.mark.endurance(sample=10, soak=1000)
 def test_sampled_answers_under_random_schemas_satisfy_them(local, count, figures):
     picker, reasons = random.Random(1), []
     for number in range(count):
@@ -322,3 +321,18 @@ def test_sampled_answers_under_random_schemas_satisfy_them(local, count, figures
         assert satisfies(choice.message.content, schema), (number, schema, choice.message.content)
         reasons.append(answer.usage.completion_tokens >= 256 - 1)
     figures(f"{count} schemas, {sum(reasons)} answers ended by the limit")
+
+
+@pytest.mark.slow
+def test_the_real_model_fills_in_forms_and_calls(local, monkeypatch):
+    from helpers.local_api.engines.trained import serving
+
+    monkeypatch.delenv("LOCAL_API_WEIGHTS", raising=False)
+    serving.context.cache_clear()
+    sentence = [{"role": "user", "content": "In Oslo it is 3 degrees, and grey. Is it wet there?"}]
+    for seed in range(2):
+        (choice,) = ask(local, sentence, response_format=of_schema(WEATHER), seed=seed).choices
+        assert satisfies(choice.message.content, WEATHER) and choice.finish_reason == "stop"
+    (call,) = calls(ask(local, tools=TOOLS, tool_choice=named("get_weather"), temperature=0).choices[0])
+    assert call[1]["place"] == "Paris"
+    serving.context.cache_clear()
