@@ -6,23 +6,24 @@ answers with them; else ``tools`` says by which rule a function is called. With 
 form that is asked for, if need be with simulated values. Accepted without effect: logit_bias, prediction, verbosity,
 audio, web_search_options and everything else that the types allow; but a model that reasons refuses some of them
 (``models.refuse_settings``). The trained engine writes its answers itself, token by token, with real logprobs and the
-counts of its own tokenizer; functions and formats have no effect on it yet.
+counts of its own tokenizer. Where a form is asked for, or a call, it can write nothing else. It alone takes
+``structured_outputs``, by which vLLM is asked for a choice, a regular expression or a grammar.
 """
 
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from .. import tokens
-from . import history, logprobs, models, structured, tools, usage, validate
+from . import facts, history, logprobs, models, structured, tools, usage, validate
 from .client import Client, ClientGone
 from .engines import simulated, trained
-from .errors import bad_request, not_found
+from .errors import APIError, bad_request, not_found
 from .jobs import check_metadata
 from .scenarios import Caller
 from .store import Row, Store, new_id
@@ -32,8 +33,16 @@ from .validate import check_name, empty_array, model_dump
 
 FINGERPRINT, TRAINED_FINGERPRINT = "fp_simulated", "fp_trained"  # every answer says where it comes from
 LONGEST_JUDGEMENT = 24  # tokens
+BYTES_OF_CHARACTER = 4  # in UTF-8, at most; a token has one at least
 MAX_STOP = 1_000  # characters; the end of an answer is compared with its beginnings at every token
 PIECE = re.compile(r"\s*\S+|\s+$")  # what one event of a stream carries
+# by the names that vLLM gives them in ``structured_outputs`` (its page "Structured Outputs")
+FORMS = {
+    "choice": structured.of_choice,
+    "regex": structured.of_regex,
+    "grammar": structured.of_lark,
+    "json": structured.of_schema,
+}
 PIECE_SECONDS = 0.03  # so that a learner sees the stream; none in tests, where jobs take no time either
 
 
@@ -86,10 +95,11 @@ def complete(
     model = _checked(store, caller, body, lenient)
     client.require()
     if trained.owns(model.base):
-        written, prompt = _written_here(model, body)
+        offered = tools.offer(body)
+        written, prompt = _written_here(model, body, offered)
         for answer in written:
             client.at_leaving(partial(answer.fail, ClientGone()))
-        answers = [_gathered(answer) for answer in written]
+        answers = [_joined(answer, _pieces(answer, body), offered) for answer in written]
     else:
         answers, prompt = simulated_answers(store, model, body, client), None
     client.require()
@@ -106,7 +116,8 @@ def chunks(
     """
     model = _checked(store, caller, body, lenient)
     if trained.owns(model.base):
-        return _live_chunks(store, caller, body, model, _written_here(model, body))
+        offered = tools.offer(body)
+        return _live_chunks(store, caller, body, model, offered, *_written_here(model, body, offered))
     answers = simulated_answers(store, model, body, client or Client())
     return _chunks_of(_completion(store, caller, body, model, answers, None))
 
@@ -152,16 +163,27 @@ def _message(answer: Answer, body: dict) -> dict:
     message["content"] = None
     if body.get("functions"):
         (call,) = answer.calls
-        return message | {"function_call": {"name": call.name, "arguments": call.arguments}}
+        return message | _of_function(call)
     return message | {"tool_calls": [_tool_call(call) for call in answer.calls]}
 
 
+def _of_function(call: Call) -> dict:
+    return {"function_call": {"name": call.name, "arguments": call.arguments}}
+
+
 def _tool_call(call: Call) -> dict:
-    if call.custom:
-        inner = {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    else:
-        inner = {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-    return {"id": new_id("call_", 24), **inner}
+    kind = "custom" if call.custom else "function"
+    inner = {"name": call.name} | _arguments(kind, call.arguments)[kind]
+    return {"id": new_id("call_", 24), "type": kind, kind: inner}
+
+
+def _arguments(kind: str, text: str) -> dict:
+    """What a call of this kind is called with."""
+    return {kind: {"input" if kind == "custom" else "arguments": text}}
+
+
+def _of_tool(index: int, part: dict) -> dict:
+    return {"tool_calls": [{"index": index} | part]}
 
 
 def _events(parts: Iterator[dict], wants_usage: bool) -> Iterator[str]:
@@ -191,17 +213,17 @@ def _deltas(choice: dict) -> Iterator[tuple[dict, dict | None]]:
     first = {"role": "assistant", "content": None if message["content"] is None else "", "refusal": None}
     if "function_call" in message:
         call = message["function_call"]
-        yield first | {"function_call": {"name": call["name"], "arguments": ""}}, None
+        yield first | {"function_call": call | {"arguments": ""}}, None
         for piece in PIECE.findall(call["arguments"]):
             yield {"function_call": {"arguments": piece}}, None
         return
     yield first, None
     for index, call in enumerate(message.get("tool_calls") or []):
-        inner, text = ("custom", "input") if call["type"] == "custom" else ("function", "arguments")
-        head = {"index": index, "id": call["id"], "type": call["type"]}
-        yield {"tool_calls": [head | {inner: {"name": call[inner]["name"], text: ""}}]}, None
-        for piece in PIECE.findall(call[inner][text]):
-            yield {"tool_calls": [{"index": index, inner: {text: piece}}]}, None
+        kind = call["type"]
+        (key,) = _arguments(kind, "")[kind]
+        yield _of_tool(index, call | {kind: call[kind] | {key: ""}}), None
+        for piece in PIECE.findall(call[kind][key]):
+            yield _of_tool(index, _arguments(kind, piece)), None
     if choice["logprobs"] is None:
         yield from (({"content": piece}, None) for piece in PIECE.findall(message["content"] or ""))
         return
@@ -231,7 +253,7 @@ def _fingerprint(model: models.Chosen) -> str:
     return TRAINED_FINGERPRINT if trained.owns(model.base) else FINGERPRINT
 
 
-def _written_here(model: models.Chosen, body: dict) -> tuple[list, int]:
+def _written_here(model: models.Chosen, body: dict, offered: Offer) -> tuple[list, int]:
     """The answers of the trained engine while they are written, and the tokens of the prompt."""
     from .engines.trained import serving  # loads torch: seconds, at the first question
 
@@ -242,50 +264,101 @@ def _written_here(model: models.Chosen, body: dict) -> tuple[list, int]:
             body["messages"],
             n=body.get("n") or 1,
             limit=_limit(body),
-            temperature=_temperature(body),
             seed=body.get("seed"),
+            **_settings(body),
             stops=_stops(body),
             top=(body.get("top_logprobs") or 0) if body.get("logprobs") else -1,
+            form=offered.written_form(_form(body)),
         )
     except serving.ContextTooLong as error:
         raise bad_request(str(error), "messages", "context_length_exceeded") from None
+    except FormError as error:
+        raise _bad_form(body, error) from None
 
 
-def _gathered(written) -> Answer:
+def _pieces(written, body: dict) -> Iterator:
+    """The pieces of an answer of the trained engine, as they come. 400 if its form gets too hard to follow."""
+    try:
+        yield from written
+    except FormError as error:
+        raise _bad_form(body, error) from None
+
+
+def _joined(written, pieces: Iterable, offered: Offer) -> Answer:
     """An answer of the trained engine once it is complete."""
-    pieces = list(written)
-    return _joined(written, pieces)
-
-
-def _joined(written, pieces: list) -> Answer:
+    pieces = list(pieces)
+    text, finish_reason = "".join(piece.text for piece in pieces), pieces[-1].finish_reason
+    if calls := offered.read(text) if offered.functions else None:
+        if finish_reason == "stop":
+            finish_reason = offered.finish_reason
+        return Answer("", finish_reason, calls, tokens=written.tokens)
     likely = None if written.top < 0 else _logprobs([one for piece in pieces for one in piece.logprobs])
-    text = "".join(piece.text for piece in pieces)
-    return Answer(text, pieces[-1].finish_reason, logprobs=likely, tokens=written.tokens)
+    return Answer(text, finish_reason, logprobs=likely, tokens=written.tokens)
 
 
 def _logprobs(content: list[dict]) -> dict:
     return {"content": content, "refusal": None}
 
 
-def _live_chunks(store: Store, caller: Caller, body: dict, model, written: tuple) -> Iterator[dict]:
+def _live_chunks(
+    store: Store, caller: Caller, body: dict, model, offered: Offer, answers: list, prompt: int
+) -> Iterator[dict]:
     """The chunks of answers that are being written: each piece is sent when it comes."""
-    answers, prompt = written
     head = {"id": new_id("chatcmpl-", 29), "created": int(store.clock()), "model": model.name}
     head |= {"system_fingerprint": _fingerprint(model), "object": "chat.completion.chunk"}
     whole = []
     for index, answer in enumerate(answers):
         choice, pieces = {"index": index}, []
-        first = {"role": "assistant", "content": "", "refusal": None}
-        yield head | {"choices": [_part(choice, first, None)]}
-        for piece in answer:
+        told = _Told(offered, answer.top >= 0)
+        for piece in _pieces(answer, body):
             pieces.append(piece)
-            likely = _logprobs(piece.logprobs) if answer.top >= 0 else None
-            if piece.text or piece.logprobs:
-                yield head | {"choices": [_part(choice, {"content": piece.text}, None, likely)]}
-        yield head | {"choices": [_part(choice, {}, pieces[-1].finish_reason)]}
-        whole.append(_joined(answer, pieces))
+            for delta, likely in told.take(piece):
+                yield head | {"choices": [_part(choice, delta, None, likely)]}
+        whole.append(_joined(answer, pieces, offered))
+        yield head | {"choices": [_part(choice, {}, whole[-1].finish_reason)]}
     completion = _completion(store, caller, body, model, whole, prompt)
     yield head | {"choices": [], "usage": completion["usage"]}
+
+
+class _Told:
+    """Makes the deltas of a stream of the pieces of one answer: a text, or calls that are written as one."""
+
+    def __init__(self, offered: Offer, with_logprobs: bool):
+        self._offered, self._with_logprobs = offered, with_logprobs
+        self._text, self._waiting, self._calls, self._begun = "", [], [], False
+
+    def take(self, piece) -> Iterator[tuple[dict, dict | None]]:
+        """What is new, with its logprobs."""
+        self._text += piece.text
+        self._waiting.append(piece)
+        calls = self._offered.read(self._text) if self._offered.functions else None
+        if calls == [] and not piece.finish_reason:  # it may become a call
+            return
+        if not self._begun:
+            self._begun = True
+            yield {"role": "assistant", "content": None if calls else "", "refusal": None}, None
+        if calls:
+            for index, call in enumerate(calls):
+                yield from self._of_call(index, call)
+            return
+        for one in self._waiting:
+            likely = _logprobs(one.logprobs) if self._with_logprobs else None
+            if one.text or one.logprobs:
+                yield {"content": one.text}, likely
+        self._waiting = []
+
+    def _of_call(self, index: int, call: Call) -> Iterator[tuple[dict, None]]:
+        """What is new of one of the calls."""
+        if index == len(self._calls):
+            self._calls.append("")
+            begun = replace(call, arguments="")
+            yield _of_function(begun) if self._offered.legacy else _of_tool(index, _tool_call(begun)), None
+        new = call.arguments[len(self._calls[index]) :]
+        self._calls[index] = call.arguments
+        if new and self._offered.legacy:
+            yield {"function_call": {"arguments": new}}, None
+        elif new:
+            yield _of_tool(index, _arguments("custom" if call.custom else "function", new)), None
 
 
 def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.Chosen:
@@ -304,7 +377,34 @@ def _checked(store: Store, caller: Caller, body: dict, lenient: bool) -> models.
     model = models.choose(store, caller, body["model"])
     models.refuse_unless_chat(model)
     models.refuse_settings(model, body)
+    _check_structured_outputs(model, body)
+    if not lenient and not trained.owns(model.base):  # the trained engine counts with its own tokenizer
+        _refuse_too_many_tokens(model, body)
     return model
+
+
+def _refuse_too_many_tokens(model: models.Chosen, body: dict) -> None:
+    """400 for more tokens than the model writes or takes.
+
+    Words and codes were seen live by third parties (opencode issue 140, NextChat issue 3195, evals issue 1377).
+    """
+    limit, most = _limit(body), facts.value(model.base, "most_output")
+    if limit is not None and most is not None and limit > int(most):
+        name = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
+        message = f"{name} is too large: {limit}. This model supports at most {most} completion tokens, whereas you "
+        raise bad_request(f"{message}provided {limit}.", name, "invalid_value")
+    context = facts.value(model.base, "context")
+    if context is None or BYTES_OF_CHARACTER * len(str(body["messages"])) + (limit or 0) < int(context):
+        return
+    prompt = tokens.count_messages(body["messages"], model.base, body.get("tools") or body.get("functions"))
+    said, shorter = f"your messages resulted in {prompt} tokens", "messages"
+    if prompt <= int(context) < prompt + (limit or 0):
+        said = f"you requested {prompt + limit} tokens ({prompt} in the messages, {limit} in the completion)"
+        shorter = "messages or completion"
+    elif prompt <= int(context):
+        return
+    message = f"This model's maximum context length is {context} tokens. However, {said}. Please reduce the length of "
+    raise bad_request(f"{message}the {shorter}.", "messages", "context_length_exceeded")
 
 
 def _check_format(body: dict) -> None:
@@ -324,8 +424,34 @@ def _check_format(body: dict) -> None:
         raise _bad_format(given["name"], problem)
 
 
-def _bad_format(name: str, problem: str):
+def _check_structured_outputs(model: models.Chosen, body: dict) -> None:
+    """400 for what only a server like vLLM takes at a model that plays one of OpenAI's, and for more than one form."""
+    given = body.get("structured_outputs")
+    if given is None:
+        return
+    if not trained.owns(model.base):
+        raise bad_request(
+            "Unknown parameter: 'structured_outputs'.", "structured_outputs", "unknown_parameter"
+        )
+    if len(given) != 1 or (body.get("response_format") or {"type": "text"})["type"] != "text":
+        message = (
+            f"'structured_outputs' holds one of {', '.join(FORMS)}, and stands without 'response_format'."
+        )
+        raise bad_request(message, "structured_outputs")
+
+
+def _bad_format(name: str, problem: str) -> APIError:
     return bad_request(f"Invalid schema for response_format '{name}': {problem}", "response_format")
+
+
+def _bad_form(body: dict, error: FormError) -> APIError:
+    """400 for a form that cannot be followed."""
+    if body.get("structured_outputs"):
+        return bad_request(f"Invalid 'structured_outputs': {error}", "structured_outputs")
+    given = (body.get("response_format") or {}).get("json_schema")
+    if given:
+        return _bad_format(given["name"], str(error))
+    return bad_request(f"Invalid 'tools': no answer of this form was found. {error}", "tools")
 
 
 def check_stops(body: dict) -> None:
@@ -339,8 +465,14 @@ def _stops(body: dict) -> list[str]:
     return [stop] if isinstance(stop, str) else stop or []
 
 
-def _temperature(body: dict) -> float:
-    return 1.0 if body.get("temperature") is None else body["temperature"]
+def _settings(body: dict) -> dict[str, float]:
+    """How both engines choose."""
+    return {
+        "temperature": 1.0 if body.get("temperature") is None else body["temperature"],
+        "top_p": 1.0 if body.get("top_p") is None else body["top_p"],
+        "presence_penalty": body.get("presence_penalty") or 0.0,
+        "frequency_penalty": body.get("frequency_penalty") or 0.0,
+    }
 
 
 def _limit(body: dict) -> int | None:
@@ -384,10 +516,7 @@ def _chosen(weights: bytes, body: dict, wanted: Callable[[str], bool], client: C
         weights,
         body["messages"],
         n=body.get("n") or 1,
-        temperature=_temperature(body),
-        top_p=1.0 if body.get("top_p") is None else body["top_p"],
-        presence_penalty=body.get("presence_penalty") or 0.0,
-        frequency_penalty=body.get("frequency_penalty") or 0.0,
+        **_settings(body),
         seed=body.get("seed"),
         wanted=wanted,
         at_each_step=client.require,
@@ -395,17 +524,20 @@ def _chosen(weights: bytes, body: dict, wanted: Callable[[str], bool], client: C
 
 
 def _form(body: dict) -> Form | None:
-    """The form that the answer must have; None for any text."""
+    """The form that the answer must have; None for any text. 400 for one that cannot be followed."""
     wanted = body.get("response_format") or {"type": "text"}
-    if wanted["type"] == "json_object":
-        return structured.of_schema(structured.OBJECT)
-    if wanted["type"] == "text" or "schema" not in wanted["json_schema"]:
-        return None
-    given = wanted["json_schema"]
     try:
+        if body.get("structured_outputs"):
+            ((kind, given),) = body["structured_outputs"].items()
+            return FORMS[kind](given)
+        if wanted["type"] == "json_object":
+            return structured.of_schema(structured.OBJECT)
+        if wanted["type"] == "text" or "schema" not in wanted["json_schema"]:
+            return None
+        given = wanted["json_schema"]
         return structured.of_schema(given["schema"], strict=bool(given.get("strict")))
     except FormError as error:
-        raise _bad_format(given["name"], str(error)) from None
+        raise _bad_form(body, error) from None
 
 
 def _in_form(weights: bytes, body: dict, form: Form | None, calls: dict, client: Client) -> list[str]:
@@ -418,7 +550,7 @@ def _in_form(weights: bytes, body: dict, form: Form | None, calls: dict, client:
     try:
         return [form.simulated(tools.words(body["messages"]))] * (body.get("n") or 1)
     except FormError as error:
-        raise _bad_format(body["response_format"]["json_schema"]["name"], str(error)) from None
+        raise _bad_form(body, error) from None
 
 
 def _cut(
@@ -455,8 +587,7 @@ def _cut(
 
 def _cut_calls(calls: list[Call], offered: Offer, limit: int | None, model: str, reasoning: int) -> Answer:
     """Calls with as much of their arguments as the limit leaves. Their tokens: those of names and arguments."""
-    # OpenAI ends a call of a function that was asked for by name with "stop" (seen live, 2025)
-    finish_reason = "stop" if offered.named else "function_call" if offered.legacy else "tool_calls"
+    finish_reason = offered.finish_reason
     used, shown = 0, []
     for call in calls:
         name, size = (tokens.count(text, model) for text in (call.name, call.arguments))

@@ -33,8 +33,17 @@ REFUSED = {
     "moderation": "Moderation of a response",
 }
 # Kinds of items that a chat can be made of; all others come from built-in tools.
-KINDS = {"message", "function_call", "function_call_output", "reasoning", "item_reference"}
+CALLS = {"function_call": "arguments", "custom_tool_call": "input"}  # what the model calls with, and its name
+OUTPUTS = {f"{kind}_output" for kind in CALLS}
+KINDS = {"message", "reasoning", "item_reference", *CALLS, *OUTPUTS}
+PREFIXES = {
+    "message": "msg_",
+    "reasoning": "rs_",
+    "custom_tool_call": "ctc_",
+    "custom_tool_call_output": "ctc_",
+}
 LOGPROBS, ENCRYPTED = "message.output_text.logprobs", "reasoning.encrypted_content"
+SUMMARY = "Simulated: no thought took place."
 ITEM = "response_item"  # kind of the rows by which an item of an answer can be referred to
 OVER = ("completed", "incomplete", "cancelled", "failed")
 # of a chat request -> of a response: an error of the chat names what the caller has sent
@@ -56,6 +65,12 @@ EVENTS = {
     "response.content_part.done": types.ResponseContentPartDoneEvent,
     "response.function_call_arguments.delta": types.ResponseFunctionCallArgumentsDeltaEvent,
     "response.function_call_arguments.done": types.ResponseFunctionCallArgumentsDoneEvent,
+    "response.custom_tool_call_input.delta": types.ResponseCustomToolCallInputDeltaEvent,
+    "response.custom_tool_call_input.done": types.ResponseCustomToolCallInputDoneEvent,
+    "response.reasoning_summary_part.added": types.ResponseReasoningSummaryPartAddedEvent,
+    "response.reasoning_summary_part.done": types.ResponseReasoningSummaryPartDoneEvent,
+    "response.reasoning_summary_text.delta": types.ResponseReasoningSummaryTextDeltaEvent,
+    "response.reasoning_summary_text.done": types.ResponseReasoningSummaryTextDoneEvent,
     "response.output_item.done": types.ResponseOutputItemDoneEvent,
     "response.completed": types.ResponseCompletedEvent,
     "response.incomplete": types.ResponseIncompleteEvent,
@@ -74,11 +89,16 @@ class Asked:
     response: dict
 
     def told(self) -> "Teller":
-        """What tells of the answer; a model that reasons begins with an item that says so, and holds no thought."""
+        """What tells of the answer; a model that reasons begins with an item that says so, and holds no thought.
+
+        Its response names the effort, also where that is the model's own (OpenAI's cookbook, reasoning_items.ipynb).
+        """
         model = models.choose(self.store, self.caller, self.body["model"])
-        reasons = usage.reasoning_tokens(model, self.chat) > 0
+        if not usage.reasoning_tokens(model, self.chat):
+            return Teller(self.response, [])
+        self.response["reasoning"]["effort"] = models.reasoning_effort(model, self.chat)
         is_encrypted = ENCRYPTED in (self.body.get("include") or [])
-        return Teller(self.response, [_reasoning(is_encrypted)] if reasons else [])
+        return Teller(self.response, [_reasoning(is_encrypted, bool(self.response["reasoning"]["summary"]))])
 
 
 def create(
@@ -126,7 +146,7 @@ def _ours(param: str) -> str:
     if param.startswith("messages"):
         return "input"
     if param.startswith("tools["):
-        return param.replace(".function", "")
+        return param.replace(".function", "").replace(".custom", "")
     name, dot, rest = param.replace("response_format.json_schema", "response_format").partition(".")
     return NAMES.get(name, name) + dot + rest
 
@@ -193,8 +213,8 @@ def _item(store: Store, caller: Caller, item: dict, number: int) -> dict:
         if row is None:
             raise bad_request(f"Item with id '{item['id']}' not found.", "input")
         return row.body
-    prefix = {"message": "msg_", "reasoning": "rs_"}.get(kind, "fc_")
-    item = item | {"type": kind, "id": item.get("id") or new_id(prefix, 50), "status": "completed"}
+    item_id = item.get("id") or new_id(PREFIXES.get(kind, "fc_"), 50)
+    item = item | {"type": kind, "id": item_id, "status": "completed"}
     if kind == "message":
         content = item["content"]
         parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
@@ -223,14 +243,16 @@ def _before(store: Store, caller: Caller, body: dict) -> list[dict]:
 
 def _refuse_unanswered(items: list[dict]) -> None:
     """400 as at OpenAI for a call without its output, or an output without its call."""
-    calls = {item["call_id"]: item for item in items if item["type"] == "function_call"}
-    outputs = {item.get("call_id"): item for item in items if item["type"] == "function_call_output"}
-    for call in outputs:
+    calls = {item["call_id"]: item for item in items if item["type"] in CALLS}
+    outputs = {item.get("call_id"): item for item in items if item["type"] in OUTPUTS}
+    for call, output in outputs.items():
         if call not in calls:
-            raise bad_request(f"No tool call found for function call output with call_id {call}.", "input")
-    for call in calls:
+            kind = output["type"].replace("_", " ")
+            raise bad_request(f"No tool call found for {kind} with call_id {call}.", "input")
+    for call, item in calls.items():
         if call not in outputs:
-            raise bad_request(f"No tool output found for function call {call}.", "input")
+            kind = item["type"].replace("_", " ")
+            raise bad_request(f"No tool output found for {kind} {call}.", "input")
 
 
 def _chat(body: dict, items: list[dict]) -> dict:
@@ -261,10 +283,10 @@ def _instructions(body: dict) -> list[dict]:
 
 def _messages(items: list[dict]) -> list[dict]:
     """The items as messages of a chat: each call is followed by its output, wherever that was given."""
-    outputs = {item["call_id"]: item for item in items if item["type"] == "function_call_output"}
+    outputs = {item["call_id"]: item for item in items if item["type"] in OUTPUTS}
     messages, called = [], []
     for item in items:
-        if item["type"] == "function_call":
+        if item["type"] in CALLS:
             called.append(item)
         elif item["type"] != "reasoning":
             messages, called = messages + _calls(called, outputs), []
@@ -277,14 +299,10 @@ def _calls(called: list[dict], outputs: dict[str, dict]) -> list[dict]:
     """One message with these calls, then the replies of the tools."""
     if not called:
         return []
-    calls = [
-        {
-            "id": item["call_id"],
-            "type": "function",
-            "function": {"name": item["name"], "arguments": item["arguments"]},
-        }
-        for item in called
-    ]
+    calls = []
+    for item in called:
+        kind, key = ("custom", "input") if item["type"] == "custom_tool_call" else ("function", "arguments")
+        calls.append({"id": item["call_id"], "type": kind, kind: {"name": item["name"], key: item[key]}})
     replies = [
         {"role": "tool", "tool_call_id": item["call_id"], "content": _output(outputs[item["call_id"]])}
         for item in called
@@ -316,15 +334,18 @@ def _tools(body: dict) -> list[dict]:
     """The tools in the form of a chat. 400 for those that OpenAI runs itself."""
     tools = body.get("tools") or []
     for number, tool in enumerate(tools):
-        if tool["type"] != "function":
+        if tool["type"] not in ("function", "custom"):
             raise _not_simulated(f"The tool '{tool['type']}'", f"tools[{number}].type")
     allowed = _allowed(body)
-    keys = ("name", "description", "parameters", "strict")
-    return [
-        {"type": "function", "function": {key: tool[key] for key in keys if tool.get(key) is not None}}
-        for tool in tools
-        if allowed is None or tool["name"] in allowed
-    ]
+    return [_tool(tool) for tool in tools if allowed is None or tool["name"] in allowed]
+
+
+def _tool(tool: dict) -> dict:
+    keys = ("name", "description", "parameters", "strict", "format")
+    inner = {key: tool[key] for key in keys if tool.get(key) is not None}
+    if (inner.get("format") or {}).get("type") == "grammar":
+        inner["format"] = {"type": "grammar", "grammar": inner["format"]}
+    return {"type": tool["type"], tool["type"]: inner}
 
 
 def _allowed(body: dict) -> list | None:
@@ -342,9 +363,9 @@ def _tool_choice(body: dict, has_tools: bool) -> str | dict | None:
         return choice
     if choice["type"] == "allowed_tools":
         return choice["mode"]
-    if choice["type"] != "function":
+    if choice["type"] not in ("function", "custom"):
         raise _not_simulated(f"The tool '{choice['type']}'", "tool_choice.type")
-    return {"type": "function", "function": {"name": choice["name"]}}
+    return {"type": choice["type"], choice["type"]: {"name": choice["name"]}}
 
 
 def _response_format(given: dict | None) -> dict | None:
@@ -362,9 +383,8 @@ def _response_format(given: dict | None) -> dict | None:
 def new_response(store: Store, body: dict) -> dict:
     """The response before it is answered."""
     text, reasoning = body.get("text") or {}, body.get("reasoning") or {}
-    tools = [
-        {"description": None, "parameters": None, "strict": True} | tool for tool in body.get("tools") or []
-    ]
+    usual = {"function": {"description": None, "parameters": None, "strict": True}}
+    tools = [usual.get(tool["type"], {}) | tool for tool in body.get("tools") or []]
     return {
         "id": new_id("resp_", 50),
         "object": "response",
@@ -387,7 +407,10 @@ def new_response(store: Store, body: dict) -> dict:
             "format": text.get("format") or {"type": "text"},
             "verbosity": text.get("verbosity") or "medium",
         },
-        "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
+        "reasoning": {
+            "effort": reasoning.get("effort"),
+            "summary": reasoning.get("summary") or reasoning.get("generate_summary"),
+        },
         "truncation": body.get("truncation") or "disabled",
         "service_tier": "default",
         "metadata": body.get("metadata") or {},
@@ -461,7 +484,7 @@ class Piece:
 
     text: str = ""
     refusal: str = ""
-    call: dict | None = None  # its id and name, with its first piece
+    call: dict | None = None  # its kind, id and name, with its first piece
     arguments: str = ""
     logprobs: list[dict] = field(default_factory=list)
 
@@ -472,17 +495,19 @@ def _pieces_of_delta(delta: dict, logprobs: dict | None) -> Iterator[Piece]:
     if delta.get("refusal"):
         yield Piece(refusal=delta["refusal"])
     for part in delta.get("tool_calls") or []:
-        function = part.get("function") or {}
-        call = {"call_id": part["id"], "name": function["name"]} if part.get("id") else None
-        yield Piece(call=call, arguments=function.get("arguments") or "")
+        inner, call = part.get("function") or part.get("custom") or {}, None
+        if part.get("id"):
+            kind = "custom_tool_call" if part["type"] == "custom" else "function_call"
+            call = {"type": kind, "call_id": part["id"], "name": inner["name"]}
+        yield Piece(call=call, arguments=inner.get("arguments") or inner.get("input") or "")
 
 
 def _pieces_of_output(output: list[dict]) -> Iterator[Piece]:
     """An answer that was kept, as it may have come."""
     for item in output:
-        if item["type"] == "function_call":
-            yield Piece(call={"call_id": item["call_id"], "name": item["name"]})
-            yield Piece(arguments=item["arguments"])
+        if key := CALLS.get(item["type"]):
+            yield Piece(call={name: item[name] for name in ("type", "call_id", "name")})
+            yield Piece(arguments=item[key])
         for part in item.get("content") or []:  # a reasoning item has none
             if part["type"] == "refusal":
                 yield Piece(refusal=part["refusal"])
@@ -500,8 +525,19 @@ class Teller:
         for kind in ("created", "in_progress"):
             yield self._event(f"response.{kind}", response=self.response)
         for at, item in enumerate(self.items):
-            for kind in ("added", "done"):
-                yield self._event(f"response.output_item.{kind}", output_index=at, item=item)
+            yield self._event("response.output_item.added", output_index=at, item=item | {"summary": []})
+            yield from self._summary(at, item)
+            yield self._event("response.output_item.done", output_index=at, item=item)
+
+    def _summary(self, at: int, item: dict) -> Iterator[str]:
+        """The events of the summary of a reasoning item, if it has one."""
+        for index, part in enumerate(item["summary"]):
+            kind = "response.reasoning_summary"
+            place = {"item_id": item["id"], "output_index": at, "summary_index": index}
+            yield self._event(f"{kind}_part.added", **place, part=part | {"text": ""})
+            yield self._event(f"{kind}_text.delta", **place, delta=part["text"])
+            yield self._event(f"{kind}_text.done", **place, text=part["text"])
+            yield self._event(f"{kind}_part.done", **place, part=part)
 
     def end(self, response: dict) -> str:
         return self._event(f"response.{response['status']}", response=response)
@@ -515,8 +551,9 @@ class Teller:
             part = "output_text" if piece.text else "refusal"
             events += [*self._close(), *self._open(_message(part))]
         if piece.arguments:
-            self._item["arguments"] += piece.arguments
-            events.append(self._of_item("response.function_call_arguments.delta", delta=piece.arguments))
+            key = CALLS[self._item["type"]]
+            self._item[key] += piece.arguments
+            events.append(self._of_item(f"response.{self._item['type']}_{key}.delta", delta=piece.arguments))
         if piece.text:
             self._part["text"] += piece.text
             self._part["logprobs"] += piece.logprobs
@@ -539,9 +576,9 @@ class Teller:
             return []
         self._is_open, item = False, self._item
         item["status"] = "completed"
-        if item["type"] == "function_call":
-            told = {"name": item["name"], "arguments": item["arguments"]}
-            events = [self._of_item("response.function_call_arguments.done", **told)]
+        if key := CALLS.get(item["type"]):
+            told = {"name": item["name"]} if item["type"] == "function_call" else {}
+            events = [self._of_item(f"response.{item['type']}_{key}.done", **told, **{key: item[key]})]
         else:
             key = "text" if self._part["type"] == "output_text" else "refusal"
             told = {key: self._part[key]} | ({"logprobs": self._part["logprobs"]} if key == "text" else {})
@@ -596,17 +633,17 @@ def _message(part: str) -> dict:
     }
 
 
-def _reasoning(is_encrypted: bool) -> dict:
-    item = {"id": new_id("rs_", 50), "type": "reasoning", "summary": []}
+def _reasoning(is_encrypted: bool, has_summary: bool) -> dict:
+    summary = [{"type": "summary_text", "text": SUMMARY}] if has_summary else []
+    item = {"id": new_id("rs_", 50), "type": "reasoning", "summary": summary}
     return item | ({"encrypted_content": "simulated"} if is_encrypted else {})
 
 
 def _call(call: dict) -> dict:
     return {
-        "id": new_id("fc_", 50),
-        "type": "function_call",
+        "id": new_id(PREFIXES.get(call["type"], "fc_"), 50),
         "status": "in_progress",
-        "arguments": "",
+        CALLS[call["type"]]: "",
         **call,
     }
 

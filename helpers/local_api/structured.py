@@ -1,11 +1,12 @@
 """Answers in a given form: a JSON schema, a regular expression or a grammar says what may be written next.
 
 Two libraries do the work. llguidance, which OpenAI uses for the same purpose, knows after each byte which bytes may
-follow; an engine that writes tokens hands ``Form.grammar`` to ``llguidance.LLMatcher`` with its own tokenizer.
+follow, and after each token of an engine that writes tokens (``Form.matcher``) which tokens may.
 jsonschema_rs says whether a schema is one, and whether a text that is there already satisfies it: it fetches nothing,
 gives up a pattern that would take for ever, and is imported in a twentieth of a second.
 """
 
+import copy
 import functools
 import json
 from collections import Counter, deque
@@ -49,15 +50,22 @@ class FormError(ValueError):
 
 @dataclass(frozen=True)
 class Form:
-    """What an answer has to look like. Make it with ``of_schema``, ``of_regex`` or ``of_lark``."""
+    """What an answer has to look like. Make it with one of the functions that begin with ``of_``."""
 
     grammar: str  # for llguidance
     schema: str | None = None  # as JSON; None if the form is not JSON
 
+    def matcher(self, tokenizer: LLTokenizer | None = None) -> LLMatcher:
+        """What knows which token of this tokenizer may follow, or which byte, at the beginning of a text.
+
+        Raises FormError if the grammar is none.
+        """
+        return _compiled(self.grammar, tokenizer or _bytes()).deep_copy()
+
     def takes(self, text: str) -> bool:
         """Whether a text has this form."""
         if self.schema is None:
-            matcher = _matcher(self.grammar)
+            matcher = self.matcher()
             data = list(text.encode("utf-8", "replace"))
             return matcher.try_consume_tokens(data) == len(data) and matcher.is_accepting()
         try:
@@ -72,9 +80,8 @@ class Form:
         the question among the values of an enum; else the first that may stand there. Numbers are as short as they
         can be, lists have one item, what need not be there is left out. Raises FormError if no such text is found.
         """
-        start = _matcher(self.grammar)
         for numbered in (False, True):
-            writer = _Writer(start.deep_copy(), list(words), self.schema is not None)
+            writer = Writer(self.matcher(), list(words), self.schema is not None)
             writer.numbered = numbered
             written = writer.write()
             if written is None:
@@ -158,43 +165,53 @@ def _of_schema(text: str, strict: bool) -> Form:
     if not schema:
         schema = {"type": "object"}
     options = NO_WHITESPACE | ({} if strict else {"lenient": True})
-    form = Form(LLMatcher.grammar_from_json_schema(schema, overrides=options), text)
-    _matcher(form.grammar)
-    return form
+    return _checked(LLMatcher.grammar_from_json_schema(schema, overrides=options), text)
 
 
 def of_regex(pattern: str) -> Form:
     """The form of a regular expression that the whole text has to match."""
-    return _checked(Form(LLMatcher.grammar_from_regex(pattern)))
+    return _checked(LLMatcher.grammar_from_regex(pattern))
 
 
-def of_lark(grammar: str) -> Form:
-    """The form of a grammar in Lark's notation."""
-    return _checked(Form(LLMatcher.grammar_from_lark(grammar)))
+def of_lark(grammar: str, **parts: Form) -> Form:
+    """The form of a grammar in Lark's notation, in which other forms may stand: ``@name`` for each of ``parts``."""
+    grammars = [{"lark_grammar": grammar}]
+    for name, form in parts.items():
+        (part,) = json.loads(form.grammar)["grammars"]
+        grammars.append(part | {"name": name})
+    return _checked(json.dumps({"grammars": grammars}))
 
 
-def _checked(form: Form) -> Form:
-    _matcher(form.grammar)
+def of_choice(texts: list[str]) -> Form:
+    """The form of these texts and no other."""
+    if not texts:
+        raise FormError("there is nothing to choose from.")
+    return of_lark(f"start: {' | '.join(map(json.dumps, texts))}")
+
+
+def _checked(grammar: str, schema: str | None = None) -> Form:
+    form = Form(grammar, schema)
+    form.matcher()
     return form
 
 
 @functools.cache
-def _tokenizer() -> LLTokenizer:
+def _bytes() -> LLTokenizer:
     return LLTokenizer("byte")
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(grammar: str) -> LLMatcher:
-    matcher = LLMatcher(_tokenizer(), grammar, log_level=0)
-    if matcher.is_error():
-        reason = matcher.get_error().strip().splitlines()[-1]
-        raise FormError(f"{reason.removeprefix('error: ').rstrip('.')}.")
+def _compiled(grammar: str, tokenizer: LLTokenizer) -> LLMatcher:
+    matcher = LLMatcher(tokenizer, grammar, log_level=0)
+    refuse_if_broken(matcher)
     return matcher
 
 
-def _matcher(grammar: str) -> LLMatcher:
-    """A matcher at the beginning of a text. Raises FormError if the grammar is none."""
-    return _compiled(grammar).deep_copy()
+def refuse_if_broken(matcher: LLMatcher) -> None:
+    """Raises FormError if the matcher has met what it cannot follow."""
+    if matcher.is_error():
+        reason = matcher.get_error().strip().splitlines()[-1]
+        raise FormError(f"{reason.removeprefix('error: ').rstrip('.')}.")
 
 
 @functools.lru_cache(maxsize=64)
@@ -207,10 +224,13 @@ def _validator(schema: str) -> Draft202012Validator:
         raise FormError(f"{error.message}.") from None
 
 
-class _Writer:
-    """Writes a text byte by byte, each one among those that the form allows."""
+class Writer:
+    """Writes a text byte by byte, each one among those that the form allows; or brings one to its end.
 
-    def __init__(self, matcher: LLMatcher, words: list[str], is_json: bool):
+    ``is_json``: strings and brackets are told apart, as in JSON with or without something around it.
+    """
+
+    def __init__(self, matcher: LLMatcher, words: list[str] = (), is_json: bool = True):
         self.matcher, self.words, self.is_json = matcher, words, is_json
         self.numbered = False  # free texts, so that no two are alike
         self.text = bytearray()
@@ -226,12 +246,32 @@ class _Writer:
             if len(self.text) > MOST or self.matcher.is_stopped():
                 return None
             forced = self.matcher.compute_ff_bytes()
-            self._put(forced or self._chosen())
+            self.put(forced or self._chosen())
             if self.is_json and self.inside and self.text[-1:] == b'"':
                 self._wish('"')
         return self.text.decode("utf-8", "replace")
 
-    def _put(self, data: bytes) -> None:
+    def ending(self) -> bytes | None:
+        """A short way from here to an end; None if none was found."""
+        hasty = self.copy()
+        hasty.text, hasty.depth = bytearray(), self.depth + DEEP
+        try:
+            while not hasty.matcher.is_accepting():
+                if len(hasty.text) > MOST or hasty.matcher.is_stopped():
+                    return None
+                hasty.put(hasty.matcher.compute_ff_bytes() or hasty._chosen())
+        except FormError:
+            return None
+        return bytes(hasty.text)
+
+    def copy(self) -> "Writer":
+        """A writer at the same place, which goes its own way."""
+        other = copy.copy(self)
+        other.matcher, other.text, other.used = self.matcher.deep_copy(), self.text[:], self.used.copy()
+        return other
+
+    def put(self, data: bytes) -> None:
+        """Adds these bytes, which the form allows here."""
         self.matcher.consume_tokens(list(data))
         for byte in data:
             self._follow(byte)
@@ -261,8 +301,8 @@ class _Writer:
                 wish = f"{wish} {self.free}"
             data = list((wish + end).encode("utf-8", "replace"))
             if self.matcher.validate_tokens(data) == len(data):
-                return self._put(bytes(data[: len(data) - len(end)]))
-        self._put(short.encode())
+                return self.put(bytes(data[: len(data) - len(end)]))
+        self.put(short.encode())
 
     def _chosen(self) -> bytes:
         allowed = _allowed(self.matcher)
@@ -282,7 +322,7 @@ class _Writer:
     def _outside(self, byte: int) -> int:
         """The shortest way to an end, but a list gets one item, and no value is null without need."""
         if self.depth > DEEP:
-            order = b"]}n,:" + NUMERIC + b'tf"{['
+            order = b")]}n,:" + NUMERIC + b'tf"{['
         else:
             order = (b'"{[' if self.text[-1:] == b"[" else b'}],:"{[') + NUMERIC + b"tfn]"
         return order.find(byte) % 256

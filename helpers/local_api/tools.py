@@ -1,20 +1,28 @@
 """Functions that a model may call: what a request offers, which calls are right, and whether every call is answered.
 
 The rule by which the simulated models call, where they were tuned on no call that fits: with ``tool_choice`` "auto",
-if a word of the last user message (of four letters or more, but for some that stand everywhere) stands in a function's
-name or description, the function that shares most words is called; else they answer with text. Replies to calls are
-answered with text. "required" calls the function that shares most words, and a named function is always called. Its
-arguments satisfy its schema, and their values are plainly simulated. They call one function at a time.
+a function that the last user message names is called; else, if a word of it (of four letters or more, but for some that
+stand everywhere) stands in a function's name or description, the function that shares most words; else, if the message
+has SENTENCE such words or more, the function that shares most words with the system prompt; else they answer with text.
+Replies to calls are answered with text. "required" calls the function that shares most words, and a named
+function is always called. Its arguments satisfy its schema, and their values are plainly simulated. They call one
+function at a time.
+
+The trained model writes a call as ``name(arguments)``, several one to a line: so it learned those of its examples. What
+it may write is a form: with "auto" a text, or calls once it has begun with the name of a function; else calls alone.
 
 Words and codes of the errors were seen live by third parties, 2024 to 2026.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
 
+from llguidance import regex_to_lark
+
 from . import structured
 from .engines.simulated.reading import is_reply, stems, text_of
-from .errors import bad_request
+from .errors import APIError, bad_request
 from .structured import Form, FormError
 from .validate import check_name, empty_array
 
@@ -24,6 +32,8 @@ EVERYWHERE = stems(
     "should some such tell than that their them then there these they this used want well were what when where which "
     "will with would your"
 )
+OF_PROMPTS = stems("answer assistant helpful question user users")  # in a system prompt they say nothing
+SENTENCE = 3
 WORDS, PUNCTUATION = 100, ".,;:!?\"'()[]{}"
 NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 ONLY_WITH = {"tool_choice": "tools", "parallel_tool_calls": "tools", "function_call": "functions"}
@@ -53,11 +63,21 @@ class Function:
         """What its arguments have to look like. Raises FormError if that cannot be followed."""
         if self.custom is None:
             return structured.of_schema({"type": "object"} | self.parameters, strict=self.strict)
-        grammar = self.custom.get("grammar")
-        if not grammar:
-            return structured.of_regex("(?s:.*)")
-        of = structured.of_regex if grammar["syntax"] == "regex" else structured.of_lark
-        return of(grammar["definition"])
+        if self.pattern is None:
+            return structured.of_lark(self.custom["grammar"]["definition"])
+        return structured.of_regex(self.pattern)
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression of a custom tool's text, if that is what it is."""
+        if self.custom is None:
+            return None
+        grammar = self.custom.get("grammar") or {"syntax": "regex", "definition": "(?s:.*)"}
+        return grammar["definition"] if grammar["syntax"] == "regex" else None
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether the text says its name; short ones are words like any other."""
+        return len(self.name) > 3 and bool(re.search(rf"(?<!\w){re.escape(self.name)}(?!\w)", text))
 
     def words(self) -> set[str]:
         """The beginnings of the longer words of its name and description."""
@@ -93,10 +113,78 @@ class Offer:
         """The function to call by the rule above; None for an answer in words."""
         if not self.functions or self.answers_in_words(messages):
             return None
-        asked = stems(question(messages)) - EVERYWHERE
-        shared = {name: len(asked & function.words()) for name, function in self.functions.items()}
-        name = max(shared, key=shared.get)
-        return self.functions[name] if self.must or shared[name] else None
+        text = question(messages)
+        asked = stems(text) - EVERYWHERE
+
+        told = stems(_system_prompt(messages)) - EVERYWHERE - OF_PROMPTS if len(asked) >= SENTENCE else set()
+
+        def fits(function: Function) -> tuple[bool, int, int]:
+            known = function.words()
+            return function.is_named_in(text), len(asked & known), len(told & known)
+
+        best = max(self.functions.values(), key=fits)
+        return best if self.must or any(fits(best)) else None
+
+    @property
+    def finish_reason(self) -> str:
+        """Why an answer ends that calls. A call that was asked for by name ends with "stop" (seen live, 2025)."""
+        return "stop" if self.named else "function_call" if self.legacy else "tool_calls"
+
+    def written_form(self, text: Form | None) -> Form | None:
+        """The form of calls that are written as a text, and of a ``text`` in their place if no call must be.
+
+        None if it may be any text. 400 for strict parameters that cannot be followed; without "strict" any arguments
+        are then taken.
+        """
+        if not self.functions:
+            return text
+        written, of_json, rules, parts = [], [], [], {}
+        for number, function in enumerate(self.functions.values()):
+            form, begin = self._form_of(function), json.dumps(f"{function.name}(")
+            if function.pattern is None:
+                written.append(f'{begin} @f{number} ")"')
+                parts[f"f{number}"] = form
+            else:  # one piece, or the text would swallow its bracket
+                written.append(f"CUSTOM{number}")
+                rules.append(f'CUSTOM{number}: {begin} /{regex_to_lark(function.pattern)}/ ")"')
+            of_json += [written[-1]] if function.custom is None else []
+        start = f"({' | '.join(written)})"
+        if of_json and self.parallel and not self.named:
+            start = f"""(({" | ".join(of_json)}) "\\n")* {start}"""
+        if text is not None and not self.must:
+            start, parts["text"] = f"{start} | @text", text
+        elif not self.must:
+            start, names = f"{start} | TEXT", "|".join(map(re.escape, self.functions))
+            rules.append(rf"TEXT: /(?s:.*)/ & ~/({names})\((?s:.*)/")
+        return structured.of_lark("\n".join([f"start: {start}", *rules]), **parts)
+
+    def read(self, text: str) -> list[Call] | None:
+        """The calls that such a text, which need not be complete, begins with; None if it is no call.
+
+        An empty list: it may become one.
+        """
+        calls, rest = [], text
+        while function := next((f for f in self.functions.values() if rest.startswith(f"{f.name}(")), None):
+            rest = rest[len(function.name) + 1 :]
+            if function.custom is not None:
+                return [*calls, Call(function.name, rest.removesuffix(")"), custom=True)]
+            try:
+                _, end = json.JSONDecoder().raw_decode(rest)
+            except ValueError:
+                return [*calls, Call(function.name, rest)]
+            calls.append(Call(function.name, rest[:end]))
+            rest = rest[end:].removeprefix(")").removeprefix("\n")
+        if not calls and not any(f"{name}(".startswith(rest) for name in self.functions):
+            return None
+        return calls
+
+    def _form_of(self, function: Function) -> Form:
+        try:
+            return function.form
+        except FormError as error:
+            if function.strict or function.custom is not None:
+                raise self._bad_schema(function, error) from None
+            return structured.of_schema(structured.OBJECT)
 
     def simulated(self, function: Function, messages: list[dict]) -> Call:
         """A call of this function with simulated values. 400 if its schema cannot be followed."""
@@ -104,14 +192,20 @@ class Offer:
             arguments = function.form.simulated(words(messages))
             return Call(function.name, arguments, function.custom is not None)
         except FormError as error:
-            message = f"Invalid schema for function '{function.name}': {error}"
-            where = "functions" if self.legacy else "tools"
-            raise bad_request(message, where, "invalid_function_parameters") from None
+            raise self._bad_schema(function, error) from None
+
+    def _bad_schema(self, function: Function, error: FormError) -> APIError:
+        message = f"Invalid schema for function '{function.name}': {error}"
+        return bad_request(message, "functions" if self.legacy else "tools", "invalid_function_parameters")
 
 
 def question(messages: list[dict]) -> str:
     """The last user message."""
     return next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), "")
+
+
+def _system_prompt(messages: list[dict]) -> str:
+    return "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
 
 
 def words(messages: list[dict]) -> list[str]:

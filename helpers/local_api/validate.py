@@ -33,8 +33,19 @@ from openai.types.fine_tuning.checkpoints import permission_create_params
 from openai.types.responses import input_token_count_params, response_create_params
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
+from typing_extensions import TypedDict
 
 from .errors import APIError, bad_request
+
+
+class StructuredOutputs(TypedDict, total=False):
+    """What vLLM takes in a chat beyond OpenAI's types (its page "Structured Outputs")."""
+
+    choice: list[str]
+    regex: str
+    grammar: str
+    json: dict[str, object]
+
 
 BODIES: dict[str, Any] = {
     "job": job_create_params.JobCreateParams,
@@ -210,8 +221,8 @@ def _widen(fields: dict) -> None:
     """Adds to the fields of an object what the API takes and the types lack.
 
     The penalties of DPO and of reinforcement fine-tuning, ``rpo_alpha`` and ``beta``, are our own: see the trained
-    engine. The rest stands in the examples of OpenAI's guide "Graders": ``pass_threshold``, no ``name`` for a grader,
-    and one for each part of a multi grader.
+    engine; ``structured_outputs`` is vLLM's. The rest stands in the examples of OpenAI's guide "Graders":
+    ``pass_threshold``, no ``name`` for a grader, and one for each part of a multi grader.
     """
     if "compute_multiplier" in fields:
         fields["beta"] = fields["compute_multiplier"]
@@ -220,6 +231,9 @@ def _widen(fields: dict) -> None:
     if fields.keys() & GRADERS and "name" in fields:
         number = {"type": "typed-dict-field", "schema": {"type": "float"}, "required": False}
         fields |= {"pass_threshold": number, "name": fields["name"] | {"required": False}}
+    if {"messages", "response_format"} <= fields.keys():
+        beyond = _rewrite(TypeAdapter(StructuredOutputs).core_schema, {})
+        fields["structured_outputs"] = {"type": "typed-dict-field", "schema": beyond, "required": False}
     if "calculate_output" in fields:
         part = fields["graders"]["schema"]
         fields["graders"]["schema"] = {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": part}

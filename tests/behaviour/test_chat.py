@@ -341,6 +341,28 @@ def test_a_stream_that_cannot_begin_is_a_plain_error(api):
     assert (error.status_code, error.code) == (404, "model_not_found")
 
 
+def test_more_tokens_than_the_model_writes_or_takes_are_refused(api):
+    most = int(facts.value(facts.snapshot(MODEL), "most_output"))
+    assert text(ask(api, max_tokens=most))
+    for name in ("max_tokens", "max_completion_tokens"):
+        error = api.refusal(ask, api, **{name: most + 1})
+        assert (error.status_code, error.param, error.code) == (400, name, "invalid_value")
+        assert f"{name} is too large: {most + 1}. This model supports at most {most} " in error.message
+    small = "gpt-4-0613"
+    context = int(facts.value(small, "context"))
+    error = api.refusal(ask, api, model=small, max_tokens=context)
+    assert (error.param, error.code) == ("messages", "context_length_exceeded")
+    assert f"in the messages, {context} in the completion)" in error.message
+    long = [{"role": "user", "content": "word " * context}]
+    error = api.refusal(ask, api, model=small, messages=long)
+    assert error.code == "context_length_exceeded" and "your messages resulted in" in error.message
+    assert text(ask(api, messages=long))
+    error = api.refusal(api.client.responses.create, model=small, input="word " * context)
+    assert (error.param, error.code) == ("input", "context_length_exceeded")
+    error = api.refusal(api.client.responses.create, model=MODEL, input="x", max_output_tokens=most + 1)
+    assert error.param == "max_output_tokens" and error.message.count("max_output_tokens is too large") == 1
+
+
 @pytest.mark.parametrize(
     ("options", "param"),
     [

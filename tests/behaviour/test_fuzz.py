@@ -204,6 +204,9 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
         },
     )
     call = st.sampled_from(["call_1", "call_2"])
+    syntax = {"type": st.just("grammar"), "syntax": st.sampled_from(["regex", "lark"])}
+    definition = st.one_of(text, st.sampled_from(["[0-9]{2}", 'start: "a"', "start: start"]))
+    format = st.fixed_dictionaries(syntax | {"definition": definition})
     item = st.one_of(
         message,
         message,
@@ -224,7 +227,14 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
             {"type": st.just("function_call"), "call_id": call, "name": text, "arguments": text}
         ),
         st.fixed_dictionaries(
-            {"type": st.just("function_call_output"), "call_id": call, "output": mostly(text)}
+            {"type": st.just("custom_tool_call"), "call_id": call, "name": text, "input": text}
+        ),
+        st.fixed_dictionaries(
+            {
+                "type": st.sampled_from(["function_call_output", "custom_tool_call_output"]),
+                "call_id": call,
+                "output": mostly(text),
+            }
         ),
         st.fixed_dictionaries(
             {"type": st.sampled_from(["item_reference", "reasoning", "web_search_call"]), "id": text},
@@ -233,7 +243,7 @@ def bodies(ids: dict[str, list[str]]) -> dict[str, st.SearchStrategy]:
     )
     flat_tool = st.fixed_dictionaries(
         {"type": st.sampled_from(["function", "web_search"]), "name": text, "parameters": anything}
-    )
+    ) | st.fixed_dictionaries({"type": st.just("custom"), "name": text}, optional={"format": mostly(format)})
     response = st.fixed_dictionaries(
         {"model": model, "input": mostly(st.one_of(text, st.lists(item, min_size=1, max_size=4)))},
         optional={

@@ -282,6 +282,49 @@ def test_a_call_streams_its_arguments(api):
         EVENT.validate_python(event.to_dict())
 
 
+CODE = {"type": "custom", "name": "code_exec", "description": "Executes code"}
+DIGITS = {"type": "grammar", "syntax": "regex", "definition": "[0-9]{4}"}
+
+
+def test_a_custom_tool_gets_a_text_and_its_output_is_answered(api):
+    """As in OpenAI's cookbook, gpt-5_new_params_and_tools.ipynb."""
+    asked = {"model": MODEL, "input": "Use code_exec for the area.", "tools": [CODE]}
+    response = api.client.responses.create(**asked)
+    (call,) = response.output
+    assert (call.type, call.name, call.input, call.status) == (
+        "custom_tool_call",
+        "code_exec",
+        "simulated",
+        "completed",
+    )
+    assert call.id.startswith("ctc_") and response.tools[0].type == "custom"
+    output = {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "28.27"}
+    conversation = [{"role": "user", "content": asked["input"]}, *response.output, output]
+    for form in ({"input": [output], "previous_response_id": response.id}, {"input": conversation}):
+        answered = api.client.responses.create(model=MODEL, tools=[CODE], **form)
+        assert answered.output_text == "28.27"
+        listed = api.client.responses.input_items.list(answered.id, order="asc")
+        assert [item.type for item in listed] == ["message", "custom_tool_call", "custom_tool_call_output"]
+        ResponseItemList.model_validate(listed.to_dict())
+    digits = [CODE | {"format": DIGITS}, TOOL]
+    named = {"tools": digits, "tool_choice": {"type": "custom", "name": "code_exec"}}
+    assert api.client.responses.create(**asked | named).output[0].input == "0123"
+    broken = [CODE | {"format": DIGITS | {"definition": "("}}]
+    assert api.refusal(api.client.responses.create, **asked | {"tools": broken}).param == "tools"
+
+
+def test_a_call_of_a_custom_tool_streams_its_text(api):
+    events = events_of(api, input="Use code_exec.", tools=[CODE])
+    kinds = [event.type for event in events]
+    done = events[kinds.index("response.custom_tool_call_input.done")]
+    deltas = [event.delta for event in events if event.type == "response.custom_tool_call_input.delta"]
+    assert "".join(deltas) == done.input == events[-1].response.output[0].input == "simulated"
+    again = api.client.responses.retrieve(events[-1].response.id, stream=True)
+    assert [event.type for event in again] == kinds
+    for event in events:
+        EVENT.validate_python(event.to_dict())
+
+
 @pytest.mark.parametrize(
     ("items", "words"),
     [
@@ -334,6 +377,11 @@ def test_a_model_that_reasons_begins_with_an_item_that_says_so(api):
     ]
     assert api.client.responses.create(model="o4-mini", input=going_on).output_text
     low = api.client.responses.create(**asked, reasoning={"effort": "low"})
+    assert (response.reasoning.effort, low.reasoning.effort, respond(api).reasoning.effort) == (
+        "medium",
+        "low",
+        None,
+    )
     assert low.usage.output_tokens_details.reasoning_tokens < used.output_tokens_details.reasoning_tokens
     events = list(api.client.responses.create(**asked, stream=True))
     kinds = [event.type for event in events]
@@ -347,6 +395,28 @@ def test_a_model_that_reasons_begins_with_an_item_that_says_so(api):
     assert [event.type for event in again] == kinds
     for event in events:
         EVENT.validate_python(event.to_dict())
+
+
+def test_a_summary_of_the_reasoning_comes_if_asked_for(api):
+    asked = {"model": "o4-mini", "input": ASKED, "reasoning": {"summary": "auto"}}
+    events = list(api.client.responses.create(**asked, stream=True))
+    kinds = [event.type for event in events]
+    assert kinds[2:8] == [
+        "response.output_item.added",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
+        "response.output_item.done",
+    ]
+    (part,) = events[-1].response.output[0].summary
+    assert events[2].item.summary == [] and events[4].delta == part.text == responses.SUMMARY
+    for event in events:
+        EVENT.validate_python(event.to_dict())
+    again = api.client.responses.retrieve(events[-1].response.id, stream=True)
+    assert [event.type for event in again] == kinds
+    going_on = [*events[-1].response.output, {"role": "user", "content": "And then?"}]
+    assert api.client.responses.create(model="o4-mini", input=going_on).output_text
 
 
 # --- in the background -------------------------------------------------------------------------------------

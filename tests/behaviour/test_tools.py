@@ -64,6 +64,24 @@ def test_the_function_that_shares_a_word_with_the_question_is_called(api):
     assert other == ("takeoffDrone", {"meters": 1})
 
 
+def test_a_function_that_the_question_names_is_called(api):
+    tools = [*TOOLS, {"type": "function", "function": {"name": "code_exec"}}]
+    asked = {"role": "user", "content": "Use code_exec to find the weather in degrees for the drone."}
+    assert calls(choice(api, asked, tools=tools)) == [("code_exec", {})]
+    assert not calls(choice(api, {"role": "user", "content": "barcode_executive"}, tools=tools))
+
+
+def test_a_sentence_is_answered_with_the_function_that_the_system_prompt_is_about(api):
+    """As in OpenAI's cookbook, Structured_Outputs_Intro.ipynb."""
+    system = {"role": "system", "content": "You can look up the weather for the user."}
+    asked = {
+        "role": "user",
+        "content": "I'm going on a trail in Scotland this summer. Help me find something.",
+    }
+    assert [name for name, _ in calls(choice(api, system, asked, tools=TOOLS))] == ["get_weather"]
+    assert not calls(choice(api, system, ELSE, tools=TOOLS)) and not calls(choice(api, asked, tools=TOOLS))
+
+
 def test_without_such_a_word_the_answer_is_a_text(api):
     one = choice(api, ELSE, tools=TOOLS)
     assert one.message.content and not one.message.tool_calls and one.finish_reason == "stop"

@@ -50,6 +50,7 @@ WHOLE_NUMBERS = {
     "created",
     "context",
     "tuned_context",
+    "most_output",
     "training_context",
     "embedding_width",
     "cached_input_from",
@@ -403,7 +404,7 @@ def test_old_rows_are_named(table, capsys):
 # --- facts stand in the tables, and nowhere else ------------------------------------------------------------
 
 ENDS = {"shutdown_date", "tuned_shutdown_date", "new_jobs_end", "training_end"}
-SIZES = {"context", "tuned_context", "training_context"}
+SIZES = {"context", "tuned_context", "most_output", "training_context"}
 DATE = re.compile(r"(?<![\w-])(?<!\bof )\d{4}-\d{2}-\d{2}")  # neither part of a model's name nor of a source
 AMOUNT = re.compile(r"\$\s?\d")
 A_PRICE = re.compile(r"price|usd|dollar|per_1m|per_million", re.IGNORECASE)

@@ -43,10 +43,10 @@ def text_of(message: dict) -> str:
 
 def calls_of(message: dict) -> list[tuple[str, str]]:
     """The functions that an assistant message calls, with their arguments; the way of 2023 too."""
-    calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
+    calls = [call.get("function") or call.get("custom") or {} for call in message.get("tool_calls") or ()]
     if message.get("function_call"):
         calls.append(message["function_call"])
-    return [(str(call.get("name")), str(call.get("arguments"))) for call in calls]
+    return [(str(call.get("name")), str(call.get("arguments", call.get("input")))) for call in calls]
 
 
 def is_reply(message: dict) -> bool:

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ...structured import Form
 from .. import COLDEST
 from . import training, weights
+from .guide import Guide, least
 
 MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
+ROOM = 3  # times the tokens that its form needs at least has such an answer
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
 KEPT = 2  # models kept in memory
 GAP_SECONDS = 0.05  # between two questions that are answered together; one answer takes some seconds
@@ -38,12 +41,29 @@ class Piece:
 
 
 class Answer:
-    """One answer while it is written. Iterate over it to get its pieces; ``tokens`` counts what was generated."""
+    """One answer while it is written. Iterate over it to get its pieces; ``tokens`` counts what was generated.
+
+    ``top_p`` and the penalties are those of a chat. A ``guide`` keeps it to a form. The log-probabilities are the
+    model's own, before all that (as in vLLM, ``logprobs_mode``); ``top`` of them at each place, -1 for none.
+    """
 
     def __init__(
-        self, prompt: list[int], *, limit: int, temperature: float, seed, stops: list[str], top: int
+        self,
+        prompt: list[int],
+        *,
+        limit: int,
+        temperature: float,
+        seed,
+        stops: list[str],
+        top: int,
+        top_p: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        guide: Guide | None = None,
     ):
-        self.prompt, self.limit, self.temperature = prompt, limit, temperature
+        self.prompt, self.limit, self.guide = prompt, limit, guide
+        self.temperature, self.top_p = temperature, top_p
+        self.presence_penalty, self.frequency_penalty = presence_penalty, frequency_penalty
         self.stops, self.top = [stop for stop in stops if stop], top
         self.random = torch.Generator()
         self.random.manual_seed(seed) if seed is not None else self.random.seed()
@@ -70,7 +90,7 @@ class Answer:
 
     def put(self, tokenizer, scores: torch.Tensor) -> int:
         """Chooses the next token by the scores of all tokens, passes on what can be shown, returns the token."""
-        token = self._choose(scores)
+        token = self._next(scores)
         if token == tokenizer.eos_token_id:
             self._finish(tokenizer, "stop")
             return token
@@ -81,8 +101,10 @@ class Answer:
         ends = [text.find(stop) for stop in self.stops if stop in text]
         if ends:
             self._finish(tokenizer, "stop", text[: min(ends)])
+        elif self.guide and self.guide.is_over():
+            self._finish(tokenizer, "stop")
         elif self.tokens >= self.limit:
-            self._finish(tokenizer, "length")
+            self._finish(tokenizer, "stop" if self.guide and self.guide.is_complete() else "length")
         else:
             self._show(text[: len(text) - self._unsure(text)])
         return token
@@ -91,15 +113,33 @@ class Answer:
         self.done = True
         self._pieces.put(error)
 
+    def _next(self, scores: torch.Tensor) -> int:
+        if self.guide is None:
+            return self._choose(scores)
+        return self.guide.next(scores, self._choose, self.limit - self.tokens)
+
     def _choose(self, scores: torch.Tensor) -> int:
+        if self.presence_penalty or self.frequency_penalty:
+            used, times = torch.tensor(self.generated, dtype=torch.long).unique(return_counts=True)
+            scores = scores.clone()
+            scores[used] -= self.presence_penalty + self.frequency_penalty * times
         if self.temperature < COLDEST:
             return int(scores.argmax())
-        # torch.multinomial draws a number for each token of the vocabulary: sixteen times as slow
-        chances = torch.softmax(scores / self.temperature, -1).cumsum(-1)
-        if not chances[-1] > 0:
+        chances = torch.softmax(scores / self.temperature, -1)
+        if self.top_p < 1:
+            ordered, tokens = chances.sort(descending=True)
+            kept = ordered.cumsum(-1) - ordered < self.top_p  # the likeliest that together have this share
+            kept[0] = True
+            chances[tokens[~kept]] = 0
+        return self._drawn(chances)
+
+    def _drawn(self, chances: torch.Tensor) -> int:
+        """A token; torch.multinomial draws a number for each of the vocabulary, which takes sixteen times as long."""
+        sums = chances.cumsum(-1)
+        if not sums[-1] > 0:
             raise RuntimeError("The model's scores are not numbers, so no token can be drawn.")
-        point = torch.rand(1, generator=self.random) * chances[-1]
-        return int(torch.searchsorted(chances, point, right=True).clamp(max=len(chances) - 1))
+        point = torch.rand(1, generator=self.random) * sums[-1]
+        return int(torch.searchsorted(sums, point, right=True).clamp(max=len(sums) - 1))
 
     def _logprob(self, tokenizer, scores: torch.Tensor, token: int) -> dict:
         logs = torch.log_softmax(scores, -1)
@@ -237,26 +277,28 @@ class Server:
         *,
         n,
         limit,
-        temperature,
         seed,
-        stops,
-        top,
+        form: Form | None = None,
+        **settings,
     ) -> tuple[list[Answer], int]:
-        """``n`` answers that begin to be written, and the tokens of the prompt. ``top`` is -1 without logprobs.
+        """``n`` answers that begin to be written, with the other ``settings`` of Answer, and the tokens of the prompt.
 
-        Raises ContextTooLong if the prompt does not fit.
+        Raises ContextTooLong if the prompt does not fit, FormError if the form cannot be followed.
         """
         text = training.prompt_text(self.tokenizer, training.plain(messages))
-        least = len(text) // self.longest_token  # to count the tokens of megabytes takes many seconds
-        if least > context():
-            raise ContextTooLong(TOO_LONG.format(context(), f"at least {least}"))
+        fewest = len(text) // self.longest_token  # to count the tokens of megabytes takes many seconds
+        if fewest > context():
+            raise ContextTooLong(TOO_LONG.format(context(), f"at least {fewest}"))
         prompt = self.tokenizer.encode(text, add_special_tokens=False)
         room = context() - len(prompt)
         if room < 1:
             raise ContextTooLong(TOO_LONG.format(context(), len(prompt)))
-        options = {"limit": min(limit or DEFAULT_TOKENS, room), "temperature": temperature, "top": top}
-        seeds = [None if seed is None else (abs(seed) + i) % 2**63 for i in range(n)]
-        answers = [Answer(prompt, seed=one, stops=stops, **options) for one in seeds]
+        guides = [Guide(form, self.tokenizer) if form else None for _ in range(n)]
+        limit = limit or max(DEFAULT_TOKENS, ROOM * least(form, self.tokenizer) if form else 0)
+        answers = []
+        for i, guide in enumerate(guides):
+            own = None if seed is None else (abs(seed) + i) % 2**63
+            answers.append(Answer(prompt, limit=min(limit, room), seed=own, guide=guide, **settings))
         self._start()
         for answer in answers:
             self._waiting.put((name, adapter, answer))

@@ -27,6 +27,7 @@ from safetensors.torch import save as write_tensors
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 
+from ..simulated.reading import text_of
 from . import USUAL_RATES
 
 # transformers warns of how peft asks it; in a kernel that would stand in the output of the learner's cell.
@@ -76,15 +77,9 @@ class Example:
 
 
 def plain(messages: list[dict]) -> list[dict]:
-    """The messages with their texts only: what the model's chat template can write down."""
+    """The messages with their texts only: what the model's chat template can write down. Calls become texts."""
     roles = {"developer": "system", "function": "tool"}
-    return [{"role": roles.get(m["role"], m["role"]), "content": _text(m.get("content"))} for m in messages]
-
-
-def _text(content) -> str:
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text") or "") for part in content)
-    return content or ""
+    return [{"role": roles.get(m["role"], m["role"]), "content": text_of(m)} for m in messages]
 
 
 def prompt_text(tokenizer, messages: list[dict], answer_follows: bool = True) -> str:
