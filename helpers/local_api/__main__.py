@@ -108,13 +108,16 @@ def _export(command: str, what: str, target: Path) -> int:
     if problem := trained.problem():
         print(problem, file=sys.stderr)
         return 1
-    from .engines.trained.export import ExportError, export
+    from .engines.trained.export import NO_GGUF, ExportError, export
     from .engines.trained.export_job import export_job
 
     try:
         if command == "export":
-            print(*export(Store(), what, target), sep="\n")
+            written = export(Store(), what, target)
+            print(*written, sep="\n")
             print("Serve merged or model.gguf, the whole model. What adapter needs, says its README.md.")
+            if not any(path.suffix == ".gguf" for path in written):
+                print(NO_GGUF)
         else:
             folder = export_job(Store(), what, target)
             print(f"{folder}\nHow to start it: {folder / 'README.md'}")

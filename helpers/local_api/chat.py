@@ -233,11 +233,12 @@ def _fingerprint(model: models.Chosen) -> str:
 
 def _written_here(model: models.Chosen, body: dict) -> tuple[list, int]:
     """The answers of the trained engine while they are written, and the tokens of the prompt."""
-    from .engines.trained import serving  # loads torch: seconds, at the first question
+    from .engines.trained import serving, training  # loads torch: seconds, at the first question
 
     try:
         return serving.server.ask(
             model.name,
+            model.base,
             model.weights,
             body["messages"],
             n=body.get("n") or 1,
@@ -249,6 +250,8 @@ def _written_here(model: models.Chosen, body: dict) -> tuple[list, int]:
         )
     except serving.ContextTooLong as error:
         raise bad_request(str(error), "messages", "context_length_exceeded") from None
+    except training.Unwritable as error:
+        raise bad_request(str(error), "messages") from None
 
 
 def _gathered(written) -> Answer:

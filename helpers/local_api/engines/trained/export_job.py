@@ -14,7 +14,7 @@ from pathlib import Path
 from ... import history, jobs
 from ...store import Row, Store
 from ...training_files import Failure
-from . import MODEL, resolve, training, weights, worker
+from . import MODEL, base_of, problem, rates, resolve, training, weights, worker
 from .export import ExportError, save_adapter
 
 SCRIPT = Path(__file__).with_name("train_trl.py")
@@ -45,12 +45,15 @@ with a page that says what they are, the loss of every step to `output/trainer_s
 
 ## A larger base
 
-**Do not keep the learning rate.** {rate:g} fits a model of 135 million parameters with few rows. For LoRA TRL's
-documents recommend {usual:g}, ten times their rate without LoRA ({source}).
-Begin there, and compare it with a lower and a higher one on the validation rows. Change these in `settings.json`:
+**Do not keep the learning rate.** {rate:g} fits {base} with few rows. `train_trl.py` ends before it carries
+that to a model that is wider, and says which rate follows from a published rule ({rule}: for
+8 billion parameters about 0.0003). For LoRA TRL's documents recommend {usual:g}, ten times their rate without LoRA
+({source}).
+Begin with one of them, and compare it with a lower and a higher one on the validation rows. Change these in
+`settings.json`:
 
 - `base`: the name of the other model, and `base_license`: its licence;
-- `learning_rate`: {usual:g} to begin with;
+- `learning_rate`, and `learning_rate_up_to_width`: the width (`hidden_size`) of the model that it is for;
 - `max_tokens` and `lora`, if your rows are longer or many.
 
 ## Serve it with vLLM
@@ -92,15 +95,18 @@ def export_job(store: Store, job_id: str, target: Path) -> Path:
     row = _job(store, job_id)
     target.mkdir(parents=True, exist_ok=True)
     try:
+        if what := problem(row.body["model"]):
+            raise ExportError(what)
+        base = weights.base(base_of(row.body["model"]))
         train, valid = history.read_files(store, row)
-        _write_start(worker.start_adapter(store, row), target / "start")
+        _write_start(worker.start_adapter(store, row), base, target / "start")
     except Failure as failure:
         raise ExportError(failure.error["message"]) from None
     rows = learned(train.sample)
     _write_rows(rows, target / "train.jsonl")
     if valid:
         _write_rows(learned(valid.sample), target / "valid.jsonl")
-    settings = settings_of(jobs.view(store, row), len(rows))
+    settings = settings_of(jobs.view(store, row), base, len(rows))
     _write(target / "settings.json", json.dumps(settings, indent=2) + "\n")
     _write(target / "requirements.txt", "\n".join(TESTED) + "\n")
     _write(target / "README.md", _readme(row, settings, len(rows)))
@@ -129,18 +135,19 @@ def learned(examples: list[dict]) -> list[dict]:
     ]
 
 
-def settings_of(job: dict, rows: int) -> dict:
+def settings_of(job: dict, base: weights.Base, rows: int) -> dict:
     """What the script needs to know of a job with so many rows."""
     numbers = resolve("supervised", job["method"]["supervised"]["hyperparameters"])
     steps = math.ceil(rows / numbers["batch_size"]) * numbers["n_epochs"]
     return {
-        "base": weights.PUBLIC_NAME,
-        "base_license": weights.LICENCE,
+        "base": base.public_name,
+        "base_license": base.licence or "unknown",
         "lora": {"r": training.RANK, "lora_alpha": training.ALPHA, "target_modules": "all-linear"},
         "n_epochs": numbers["n_epochs"],
         "batch_size": numbers["batch_size"],
-        "learning_rate": training.LEARNING_RATE * numbers["learning_rate_multiplier"],
-        "learning_rate_note": f"for 135 million parameters; with a larger base begin at {USUAL_RATE:g}: README.md",
+        "learning_rate": rates.usual_rate("supervised", base) * numbers["learning_rate_multiplier"],
+        "learning_rate_up_to_width": rates.family_and_width(base.folder)[1],
+        "learning_rate_rule": {"source": rates.SOURCE, "at_width_2000": rates.AT_WIDTH_2000, "powers": rates.POWERS},
         "warmup_steps": max(1, round(training.WARM_UP * steps)),
         "max_grad_norm": training.LONGEST_NORM,
         "adam_betas": training.BETAS,
@@ -150,11 +157,11 @@ def settings_of(job: dict, rows: int) -> dict:
     }
 
 
-def _write_start(adapter: bytes | None, target: Path) -> None:
+def _write_start(adapter: bytes | None, base: weights.Base, target: Path) -> None:
     """The matrices that the job trains further, if it does not begin with new ones."""
     if adapter:
-        base = training.AutoModelForCausalLM.from_pretrained(weights.folder())
-        save_adapter(training.with_lora(base, adapter, seed=0), target, START_PAGE)
+        plain = training.AutoModelForCausalLM.from_pretrained(base.folder)
+        save_adapter(training.with_lora(plain, adapter, seed=0), base, target, START_PAGE)
 
 
 def _write_rows(rows: list[dict], path: Path) -> None:
@@ -174,6 +181,7 @@ def _readme(row: Row, settings: dict, rows: int) -> str:
         base=settings["base"],
         rate=settings["learning_rate"],
         usual=USUAL_RATE,
+        rule=rates.SOURCE,
         source=RATE_SOURCE,
         rank=settings["lora"]["r"],
         name=re.sub(r"[^A-Za-z0-9_-]", "-", row.body["user_provided_suffix"] or "tuned"),

@@ -134,8 +134,8 @@ def objective(
     """
     examples, advantages = zip(*part, strict=True)
     now, owners = training.token_log_probabilities(model, examples)
-    gain = (torch.tensor(advantages)[owners] * now).sum()
-    left = torch.zeros(1) if before is None else before - now
+    gain = (now.new_tensor(advantages)[owners] * now).sum()
+    left = now.new_zeros(1) if before is None else before - now
     return gain, (left.exp() - left - 1).sum()
 
 

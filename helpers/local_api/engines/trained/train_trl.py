@@ -14,7 +14,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
 HERE = Path(__file__).resolve().parent
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--base", help="a folder with the base model that settings.json names")
     settings = json.loads((HERE / "settings.json").read_text(encoding="utf-8"))
     base = parser.parse_args().base or settings["base"]
+    refuse_rate_of_a_narrower_model(settings, AutoConfig.from_pretrained(base).get_text_config())
     tokenizer = AutoTokenizer.from_pretrained(base)
     train, valid = (read(HERE / name, tokenizer) for name in ("train.jsonl", "valid.jsonl"))
     trainer = SFTTrainer(
@@ -35,7 +36,7 @@ def main() -> None:
         processing_class=tokenizer,
     )
     if trainer.is_world_process_zero():
-        print(f"learning rate {settings['learning_rate']:g} ({settings['learning_rate_note']})")
+        print(f"learning rate {settings['learning_rate']:g}")
     trainer.train()
     if trainer.is_world_process_zero():
         trainer.model.peft_config["default"].base_model_name_or_path = settings["base"]
@@ -44,6 +45,20 @@ def main() -> None:
     if trainer.is_world_process_zero():
         page = card(settings, len(train), trainer.state.log_history)
         (HERE / "adapter" / "README.md").write_text(page, encoding="utf-8")  # PEFT's own names this folder
+
+
+def refuse_rate_of_a_narrower_model(settings: dict, config) -> None:
+    """Ends the program if the learning rate was chosen for a model that is not as wide as this one."""
+    if config.hidden_size <= settings["learning_rate_up_to_width"]:
+        return
+    rule, family = settings["learning_rate_rule"], config.model_type
+    powers = [power for name, power in rule["powers"].items() if family.startswith(name)] or rule["powers"].values()
+    rate = min(rule["at_width_2000"] * (2000 / config.hidden_size) ** power for power in powers)
+    raise SystemExit(
+        f"The learning rate in settings.json, {settings['learning_rate']:g}, is for models of a width of "
+        f"{settings['learning_rate_up_to_width']}; this one has {config.hidden_size}. Begin with {rate:.2g} (by the "
+        f'rule of {rule["source"]}): set "learning_rate" and "learning_rate_up_to_width" in settings.json.'
+    )
 
 
 def read(path: Path, tokenizer) -> Dataset | None:
