@@ -416,7 +416,11 @@ def add_local_engine(options):
 def change_models(options):
     """Adds or removes a model of the learner's choice. Returns 0 if that is done."""
     command = [str(venv_python()), "-m", "helpers.local_api.engines.trained.adding"]
-    command += [os.path.abspath(options.model) if os.path.exists(options.model) else options.model] if options.model else []
+    command += (
+        [os.path.abspath(options.model) if os.path.exists(options.model) else options.model]
+        if options.model
+        else []
+    )
     command += ["--as", options.name] if options.name else []
     command += ["--remove", options.remove] if options.remove else []
     command += ["--yes"] if options.yes else []
@@ -564,7 +568,9 @@ def check_state_folder():
 def check_real_models():
     """One line about the models that can really be trained here, and the processor or card that does it."""
     answer = run_python("-m", "helpers.local_api.engines.trained.devices")
-    return report(answer.returncode == 0, "real models: {}".format(answer.stdout.strip()), answer.stderr.strip()[-500:])
+    return report(
+        answer.returncode == 0, "real models: {}".format(answer.stdout.strip()), answer.stderr.strip()[-500:]
+    )
 
 
 def check_surroundings():

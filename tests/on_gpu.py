@@ -1,12 +1,13 @@
 """Trains the airport file on a graphics card and, for a few steps, on the processor, and compares them.
 
-    PY -m tests.on_gpu                    LOCAL_API_DEVICE chooses another device than the quickest; five minutes at most
-    PY -m tests.on_gpu --steps 2          compares fewer steps
+    PY -m tests.on_gpu                  five minutes at most; LOCAL_API_DEVICE names another device than the quickest
+    PY -m tests.on_gpu --steps 2        compares fewer steps
 
 It needs ``python start.py local --cuda`` and is no test of the three tiers: no machine of theirs has a card. It trains
-by examples, by preferences and by rewards, with the classes that the jobs use. Printed are the losses of the first steps
-on both in float32 (rewards: the mean rewards), which are to agree, then for the whole of each training on the device, in
-the precision that it chooses, tokens a second and memory. Ends with 1 if losses differ by more than ``TOLERANCE``.
+by examples, by preferences and by rewards, with the classes that the jobs use. Printed are the losses of the first
+steps on both in float32 (rewards: the mean rewards), which are to agree, then for the whole of each training on the
+device, in the precision that it chooses, tokens a second and memory. Ends with 1 if losses differ by more than
+``TOLERANCE``.
 """
 
 import argparse
@@ -26,7 +27,11 @@ from helpers.local_api.training_files import TrainingFile
 from tests.environment import ROOT
 
 TOLERANCE = 0.01  # share by which a loss in float32 may differ: sums are made in another order
-SEED, EXAMPLES, QUESTIONS = 0, 10, 8  # rows learned as examples before the other two; questions whose answers are graded
+SEED, EXAMPLES, QUESTIONS = (
+    0,
+    10,
+    8,
+)  # rows learned as examples before the other two; questions whose answers are graded
 SHOWN = {"supervised": "train_loss", "dpo": "train_loss", "reinforcement": "train_mean_reward"}
 GRADER = {
     "type": "string_check",
@@ -68,7 +73,9 @@ def rows_for(method: str) -> list[dict]:
     return [{"messages": chat["messages"][:-1]} for chat in chats()[EXAMPLES : EXAMPLES + QUESTIONS]]
 
 
-def train(device: str, method: str, rows: list[dict], start: bytes | None, steps: int | None, precision="") -> Run:
+def train(
+    device: str, method: str, rows: list[dict], start: bytes | None, steps: int | None, precision=""
+) -> Run:
     """Trains on this device; all steps, or the first ``steps``. ``precision`` is the device's own choice if empty."""
     import torch
 
@@ -81,7 +88,9 @@ def train(device: str, method: str, rows: list[dict], start: bytes | None, steps
     is_cuda = device.startswith("cuda")
     if is_cuda:
         torch.cuda.reset_peak_memory_stats()
-    with closing(courses.COURSES[method](job, numbers, [TrainingFile(len(rows), rows, set()), None], start, None)) as course:
+    with closing(
+        courses.COURSES[method](job, numbers, [TrainingFile(len(rows), rows, set()), None], start, None)
+    ) as course:
         course.prepare()
         run, begin = Run(), time.monotonic()
         run.values = [metrics[SHOWN[method]] for metrics in itertools.islice(course.steps(), steps)]
@@ -114,7 +123,12 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{trained.MODEL} from {weights.base(trained.MODEL).public_name}, on {name}")
     start = train(device, "supervised", chats()[:EXAMPLES], None, None).adapter
     agreed = [
-        compare(device, method, None if method == "supervised" else start, min(steps, 2 if method == "reinforcement" else steps))
+        compare(
+            device,
+            method,
+            None if method == "supervised" else start,
+            min(steps, 2 if method == "reinforcement" else steps),
+        )
         for method in SHOWN
     ]
     for method in SHOWN:

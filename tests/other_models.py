@@ -5,7 +5,9 @@ They differ from ``tiny_model`` in what an engine can get wrong: layers, tokeniz
 
 from pathlib import Path
 
-TEXTS = ["Water bed number one in the evening. When do I water? Où est l'eau ? Wasser für Beet 2, bitte."] * 20
+TEXTS = [
+    "Water bed number one in the evening. When do I water? Où est l'eau ? Wasser für Beet 2, bitte."
+] * 20
 SIZES = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -87,9 +89,7 @@ def make_gemma(folder: Path, seed: int = 0) -> Path:
         chat_template=GEMMA_TEMPLATE,
     )
     torch.manual_seed(seed)
-    config = Gemma3TextConfig(
-        vocab_size=len(tokenizer), sliding_window=512, query_pre_attn_scalar=8, **SIZES
-    )
+    config = Gemma3TextConfig(vocab_size=len(tokenizer), sliding_window=512, query_pre_attn_scalar=8, **SIZES)
     return _saved(Gemma3ForCausalLM(config), tokenizer, folder, "gemma")
 
 

@@ -30,7 +30,9 @@ ASKED = {"messages": [methods.said("user", "When?")], "temperature": 0, "max_tok
 @pytest.fixture(scope="module", params=other_models.KINDS)
 def folder(request, tmp_path_factory):
     """The folder of a model, as it would come from the hub."""
-    return other_models.KINDS[request.param](tmp_path_factory.mktemp("from-the-hub") / f"Tiny_{request.param}-0.1B-it")
+    return other_models.KINDS[request.param](
+        tmp_path_factory.mktemp("from-the-hub") / f"Tiny_{request.param}-0.1B-it"
+    )
 
 
 @pytest.fixture
@@ -84,7 +86,10 @@ def exported_answers_like_the_served(api, model, merged):
 
 def test_it_learns_from_preferences_and_rewards(with_it):
     api, name = with_it
-    for taught, method in ((methods.pairs(4), methods.dpo(n_epochs=1)), (methods.questions(4), methods.rft())):
+    for taught, method in (
+        (methods.pairs(4), methods.dpo(n_epochs=1)),
+        (methods.questions(4), methods.rft()),
+    ):
         methods.succeeded(api, methods.create(api, taught, method, model=name))
 
 
@@ -121,16 +126,23 @@ def test_a_base_that_is_removed_before_its_job_begins_fails_it(with_it, monkeypa
         db.execute("DELETE FROM objects WHERE kind = 'lease'")
     monkeypatch.setattr(lease, "_launch", launch)
     job = status(api, job, "failed")
-    assert job.error.code == "model_not_found" and f"The base {name} is not on this computer" in job.error.message
+    assert (
+        job.error.code == "model_not_found"
+        and f"The base {name} is not on this computer" in job.error.message
+    )
 
 
 def test_what_its_template_cannot_write_down_is_refused_with_the_row(with_it):
     api, name = with_it
     twice = [methods.said("user", "One"), methods.said("user", "Two"), methods.said("assistant", "Three")]
     file = api.upload([*rows(), {"messages": twice}])
-    job = status(api, api.client.fine_tuning.jobs.create(model=name, training_file=file.id), "succeeded", "failed")
+    job = status(
+        api, api.client.fine_tuning.jobs.create(model=name, training_file=file.id), "succeeded", "failed"
+    )
     if "gemma" in name:
-        assert job.error.code == "invalid_training_file" and "Example 13: The chat template" in job.error.message
+        assert (
+            job.error.code == "invalid_training_file" and "Example 13: The chat template" in job.error.message
+        )
         error = api.refusal(api.client.chat.completions.create, model=name, messages=twice[:2])
         assert error.status_code == 400 and "roles must alternate" in error.message
     else:

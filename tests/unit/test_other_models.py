@@ -76,7 +76,7 @@ def test_both_answers_of_a_talk_are_learned_with_their_end_marks(kind, folders):
     whole = tokenizer.decode(example.tokens)
     first, last = (training.prompt_text(tokenizer, TALK[:n]) for n in (2, 4))
     assert whole.startswith(first + "At six. " + end) and whole.endswith("At dix, é 登." + end)
-    between = last.partition("At six.")[2].removeprefix(end)
+    between = last.partition("At six.")[2].lstrip(" ").removeprefix(end)
     assert f"At six. {end}{between}At dix" in whole
 
 
@@ -124,7 +124,11 @@ def test_licence_and_size_are_shown_and_what_was_added_is_recorded(folders, mode
     said = capsys.readouterr().out
     assert "0 million parameters" in said and "Licence: gemma" in said and "in the API: my-gemma-1" in said
     assert weights.base("my-gemma-1") == weights.Base(**vars(base) | {"folder": models / "my-gemma-1"})
-    assert trained.added() == ["my-gemma-1"] and trained.owns("my-gemma-1") and trained.problem("my-gemma-1") is None
+    assert (
+        trained.added() == ["my-gemma-1"]
+        and trained.owns("my-gemma-1")
+        and trained.problem("my-gemma-1") is None
+    )
     assert [path.name for path in models.iterdir()] == ["my-gemma-1"]  # nothing else is left
     assert not trained.owns("gpt-4o-mini") and trained.owns("ft:gone:this-computer:x:y")
 
@@ -171,7 +175,9 @@ def test_what_is_impossible_is_a_sentence(folders, models, tmp_path, monkeypatch
 def test_examples_that_would_run_into_each_other_are_noticed(folders, models, tmp_path, monkeypatch):
     assert "This engine cannot train it" in refusal(other_models.make_mamba(tmp_path / "mamba"))
     everything = SimpleNamespace(seen=training.mask)
-    monkeypatch.setattr(training, "mask", lambda owners, dtype: everything.seen(torch.zeros_like(owners) - 1, dtype))
+    monkeypatch.setattr(
+        training, "mask", lambda owners, dtype: everything.seen(torch.zeros_like(owners) - 1, dtype)
+    )
     assert "not read as each alone" in refusal(folders["qwen"])
 
 
@@ -182,7 +188,10 @@ def test_a_gguf_file_is_added_too(models, tmp_path):
     base = adding.add(str(tmp_path / "Tiny.Q8.gguf"), None, lambda: False)
     assert (base.name, base.is_rounded, base.licence) == ("tiny.q8", True, None)
     found = training.load_model(base.folder, 999)
-    assert found.get_input_embeddings().weight.float().sub(model.get_input_embeddings().weight).abs().max() < 0.01
+    assert (
+        found.get_input_embeddings().weight.float().sub(model.get_input_embeddings().weight).abs().max()
+        < 0.01
+    )
 
 
 class Hub:
@@ -192,7 +201,9 @@ class Hub:
         self.folder, self.fetched = folder, 0
 
     def model_info(self, name, files_metadata):
-        files = [SimpleNamespace(rfilename=path.name, size=path.stat().st_size) for path in self.folder.iterdir()]
+        files = [
+            SimpleNamespace(rfilename=path.name, size=path.stat().st_size) for path in self.folder.iterdir()
+        ]
         return SimpleNamespace(
             safetensors=SimpleNamespace(total=12_000_000),
             config={},
@@ -245,9 +256,17 @@ def there(monkeypatch, cards: int, apple: bool) -> None:
 
 @pytest.mark.parametrize(
     ("cards", "apple", "wanted", "expected"),
-    [(0, False, "", "cpu"), (2, False, "", "cuda"), (0, True, "", "mps"), (1, False, "cpu", "cpu"), (2, False, "cuda:1", "cuda:1")],
+    [
+        (0, False, "", "cpu"),
+        (2, False, "", "cuda"),
+        (0, True, "", "mps"),
+        (1, False, "cpu", "cpu"),
+        (2, False, "cuda:1", "cuda:1"),
+    ],
 )
-def test_the_quickest_device_is_taken_unless_the_environment_names_one(cards, apple, wanted, expected, monkeypatch):
+def test_the_quickest_device_is_taken_unless_the_environment_names_one(
+    cards, apple, wanted, expected, monkeypatch
+):
     there(monkeypatch, cards, apple)
     monkeypatch.setenv(devices.VARIABLE, wanted)
     assert str(devices.device()) == expected
@@ -285,7 +304,11 @@ def test_no_tensor_is_made_without_its_device(kind, folders, monkeypatch):
     model = training.with_lora(training.load_model(folder), None, seed=0)
     chats = [[*TALK[1:2], {"role": "assistant", "content": text}] for text in ("At six.", "At seven, or so.")]
     rows = [
-        {"input": {"messages": TALK[1:2]}, "preferred_output": [chats[0][1]], "non_preferred_output": [chats[1][1]]}
+        {
+            "input": {"messages": TALK[1:2]},
+            "preferred_output": [chats[0][1]],
+            "non_preferred_output": [chats[1][1]],
+        }
     ] * 3
     trainer = training.Trainer(model, training.Settings(batch_size=2), 4)
     trainer.pool = SimpleNamespace(map=map)  # the default device holds for one thread
@@ -294,7 +317,9 @@ def test_no_tensor_is_made_without_its_device(kind, folders, monkeypatch):
     answering = rewards.Answering(trainer, tokenizer)
     monkeypatch.setattr(rewards, "MAX_ANSWER", 3)
     with torch.device("meta"):
-        assert math.isfinite(trainer.learn([training.encode(tokenizer, chat) for chat in chats])["train_loss"])
+        assert math.isfinite(
+            trainer.learn([training.encode(tokenizer, chat) for chat in chats])["train_loss"]
+        )
         pairs = preferences.with_reference(trainer, [preferences.encode(tokenizer, row) for row in rows])
         assert math.isfinite(preferences.learn(trainer, pairs, 0.1, 1.0)["train_loss"])
         drawn = rewards.graded(answering.draw(questions, 2, "seed"), grades)

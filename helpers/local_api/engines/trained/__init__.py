@@ -40,7 +40,9 @@ def base_of(model: str) -> str:
 
 def owns(model: str) -> bool:
     """True for the models of this engine and for those tuned from them, even if their base has been removed."""
-    return base_of(model) in (MODEL, *added()) or (model.startswith("ft:") and model.split(":")[2:3] == [PLACE])
+    return base_of(model) in (MODEL, *added()) or (
+        model.startswith("ft:") and model.split(":")[2:3] == [PLACE]
+    )
 
 
 def problem(model: str = MODEL) -> str | None:

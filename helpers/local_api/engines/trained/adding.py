@@ -28,7 +28,9 @@ from . import MODEL, PLACE
 from .weights import RECORD, Base, added, file_hash, folder, models_folder, save
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-HUB_FOLDER = re.compile(r"models--([\w.-]+?)--([\w.-]+)")  # of the hub's cache; the model lies in snapshots/HASH
+HUB_FOLDER = re.compile(
+    r"models--([\w.-]+?)--([\w.-]+)"
+)  # of the hub's cache; the model lies in snapshots/HASH
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "README.md", "LICENSE*"]
 BESIDE = 2e9  # bytes of memory that training takes beside the weights; measured on the course's own model
 ALIKE = 0.1  # nats by which a token's log-probability may differ in the mean, if something else was computed: rounding
@@ -63,7 +65,9 @@ def add(source: str, wanted: str | None, agree: Callable[[], bool]) -> Base:
     if offer.to_download and not agree():
         raise CannotAdd("Nothing was fetched.")
     models_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=models_folder(), prefix=".adding-", ignore_cleanup_errors=True) as work:
+    with tempfile.TemporaryDirectory(
+        dir=models_folder(), prefix=".adding-", ignore_cleanup_errors=True
+    ) as work:
         place, options = offer.fetch(Path(work) / "fetched")
         print("Converting and trying it.", flush=True)
         ready = Path(work) / name
@@ -136,7 +140,11 @@ def _licence(path: Path) -> str | None:
     from huggingface_hub import ModelCard
 
     page = path / "README.md"
-    data = ModelCard(page.read_text(encoding="utf-8"), ignore_metadata_errors=True).data if page.is_file() else None
+    data = (
+        ModelCard(page.read_text(encoding="utf-8"), ignore_metadata_errors=True).data
+        if page.is_file()
+        else None
+    )
     if data and data.license:
         return str(data.license)
     texts = sorted(path.glob("LICEN[CS]E*"))
@@ -168,7 +176,9 @@ def _on_the_hub(name: str) -> Offer:
     try:
         info = huggingface_hub.model_info(name, files_metadata=True)
     except Exception as error:  # noqa: BLE001 - no network, no such model, not allowed: the hub's words say which
-        raise CannotAdd(f"{name} is no folder here, and the Hugging Face hub says: {_first_line(error)}") from None
+        raise CannotAdd(
+            f"{name} is no folder here, and the Hugging Face hub says: {_first_line(error)}"
+        ) from None
     if info.safetensors is None:
         raise CannotAdd(f"{name} has no .safetensors files. Weights of other kinds are not fetched.")
     _refuse_config(info.config or {})
@@ -177,7 +187,9 @@ def _on_the_hub(name: str) -> Offer:
 
     def fetch(work: Path) -> tuple[Path, dict]:
         try:
-            huggingface_hub.snapshot_download(name, revision=info.sha, local_dir=work, allow_patterns=HUB_FILES)
+            huggingface_hub.snapshot_download(
+                name, revision=info.sha, local_dir=work, allow_patterns=HUB_FILES
+            )
         except Exception as error:  # noqa: BLE001 - as above
             raise CannotAdd(f"{name} could not be fetched: {_first_line(error)}") from None
         return work, {}
@@ -239,7 +251,9 @@ def _refuse_config(config: dict) -> None:
     if config.get("quantization_config"):
         raise CannotAdd("Its weights are quantised. Take the version that is not, or a .gguf file.")
     if config.get("auto_map"):
-        raise CannotAdd("It needs code of its own, and none is run here. Take a model that transformers knows.")
+        raise CannotAdd(
+            "It needs code of its own, and none is run here. Take a model that transformers knows."
+        )
     if config.get("vision_config") or config.get("audio_config"):
         raise CannotAdd("It reads more than text. Take a model for text alone.")
 
@@ -263,7 +277,9 @@ def refuse_unless_it_works(ready: Path) -> None:
             f"{training.MAX_TOKENS}."
         )
     one, other = (
-        training.encode(tokenizer, [{"role": "user", "content": text}, {"role": "assistant", "content": text[::-1]}])
+        training.encode(
+            tokenizer, [{"role": "user", "content": text}, {"role": "assistant", "content": text[::-1]}]
+        )
         for text in ("Where is the sun at noon?", "Water.")
     )
     start = training.common_start([one, other])
@@ -350,7 +366,14 @@ def _record(ready: Path, name: str, offer: Offer) -> Base:
     digests = [file_hash(path) for path in sorted(ready.glob("*.safetensors"))]
     owner, _, _ = offer.name.rpartition("/")
     base = Base(
-        name, ready, offer.name, offer.licence, owner or PLACE, int(time.time()), offer.is_rounded, "-".join(digests)
+        name,
+        ready,
+        offer.name,
+        offer.licence,
+        owner or PLACE,
+        int(time.time()),
+        offer.is_rounded,
+        "-".join(digests),
     )
     record = {key: value for key, value in asdict(base).items() if key not in ("name", "folder")}
     (ready / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -360,7 +383,9 @@ def _record(ready: Path, name: str, offer: Offer) -> Base:
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns 0 if the model is added or removed, else 1."""
     parser = argparse.ArgumentParser(prog=command_line("helpers.local_api.engines.trained.adding"))
-    parser.add_argument("source", nargs="?", help="a folder, a .gguf file, or OWNER/NAME on the Hugging Face hub")
+    parser.add_argument(
+        "source", nargs="?", help="a folder, a .gguf file, or OWNER/NAME on the Hugging Face hub"
+    )
     parser.add_argument("--as", dest="name", help="the name that it gets in the API")
     parser.add_argument("--yes", action="store_true", help="fetch it without asking")
     parser.add_argument("--remove", metavar="NAME", help="remove a model that was added")
@@ -370,7 +395,9 @@ def main(arguments: list[str] | None = None) -> int:
     if bool(options.source) == bool(options.remove):
         parser.error("name a model to add, or one to --remove")
     try:
-        remove(options.remove) if options.remove else add(options.source, options.name, lambda: options.yes or _yes())
+        remove(options.remove) if options.remove else add(
+            options.source, options.name, lambda: options.yes or _yes()
+        )
     except (CannotAdd, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -120,7 +120,9 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer, size: int) -> None:
     writer.add_token_types([kinds.CONTROL if i in special else kinds.NORMAL for i in range(size)])
     writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in model["merges"]])
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_pad_token_id(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+    writer.add_pad_token_id(
+        tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    )
     writer.add_bos_token_id(tokenizer.bos_token_id or tokenizer.eos_token_id)
     writer.add_unk_token_id(tokenizer.unk_token_id or 0)
     writer.add_add_bos_token(False)

@@ -147,7 +147,11 @@ def settings_of(job: dict, base: weights.Base, rows: int) -> dict:
         "batch_size": numbers["batch_size"],
         "learning_rate": rates.usual_rate("supervised", base) * numbers["learning_rate_multiplier"],
         "learning_rate_up_to_width": rates.family_and_width(base.folder)[1],
-        "learning_rate_rule": {"source": rates.SOURCE, "at_width_2000": rates.AT_WIDTH_2000, "powers": rates.POWERS},
+        "learning_rate_rule": {
+            "source": rates.SOURCE,
+            "at_width_2000": rates.AT_WIDTH_2000,
+            "powers": rates.POWERS,
+        },
         "warmup_steps": max(1, round(training.WARM_UP * steps)),
         "max_grad_norm": training.LONGEST_NORM,
         "adam_betas": training.BETAS,

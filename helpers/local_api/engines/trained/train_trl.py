@@ -52,7 +52,9 @@ def refuse_rate_of_a_narrower_model(settings: dict, config) -> None:
     if config.hidden_size <= settings["learning_rate_up_to_width"]:
         return
     rule, family = settings["learning_rate_rule"], config.model_type
-    powers = [power for name, power in rule["powers"].items() if family.startswith(name)] or rule["powers"].values()
+    powers = [power for name, power in rule["powers"].items() if family.startswith(name)] or rule[
+        "powers"
+    ].values()
     rate = min(rule["at_width_2000"] * (2000 / config.hidden_size) ** power for power in powers)
     raise SystemExit(
         f"The learning rate in settings.json, {settings['learning_rate']:g}, is for models of a width of "

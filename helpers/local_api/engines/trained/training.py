@@ -448,7 +448,9 @@ class Trainer:
 
     def restore(self, state: bytes) -> None:
         """Continues where ``state`` was taken."""
-        saved = torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")  # the device may be another
+        saved = torch.load(
+            io.BytesIO(state), weights_only=True, map_location="cpu"
+        )  # the device may be another
         set_peft_model_state_dict(self.model, read_tensors(saved["adapter"]))
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step, self.tokens = saved["step"], saved["tokens"]

@@ -100,7 +100,9 @@ def _explained(error: BaseException) -> dict:
     if known := errors.storage_error_of_a_job(error):
         return known
     text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in ("allocate memory", "out of memory")):
+    if isinstance(error, MemoryError) or any(
+        sign in str(error) for sign in ("allocate memory", "out of memory")
+    ):
         text = (
             f"This computer has too little free memory. Close other programs, or use a smaller batch. {text}"
         )
