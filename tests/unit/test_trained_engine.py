@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers.local_api.client import ClientGone
-from helpers.local_api.engines.trained import weights, worker
+from helpers.local_api.engines.trained import MODEL, weights, worker
 from helpers.local_api.store import Store
 from helpers.local_api.training_files import Failure, TrainingFile
 from tests import tiny_model
@@ -380,14 +380,15 @@ def test_the_thread_outlives_a_panic(tokenizer, monkeypatch):
 
 
 def test_a_prompt_of_megabytes_is_refused_without_counting_it(folder, tokenizer, monkeypatch):
-    monkeypatch.setattr(serving, "context", lambda: 2048)
+    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(folder))
+    monkeypatch.setattr(serving, "context", lambda base: 2048)
     server = serving.Server()
-    server.__dict__["tokenizer"] = Uncounted(tokenizer)
+    monkeypatch.setattr(training, "load_tokenizer", lambda folder: Uncounted(tokenizer))
     with pytest.raises(
         serving.ContextTooLong, match="2048 tokens. However, your messages resulted in at least"
     ):
         options = {"n": 1, "limit": 1, "temperature": 0, "seed": 1, "stops": [], "top": -1}
-        server.ask("m", None, [{"role": "user", "content": "x" * 1_000_000}], **options)
+        server.ask("m", MODEL, None, [{"role": "user", "content": "x" * 1_000_000}], **options)
 
 
 class Uncounted:
