@@ -3,6 +3,7 @@
 import json
 import mmap
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -311,7 +312,9 @@ def test_a_seed_gives_the_same_draw_again(model, tokenizer):
     assert draws[0] == draws[1] != draws[2]
 
 
-@pytest.mark.parametrize("temperature, expected", [(1.0, [0, 0.5, 0.2, 0.3, 0]), (0.5, [0, 25 / 38, 4 / 38, 9 / 38, 0])])
+@pytest.mark.parametrize(
+    "temperature, expected", [(1.0, [0, 0.5, 0.2, 0.3, 0]), (0.5, [0, 25 / 38, 4 / 38, 9 / 38, 0])]
+)
 def test_tokens_are_drawn_as_often_as_they_are_likely(temperature, expected):
     scores = torch.log(torch.tensor([0.0, 0.5, 0.2, 0.3, 0.0]))
     answer = serving.Answer([1], limit=1, temperature=temperature, seed=1, stops=[], top=-1)
@@ -491,14 +494,29 @@ def test_the_adapter_names_the_public_base_and_gives_the_same_scores(exported, f
 
 
 def test_the_merged_folder_gives_the_same_scores(exported):
-    _, merged, _, served = exported
+    _, merged, *_, served = exported
     found = scores(training.AutoModelForCausalLM.from_pretrained(merged))
     assert torch.allclose(found, served, atol=0.05)  # it is kept in bfloat16
     assert training.load_tokenizer(merged).chat_template == tiny_model.TEMPLATE
 
 
+def test_ollama_is_told_how_a_conversation_is_written(exported, tokenizer):
+    """Compared with the tokenizer's own chat template; Ollama itself is not run here."""
+    _, _, file, modelfile, _ = exported
+    text = modelfile.read_text(encoding="utf-8")
+    assert text.startswith(f"FROM ./{file.name}\n") and modelfile.parent == file.parent
+    template, *system = re.findall(r'"""(.*?)"""', text, re.DOTALL)
+    parts = re.fullmatch(r"\{\{- range \.Messages \}\}(.*)\{\{ end \}\}(.*)", template, re.DOTALL)
+    turn, end = parts.groups()
+    asked = {"role": "user", "content": "When?"}
+    chat = [*({"role": "system", "content": one} for one in system), asked]
+    turns = (turn.replace("{{ .Role }}", m["role"]).replace("{{ .Content }}", m["content"]) for m in chat)
+    wanted = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
+    assert "".join(turns) + end == wanted
+
+
 def test_the_gguf_file_gives_nearly_the_same_scores(exported):
-    *_, file, served = exported
+    _, _, file, _, served = exported
     found = scores(training.AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name))
     assert torch.allclose(found, served, atol=0.05)  # 8 bits a number
     assert (found.argmax(-1) == served.argmax(-1)).float().mean() > 0.9

@@ -31,7 +31,19 @@ In the folder above this one:
 vllm serve {base.public_name} --enable-lora --lora-modules tuned=adapter
 ```
 
-(From vLLM's documentation; the course's tests do not run vLLM.)
+Two adapters on one base, each asked by its name as the model, whose folders are `one` and `two`:
+
+```bash
+vllm serve {base.public_name} --enable-lora --max-loras 2 --lora-modules one=one/adapter two=two/adapter
+```
+
+(From vLLM's documentation, 2026-11-28; the course's tests do not run vLLM.) With Ollama, where there is a `Modelfile`:
+
+```bash
+ollama create tuned -f Modelfile
+```
+
+(From Ollama's documentation; not run here.)
 
 ## Licence
 

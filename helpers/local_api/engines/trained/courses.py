@@ -152,7 +152,7 @@ class Rewards(Examples):
         self.answering = rewards.Answering(self.trainer, self.tokenizer)
         self.grading = Grading(grader, ask)
         self.wishes = rewards.Wishes(
-            max(2, round(rewards.DRAWN * self.numbers["compute_multiplier"])),
+            rewards.drawn(self.numbers["compute_multiplier"]),
             self.numbers["eval_interval"],
             self.numbers["eval_samples"],
             self.numbers["beta"],

@@ -3,7 +3,7 @@
 python -m helpers.local_api export MODEL --to DIR
 
 DIR/merged      the whole model as safetensors, for transformers and most servers: the safe choice
-DIR/model.gguf  the whole model in 8 bits, for llama.cpp and what builds on it
+DIR/model.gguf  the whole model in 8 bits, for llama.cpp and what builds on it; DIR/Modelfile is for Ollama
 DIR/adapter     the trained matrices alone (PEFT), with a page that says what they are. They were trained on a copy
                 of the base that was rounded to 4 bits, and a server puts them on the original weights: compare first
 """
@@ -23,6 +23,13 @@ NO_GGUF = (
     "No GGUF file was written: only Llamas with a tokenizer like that of SmolLM2 are known here. From the folder "
     "merged, llama.cpp's convert_hf_to_gguf.py makes one."
 )
+
+
+CHATML_TURN = "<|im_start|>{}\n{}<|im_end|>\n"
+OLLAMA_CHATML = """{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""  # https://github.com/ollama/ollama/blob/main/docs/modelfile.md, "Template"
 
 
 class ExportError(Exception):
@@ -46,7 +53,8 @@ def export(store: Store, name: str, target: Path) -> list[Path]:
     written = [target / "adapter", target / "merged"]
     if has_gguf(whole.config, tokenizer):
         write_gguf(whole, tokenizer, target / "model.gguf")
-        written.append(target / "model.gguf")
+        (target / "Modelfile").write_text(modelfile(tokenizer), encoding="utf-8")
+        written += [target / "model.gguf", target / "Modelfile"]
     whole.bfloat16().save_pretrained(target / "merged")
     tokenizer.save_pretrained(target / "merged")
     return written
@@ -127,6 +135,21 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer, size: int) -> None:
     writer.add_unk_token_id(tokenizer.unk_token_id or 0)
     writer.add_add_bos_token(False)
     writer.add_chat_template(tokenizer.chat_template)
+
+
+def modelfile(tokenizer) -> str:
+    """What ``ollama create`` reads beside model.gguf: where the weights are and, for models that write their turns
+    as SmolLM2 does (ChatML), how a conversation is written down, with the system prompt that stands in by default.
+    """
+    alone = tokenizer.apply_chat_template([{"role": "user", "content": "Q"}], tokenize=False)
+    turn = CHATML_TURN.format("user", "Q")
+    if not alone.endswith(turn):
+        return "FROM ./model.gguf\n"  # Ollama looks for the chat template in the file
+    lines = ["FROM ./model.gguf", f'TEMPLATE """{OLLAMA_CHATML}"""', 'PARAMETER stop "<|im_end|>"']
+    first, last = CHATML_TURN.format("system", "\0").split("\0")
+    if (before := alone.removesuffix(turn)).startswith(first) and before.endswith(last):
+        lines.append(f'SYSTEM """{before.removeprefix(first).removesuffix(last)}"""')
+    return "\n".join(lines) + "\n"
 
 
 def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: torch.Tensor, config) -> None:
