@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from .... import command_line
@@ -69,6 +70,8 @@ def add(source: str, wanted: str | None, agree: Callable[[], bool]) -> Base:
         dir=models_folder(), prefix=".adding-", ignore_cleanup_errors=True
     ) as work:
         place, options = offer.fetch(Path(work) / "fetched")
+        if not options:
+            _refuse_config(json.loads((place / "config.json").read_text(encoding="utf-8")))
         print("Converting and trying it.", flush=True)
         ready = Path(work) / name
         _convert(place, options, ready)
@@ -119,7 +122,6 @@ def _in_folder(path: Path) -> Offer:
             f"{path} has no model that can be read here: config.json and .safetensors files are needed. (Of a .gguf "
             "file give the file itself. Weights in .bin files are not read: they could run code.)"
         )
-    _refuse_config(json.loads((path / "config.json").read_text(encoding="utf-8")))
     cached = HUB_FOLDER.fullmatch(path.parent.parent.name)
     name = f"{cached[1]}/{cached[2]}" if cached else path.name
     return Offer(name, _licence(path), sum(map(_parameters, files)), 0, False, lambda work: (path, {}))
@@ -182,13 +184,14 @@ def _on_the_hub(name: str) -> Offer:
     if info.safetensors is None:
         raise CannotAdd(f"{name} has no .safetensors files. Weights of other kinds are not fetched.")
     _refuse_config(info.config or {})
-    wanted = [file for file in info.siblings if any(Path(file.rfilename).match(form) for form in HUB_FILES)]
+    wanted = [file for file in info.siblings if any(fnmatch(file.rfilename, form) for form in HUB_FILES)]
+    size = sum(file.size or 0 for file in wanted if "/" not in file.rfilename)
     card = info.card_data
 
     def fetch(work: Path) -> tuple[Path, dict]:
         try:
             huggingface_hub.snapshot_download(
-                name, revision=info.sha, local_dir=work, allow_patterns=HUB_FILES
+                name, revision=info.sha, local_dir=work, allow_patterns=HUB_FILES, ignore_patterns="*/*"
             )
         except Exception as error:  # noqa: BLE001 - as above
             raise CannotAdd(f"{name} could not be fetched: {_first_line(error)}") from None
@@ -198,7 +201,7 @@ def _on_the_hub(name: str) -> Offer:
         name,
         card.license if card else None,
         info.safetensors.total,
-        sum(file.size or 0 for file in wanted),
+        size,
         False,
         fetch,
     )
@@ -254,7 +257,7 @@ def _refuse_config(config: dict) -> None:
         raise CannotAdd(
             "It needs code of its own, and none is run here. Take a model that transformers knows."
         )
-    if config.get("vision_config") or config.get("audio_config"):
+    if any(config.get(key) is not None for key in ("vision_config", "audio_config")):
         raise CannotAdd("It reads more than text. Take a model for text alone.")
 
 
