@@ -153,7 +153,7 @@ def test_licence_and_size_are_shown_and_what_was_added_is_recorded(folders, mode
     base = adding.add(str(folders["gemma"]), "My Gemma_1", lambda: False)
     said = capsys.readouterr().out
     assert "0 million parameters" in said and "Licence: gemma" in said and "in the API: my-gemma-1" in said
-    assert weights.base("my-gemma-1") == weights.Base(**vars(base) | {"folder": models / "my-gemma-1"})
+    assert base == weights.base("my-gemma-1") and base.folder == models / "my-gemma-1"
     assert (
         trained.added() == ["my-gemma-1"]
         and trained.owns("my-gemma-1")
@@ -359,3 +359,14 @@ def test_no_tensor_is_made_without_its_device(kind, folders, monkeypatch):
         assert math.isfinite(preferences.learn(trainer, pairs, 0.1, 1.0)["train_loss"])
         drawn = rewards.graded(answering.draw(questions, 2, "seed"), grades)
         assert math.isfinite(rewards.learn(trainer, drawn, rewards.Wishes(drawn=2, beta=0.1))["kl"])
+
+
+@pytest.mark.slow
+def test_the_comparison_for_cards_agrees_with_itself_on_the_processor(monkeypatch, capsys):
+    from tests import on_gpu
+
+    for name, value in (("WEIGHTS", str(tiny_model.shared())), ("DEVICE", "cpu"), ("PRECISION", "")):
+        monkeypatch.setenv(f"LOCAL_API_{name}", value)
+    assert on_gpu.main(["--steps", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.count(" step 1: ") == said.count(" whole, in ") == 3 and "The losses agree." in said

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from .... import command_line
 from ... import facts
 from . import MODEL, PLACE
 from .weights import RECORD, Base, added, file_hash, folder, models_folder, save
+from .weights import base as find
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FOLDER = re.compile(
@@ -34,7 +35,10 @@ HUB_FOLDER = re.compile(
 )  # of the hub's cache; the model lies in snapshots/HASH
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "README.md", "LICENSE*"]
 BESIDE = 2e9  # bytes of memory that training takes beside the weights; measured on the course's own model
-ALIKE = 0.1  # nats by which a token's log-probability may differ in the mean, if something else was computed: rounding
+BY_OTHERS = 1e-3  # nats by which a token may get likelier if another example of its row is turned round
+BY_ENGINE = (
+    0.1  # nats by which tokens may be likelier here than in the model itself, in the mean: bfloat16 rounds
+)
 
 
 class CannotAdd(Exception):
@@ -76,10 +80,10 @@ def add(source: str, wanted: str | None, agree: Callable[[], bool]) -> Base:
         ready = Path(work) / name
         _convert(place, options, ready)
         refuse_unless_it_works(ready)
-        base = _record(ready, name, offer)
+        _record(ready, name, offer)
         os.replace(ready, folder(name))  # in one step: others see a whole model or none
     print(f"{name} is ready: name it as the model of a job or a question.", flush=True)
-    return base
+    return find(name)
 
 
 def remove(name: str) -> None:
@@ -267,18 +271,41 @@ def refuse_unless_it_works(ready: Path) -> None:
     Training puts several examples into one row, where none may see another. In models that do not only read with
     attention, they do. And a window of attention that is shorter than an example would have to be kept to.
     """
+    from transformers import AutoConfig
+
+    from . import training
+
+    window = shortest_window(AutoConfig.from_pretrained(ready, local_files_only=True).get_text_config())
+    if window < training.MAX_TOKENS:
+        raise CannotAdd(
+            f"This engine cannot train it: some of its layers look back {window} tokens only, and an example may have "
+            f"{training.MAX_TOKENS}."
+        )
+    try:
+        by_others, by_engine = differences(ready)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CannotAdd(f"This engine cannot train it. {_first_line(error)}") from None
+    if math.isnan(by_engine):
+        raise CannotAdd("It gives no numbers for a simple chat: its weights may be damaged.")
+    if by_others > BY_OTHERS or by_engine > BY_ENGINE:
+        raise CannotAdd(
+            "This engine cannot train it: the examples of a batch, put into one row, are not read as each alone. "
+            "Models whose layers are all attention can be trained here (Llama, Qwen, Gemma, Mistral, Phi and others)."
+        )
+
+
+def differences(ready: Path) -> tuple[float, float]:
+    """How the log-probabilities of an example's tokens differ, in nats.
+
+    The most, between a row in which another example stands before it and one in which that is turned round; and the
+    mean, between such a row or the example alone and the model's own forward pass.
+    """
     import torch
 
     from . import training
 
     tokenizer = training.load_tokenizer(ready)
     model = training.with_lora(training.load_model(ready), None, seed=0)
-    window = shortest_window(model.config.get_text_config())
-    if window < training.MAX_TOKENS:
-        raise CannotAdd(
-            f"This engine cannot train it: some of its layers look back {window} tokens only, and an example may have "
-            f"{training.MAX_TOKENS}."
-        )
     one, other = (
         training.encode(
             tokenizer, [{"role": "user", "content": text}, {"role": "assistant", "content": text[::-1]}]
@@ -286,26 +313,16 @@ def refuse_unless_it_works(ready: Path) -> None:
         for text in ("Where is the sun at noon?", "Water.")
     )
     start = training.common_start([one, other])
-    turned = replace(one, tokens=one.tokens[:start] + one.tokens[:start:-1] + [one.tokens[start]])
+    turned = replace(one, tokens=one.tokens[:start] + one.tokens[start:][::-1])
 
     def likely(*row) -> torch.Tensor:
-        """The log-probabilities of what ``other``, the last one of the row, is to learn."""
         return training.token_log_probabilities(model, list(row))[0][-sum(other.trained) :]
 
-    try:
-        with torch.inference_mode():
-            beside, beside_turned, alone = likely(one, other), likely(turned, other), likely(other)
-            plain = _plain_log_probabilities(model.unload(), other)
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise CannotAdd(f"This engine cannot train it. {_first_line(error)}") from None
-    if not torch.isfinite(alone).all():
-        raise CannotAdd("It gives no numbers for a simple chat: its weights may be damaged.")
-    sees_others = not torch.allclose(beside, beside_turned, atol=1e-3)
-    if sees_others or max((alone - beside).abs().mean(), (alone - plain).abs().mean()) > ALIKE:
-        raise CannotAdd(
-            "This engine cannot train it: the examples of a batch, put into one row, are not read as each alone. "
-            "Models whose layers are all attention can be trained here (Llama, Qwen, Gemma, Mistral, Phi and others)."
-        )
+    with torch.inference_mode():
+        beside, beside_turned, alone = likely(one, other), likely(turned, other), likely(other)
+        plain = _plain_log_probabilities(model.unload(), other)
+    by_engine = torch.stack([beside - plain, alone - plain]).abs().mean(-1).max()
+    return (beside - beside_turned).abs().max().item(), by_engine.item()
 
 
 def shortest_window(config) -> float:
@@ -365,22 +382,18 @@ def _convert(place: Path, options: dict, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def _record(ready: Path, name: str, offer: Offer) -> Base:
+def _record(ready: Path, name: str, offer: Offer) -> None:
+    """Writes down what was added, beside it."""
     digests = [file_hash(path) for path in sorted(ready.glob("*.safetensors"))]
-    owner, _, _ = offer.name.rpartition("/")
-    base = Base(
-        name,
-        ready,
-        offer.name,
-        offer.licence,
-        owner or PLACE,
-        int(time.time()),
-        offer.is_rounded,
-        "-".join(digests),
-    )
-    record = {key: value for key, value in asdict(base).items() if key not in ("name", "folder")}
+    record = {
+        "public_name": offer.name,
+        "licence": offer.licence,
+        "owner": offer.name.rpartition("/")[0] or PLACE,
+        "created": int(time.time()),
+        "is_rounded": offer.is_rounded,
+        "weights": "-".join(digests),
+    }
     (ready / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return base
 
 
 def main(arguments: list[str] | None = None) -> int:

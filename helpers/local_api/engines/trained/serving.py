@@ -102,7 +102,7 @@ class Answer:
         chances = torch.softmax(scores / self.temperature, -1).cumsum(-1)
         if not chances[-1] > 0:
             raise RuntimeError("The model's scores are not numbers, so no token can be drawn.")
-        point = torch.rand(1, generator=self.random) * chances[-1]
+        point = torch.rand(1, generator=self.random, device="cpu") * chances[-1]
         return int(torch.searchsorted(chances, point, right=True).clamp(max=len(chances) - 1))
 
     def _logprob(self, tokenizer, scores: torch.Tensor, token: int) -> dict:
