@@ -30,15 +30,11 @@ from .weights import RECORD, Base, added, file_hash, folder, models_folder, save
 from .weights import base as find
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-HUB_FOLDER = re.compile(
-    r"models--([\w.-]+?)--([\w.-]+)"
-)  # of the hub's cache; the model lies in snapshots/HASH
+HUB_FOLDER = re.compile(r"models--([\w.-]+?)--([\w.-]+)")  # in the hub's cache, above snapshots/HASH
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "README.md", "LICENSE*"]
+LONGEST_HEAD = 100_000_000  # bytes of a safetensors file, by its format
 BESIDE = 2e9  # bytes of memory that training takes beside the weights; measured on the course's own model
-BY_OTHERS = 1e-3  # nats by which a token may get likelier if another example of its row is turned round
-BY_ENGINE = (
-    0.1  # nats by which tokens may be likelier here than in the model itself, in the mean: bfloat16 rounds
-)
+BY_OTHERS, BY_ENGINE = 1e-3, 0.1  # the most that ``differences`` may give: bfloat16 rounds
 
 
 class CannotAdd(Exception):
@@ -75,12 +71,13 @@ def add(source: str, wanted: str | None, agree: Callable[[], bool]) -> Base:
     ) as work:
         place, options = offer.fetch(Path(work) / "fetched")
         if not options:
-            _refuse_config(json.loads((place / "config.json").read_text(encoding="utf-8")))
+            _refuse_config(_read_config(place))
         print("Converting and trying it.", flush=True)
         ready = Path(work) / name
         _convert(place, options, ready)
         refuse_unless_it_works(ready)
         _record(ready, name, offer)
+        shutil.rmtree(folder(name), ignore_errors=True)  # what a removal that was broken off has left
         os.replace(ready, folder(name))  # in one step: others see a whole model or none
     print(f"{name} is ready: name it as the model of a job or a question.", flush=True)
     return find(name)
@@ -135,9 +132,10 @@ def _parameters(file: Path) -> int:
     """How many numbers a safetensors file holds; its head says it (github.com/huggingface/safetensors, "Format")."""
     with open(file, "rb") as opened:
         size = int.from_bytes(opened.read(8), "little")
-        if size > 100_000_000:
-            raise CannotAdd(f"{file} is no safetensors file, or it is damaged.")
-        head = json.loads(opened.read(size))
+        try:
+            head = json.loads(opened.read(min(size, LONGEST_HEAD)))
+        except ValueError:
+            raise CannotAdd(f"{file} is no safetensors file, or it is damaged.") from None
     return sum(math.prod(tensor["shape"]) for name, tensor in head.items() if name != "__metadata__")
 
 
@@ -162,7 +160,7 @@ def _in_file(path: Path) -> Offer:
 
     try:
         reader = gguf.GGUFReader(path)
-    except ValueError as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise CannotAdd(f"{path} is no GGUF file, or it is damaged: {error}") from None
     licence = reader.get_field("general.license")
     count = sum(int(tensor.n_elements) for tensor in reader.tensors)
@@ -251,6 +249,13 @@ def refuse_too_large(offer: Offer) -> None:
     on_disk, free = offer.to_download + 2 * offer.parameters, shutil.disk_usage(place).free
     if on_disk > free:
         raise CannotAdd(f"It takes {_gb(on_disk)} on the disk of {place}, where {_gb(free)} are free.")
+
+
+def _read_config(place: Path) -> dict:
+    try:
+        return json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        raise CannotAdd(f"{place / 'config.json'} is not JSON. The folder may be damaged.") from None
 
 
 def _refuse_config(config: dict) -> None:
