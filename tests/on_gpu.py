@@ -122,17 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
     device, name = str(devices.device()), devices.described()
     print(f"{trained.MODEL} from {weights.base(trained.MODEL).public_name}, on {name}")
     start = train(device, "supervised", chats()[:EXAMPLES], None, None).adapter
-    agreed = [
-        compare(
-            device,
-            method,
-            None if method == "supervised" else start,
-            min(steps, 2 if method == "reinforcement" else steps),
-        )
-        for method in SHOWN
-    ]
+    starts = dict.fromkeys(SHOWN, start) | {"supervised": None}
+    compared = dict.fromkeys(SHOWN, steps) | {"reinforcement": min(steps, 2)}
+    agreed = [compare(device, method, starts[method], compared[method]) for method in SHOWN]
     for method in SHOWN:
-        run = train(device, method, rows_for(method), None if method == "supervised" else start, None)
+        run = train(device, method, rows_for(method), starts[method], None)
         speed = f"{run.tokens / run.seconds:,.0f} tokens a second, {run.seconds:.0f} s"
         print(
             f"{method:>14} whole, in {training.quickest_precision()}: {SHOWN[method]} {run.values[0]:.2f} to "

@@ -104,6 +104,26 @@ def make_mamba(folder: Path) -> Path:
     return _saved(MambaForCausalLM(config), tokenizer, folder, "apache-2.0")
 
 
+FAMILIES = ("Qwen2", "Mistral", "Phi3", "Gemma2", "Granite")
+
+
+def make_of(family: str, with_tokenizer: Path, folder: Path) -> Path:
+    """A model of another family, with the tokenizer of that folder."""
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(with_tokenizer)
+    torch.manual_seed(0)
+    sizes = {key: size for key, size in SIZES.items() if key != "head_dim" or family in ("Gemma2", "Mistral")}
+    end = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": None,
+    }
+    config = getattr(transformers, f"{family}Config")(vocab_size=len(tokenizer), **sizes, **end)
+    return _saved(getattr(transformers, f"{family}ForCausalLM")(config), tokenizer, folder, "apache-2.0")
+
+
 def _saved(model, tokenizer, folder: Path, licence: str) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -39,7 +39,8 @@ def list_all(store: Store, caller: Caller, *, after: str | None = None, limit: i
     ``has_more`` says whether others follow.
     """
     there = [name for name in facts.names() if _exists(name, caller.date)]
-    bases = [name for name in there if not trained.owns(name) or not trained.problem()] + trained.added()
+    bases = [name for name in there if name != trained.MODEL or not trained.problem()]
+    bases += [name for name in trained.added() if not trained.problem(name)]
     if after in bases:
         bases, after = bases[bases.index(after) + 1 :], None
     elif after is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.jobs import new_events
 from helpers.local_api.engines import trained
-from helpers.local_api.engines.trained import weights
+from helpers.local_api.engines.trained import lease, weights
 from tests import other_models, tiny_model
 
 from . import test_trained_methods as methods
@@ -19,7 +19,7 @@ if tiny_model.HAS_TORCH:
     import torch
 
     from helpers.local_api.__main__ import main
-    from helpers.local_api.engines.trained import adding, training
+    from helpers.local_api.engines.trained import adding, serving, training
     from helpers.local_api.engines.trained.export import NO_GGUF
 
 pytestmark = tiny_model.TIER
@@ -39,7 +39,7 @@ def folder(request, tmp_path_factory):
 def with_it(local, folder, tmp_path, monkeypatch):
     """An API with the trained engine, to which the model was added; and its name there."""
     monkeypatch.setenv("LOCAL_API_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("LOCAL_API_HOME", str(local.app.state.service.store.folder))
+    monkeypatch.setenv("LOCAL_API_HOME", str(local.app.state.service.store.folder))  # for the command line
     assert adding.main([str(folder)]) == 0
     return local, adding.api_name(folder.name)
 
@@ -64,26 +64,39 @@ def test_it_is_trained_asked_trained_further_and_exported(with_it, tmp_path, cap
     assert job.fine_tuned_model.startswith(f"ft:{name}:this-computer:garden:")
     losses = [data["train_loss"] for data in methods.steps(api, job)]
     assert len(losses) == 9 and losses[-1] < losses[0]
+    says_what_computes_and_with_which_rate(api, job)
     answers_plainly_and_streamed(api, job.fine_tuned_model)
     further = succeeded(api, model=job.fine_tuned_model, epochs=1)
     assert further.fine_tuned_model.startswith(f"ft:{name}:")
     assert main(["export", further.fine_tuned_model, "--to", str(tmp_path / "out")]) == 0
     assert NO_GGUF in capsys.readouterr().out and not (tmp_path / "out" / "model.gguf").exists()
-    exported_answers_like_the_served(api, further.fine_tuned_model, tmp_path / "out" / "merged")
+    exported_scores_like_the_served(api, further.fine_tuned_model, tmp_path / "out" / "merged")
     page = (tmp_path / "out" / "adapter" / "README.md").read_text(encoding="utf-8")
     assert "as it was added" in page and "SmolLM2" not in page and str(tmp_path) not in page
 
 
-def exported_answers_like_the_served(api, model, merged):
-    """The merged folder, read and asked by transformers alone, answers what the API answers."""
+def says_what_computes_and_with_which_rate(api, job):
+    said = [event.message for event in new_events(api.client, job.id)]
+    (how,) = [text for text in said if text.startswith("Training on ")]
+    assert how.startswith("Training on the processor (cpu), in ")
+    assert how.endswith("highest learning rate 0.00069")  # the rule for Qwen at a width of 32
+    assert said[said.index(how) + 1] == "Fine-tuning job started"
+
+
+def exported_scores_like_the_served(api, model, merged):
+    """The merged folder, read by transformers alone, writes the prompt as the API does and gives the same scores."""
+    data = api.app.state.service.store.data("model", model, api.key)
+    served = serving.merged(weights.base(trained.base_of(model)), data).float()
+    plain = training.AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32).eval()
     tokenizer = training.AutoTokenizer.from_pretrained(merged)
-    plain = training.AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32)
-    prompt = tokenizer.apply_chat_template(ASKED["messages"], add_generation_prompt=True, return_tensors="pt")
-    written = plain.generate(**prompt, do_sample=False, max_new_tokens=5)[0, prompt["input_ids"].shape[1] :]
-    served = api.client.chat.completions.create(model=model, **ASKED).choices[0].message.content
-    assert tokenizer.decode(written, skip_special_tokens=True) == served
+    prompt = tokenizer.apply_chat_template(ASKED["messages"], add_generation_prompt=True, tokenize=False)
+    assert prompt == training.prompt_text(training.load_tokenizer(merged), ASKED["messages"])
+    tokens = torch.tensor([tokenizer.encode(prompt, add_special_tokens=False)])
+    with torch.inference_mode():
+        torch.testing.assert_close(plain(tokens).logits, served(tokens).logits, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_it_learns_from_preferences_and_rewards(with_it):
     api, name = with_it
     for taught, method in (
@@ -93,6 +106,7 @@ def test_it_learns_from_preferences_and_rewards(with_it):
         methods.succeeded(api, methods.create(api, taught, method, model=name))
 
 
+@pytest.mark.slow
 def test_removed_it_says_so_and_added_again_it_answers_again(with_it, folder, capsys):
     api, name = with_it
     tuned = succeeded(api, model=name, epochs=1).fine_tuned_model
@@ -112,11 +126,9 @@ def test_removed_it_says_so_and_added_again_it_answers_again(with_it, folder, ca
     assert api.client.chat.completions.create(model=tuned, **ASKED).choices[0].message.content == before
 
 
+@pytest.mark.slow
 def test_a_base_that_is_removed_before_its_job_begins_fails_it(with_it, monkeypatch):
     api, name = with_it
-    launch = trained.lease._launch if hasattr(trained, "lease") else None
-    from helpers.local_api.engines.trained import lease
-
     launch = lease._launch
     monkeypatch.setattr(lease, "_launch", lambda *arguments: None)
     job = create(api, model=name)
@@ -132,6 +144,7 @@ def test_a_base_that_is_removed_before_its_job_begins_fails_it(with_it, monkeypa
     )
 
 
+@pytest.mark.slow
 def test_what_its_template_cannot_write_down_is_refused_with_the_row(with_it):
     api, name = with_it
     twice = [methods.said("user", "One"), methods.said("user", "Two"), methods.said("assistant", "Three")]
@@ -147,14 +160,3 @@ def test_what_its_template_cannot_write_down_is_refused_with_the_row(with_it):
         assert error.status_code == 400 and "roles must alternate" in error.message
     else:
         assert job.status == "succeeded"
-
-
-def test_the_job_says_what_computes_and_with_which_rate(with_it):
-    api, name = with_it
-    job = succeeded(api, model=name, epochs=1)
-    said = [event.message for event in new_events(api.client, job.id)]
-    (how,) = [text for text in said if text.startswith("Training on ")]
-    assert how.startswith("Training on the processor (cpu), in ")
-    assert how.endswith("highest learning rate 0.00069")  # the rule for Qwen at a width of 32
-    assert said[said.index(how) + 1] == "Fine-tuning job started"
-    assert weights.base(name).licence == {"qwen": "apache-2.0", "gemma": "gemma"}[name.split("-")[1]]

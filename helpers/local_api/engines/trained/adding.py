@@ -19,21 +19,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from .... import command_line
 from ... import facts
 from . import MODEL, PLACE
 from .weights import RECORD, Base, added, file_hash, folder, models_folder, save
+from .weights import base as find
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-HUB_FOLDER = re.compile(
-    r"models--([\w.-]+?)--([\w.-]+)"
-)  # of the hub's cache; the model lies in snapshots/HASH
+HUB_FOLDER = re.compile(r"models--([\w.-]+?)--([\w.-]+)")  # in the hub's cache, above snapshots/HASH
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "README.md", "LICENSE*"]
+LONGEST_HEAD = 100_000_000  # bytes of a safetensors file, by its format
 BESIDE = 2e9  # bytes of memory that training takes beside the weights; measured on the course's own model
-ALIKE = 0.1  # nats by which a token's log-probability may differ in the mean, if something else was computed: rounding
+BY_OTHERS, BY_ENGINE = 1e-3, 0.1  # the most that ``differences`` may give: bfloat16 rounds
 
 
 class CannotAdd(Exception):
@@ -69,14 +70,17 @@ def add(source: str, wanted: str | None, agree: Callable[[], bool]) -> Base:
         dir=models_folder(), prefix=".adding-", ignore_cleanup_errors=True
     ) as work:
         place, options = offer.fetch(Path(work) / "fetched")
+        if not options:
+            _refuse_config(_read_config(place))
         print("Converting and trying it.", flush=True)
         ready = Path(work) / name
         _convert(place, options, ready)
         refuse_unless_it_works(ready)
-        base = _record(ready, name, offer)
+        _record(ready, name, offer)
+        shutil.rmtree(folder(name), ignore_errors=True)  # what a removal that was broken off has left
         os.replace(ready, folder(name))  # in one step: others see a whole model or none
     print(f"{name} is ready: name it as the model of a job or a question.", flush=True)
-    return base
+    return find(name)
 
 
 def remove(name: str) -> None:
@@ -119,7 +123,6 @@ def _in_folder(path: Path) -> Offer:
             f"{path} has no model that can be read here: config.json and .safetensors files are needed. (Of a .gguf "
             "file give the file itself. Weights in .bin files are not read: they could run code.)"
         )
-    _refuse_config(json.loads((path / "config.json").read_text(encoding="utf-8")))
     cached = HUB_FOLDER.fullmatch(path.parent.parent.name)
     name = f"{cached[1]}/{cached[2]}" if cached else path.name
     return Offer(name, _licence(path), sum(map(_parameters, files)), 0, False, lambda work: (path, {}))
@@ -129,9 +132,10 @@ def _parameters(file: Path) -> int:
     """How many numbers a safetensors file holds; its head says it (github.com/huggingface/safetensors, "Format")."""
     with open(file, "rb") as opened:
         size = int.from_bytes(opened.read(8), "little")
-        if size > 100_000_000:
-            raise CannotAdd(f"{file} is no safetensors file, or it is damaged.")
-        head = json.loads(opened.read(size))
+        try:
+            head = json.loads(opened.read(min(size, LONGEST_HEAD)))
+        except ValueError:
+            raise CannotAdd(f"{file} is no safetensors file, or it is damaged.") from None
     return sum(math.prod(tensor["shape"]) for name, tensor in head.items() if name != "__metadata__")
 
 
@@ -156,7 +160,7 @@ def _in_file(path: Path) -> Offer:
 
     try:
         reader = gguf.GGUFReader(path)
-    except ValueError as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise CannotAdd(f"{path} is no GGUF file, or it is damaged: {error}") from None
     licence = reader.get_field("general.license")
     count = sum(int(tensor.n_elements) for tensor in reader.tensors)
@@ -182,13 +186,14 @@ def _on_the_hub(name: str) -> Offer:
     if info.safetensors is None:
         raise CannotAdd(f"{name} has no .safetensors files. Weights of other kinds are not fetched.")
     _refuse_config(info.config or {})
-    wanted = [file for file in info.siblings if any(Path(file.rfilename).match(form) for form in HUB_FILES)]
+    wanted = [file for file in info.siblings if any(fnmatch(file.rfilename, form) for form in HUB_FILES)]
+    size = sum(file.size or 0 for file in wanted if "/" not in file.rfilename)
     card = info.card_data
 
     def fetch(work: Path) -> tuple[Path, dict]:
         try:
             huggingface_hub.snapshot_download(
-                name, revision=info.sha, local_dir=work, allow_patterns=HUB_FILES
+                name, revision=info.sha, local_dir=work, allow_patterns=HUB_FILES, ignore_patterns="*/*"
             )
         except Exception as error:  # noqa: BLE001 - as above
             raise CannotAdd(f"{name} could not be fetched: {_first_line(error)}") from None
@@ -198,7 +203,7 @@ def _on_the_hub(name: str) -> Offer:
         name,
         card.license if card else None,
         info.safetensors.total,
-        sum(file.size or 0 for file in wanted),
+        size,
         False,
         fetch,
     )
@@ -246,6 +251,13 @@ def refuse_too_large(offer: Offer) -> None:
         raise CannotAdd(f"It takes {_gb(on_disk)} on the disk of {place}, where {_gb(free)} are free.")
 
 
+def _read_config(place: Path) -> dict:
+    try:
+        return json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        raise CannotAdd(f"{place / 'config.json'} is not JSON. The folder may be damaged.") from None
+
+
 def _refuse_config(config: dict) -> None:
     """Raises CannotAdd for what can be seen in a model's config.json alone."""
     if config.get("quantization_config"):
@@ -254,7 +266,7 @@ def _refuse_config(config: dict) -> None:
         raise CannotAdd(
             "It needs code of its own, and none is run here. Take a model that transformers knows."
         )
-    if config.get("vision_config") or config.get("audio_config"):
+    if any(config.get(key) is not None for key in ("vision_config", "audio_config")):
         raise CannotAdd("It reads more than text. Take a model for text alone.")
 
 
@@ -264,18 +276,41 @@ def refuse_unless_it_works(ready: Path) -> None:
     Training puts several examples into one row, where none may see another. In models that do not only read with
     attention, they do. And a window of attention that is shorter than an example would have to be kept to.
     """
+    from transformers import AutoConfig
+
+    from . import training
+
+    window = shortest_window(AutoConfig.from_pretrained(ready, local_files_only=True).get_text_config())
+    if window < training.MAX_TOKENS:
+        raise CannotAdd(
+            f"This engine cannot train it: some of its layers look back {window} tokens only, and an example may have "
+            f"{training.MAX_TOKENS}."
+        )
+    try:
+        by_others, by_engine = differences(ready)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CannotAdd(f"This engine cannot train it. {_first_line(error)}") from None
+    if math.isnan(by_engine):
+        raise CannotAdd("It gives no numbers for a simple chat: its weights may be damaged.")
+    if by_others > BY_OTHERS or by_engine > BY_ENGINE:
+        raise CannotAdd(
+            "This engine cannot train it: the examples of a batch, put into one row, are not read as each alone. "
+            "Models whose layers are all attention can be trained here (Llama, Qwen, Gemma, Mistral, Phi and others)."
+        )
+
+
+def differences(ready: Path) -> tuple[float, float]:
+    """How the log-probabilities of an example's tokens differ, in nats.
+
+    The most, between a row in which another example stands before it and one in which that is turned round; and the
+    mean, between such a row or the example alone and the model's own forward pass.
+    """
     import torch
 
     from . import training
 
     tokenizer = training.load_tokenizer(ready)
     model = training.with_lora(training.load_model(ready), None, seed=0)
-    window = shortest_window(model.config.get_text_config())
-    if window < training.MAX_TOKENS:
-        raise CannotAdd(
-            f"This engine cannot train it: some of its layers look back {window} tokens only, and an example may have "
-            f"{training.MAX_TOKENS}."
-        )
     one, other = (
         training.encode(
             tokenizer, [{"role": "user", "content": text}, {"role": "assistant", "content": text[::-1]}]
@@ -283,26 +318,16 @@ def refuse_unless_it_works(ready: Path) -> None:
         for text in ("Where is the sun at noon?", "Water.")
     )
     start = training.common_start([one, other])
-    turned = replace(one, tokens=one.tokens[:start] + one.tokens[:start:-1] + [one.tokens[start]])
+    turned = replace(one, tokens=one.tokens[:start] + one.tokens[start:][::-1])
 
     def likely(*row) -> torch.Tensor:
-        """The log-probabilities of what ``other``, the last one of the row, is to learn."""
         return training.token_log_probabilities(model, list(row))[0][-sum(other.trained) :]
 
-    try:
-        with torch.inference_mode():
-            beside, beside_turned, alone = likely(one, other), likely(turned, other), likely(other)
-            plain = _plain_log_probabilities(model.unload(), other)
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise CannotAdd(f"This engine cannot train it. {_first_line(error)}") from None
-    if not torch.isfinite(alone).all():
-        raise CannotAdd("It gives no numbers for a simple chat: its weights may be damaged.")
-    sees_others = not torch.allclose(beside, beside_turned, atol=1e-3)
-    if sees_others or max((alone - beside).abs().mean(), (alone - plain).abs().mean()) > ALIKE:
-        raise CannotAdd(
-            "This engine cannot train it: the examples of a batch, put into one row, are not read as each alone. "
-            "Models whose layers are all attention can be trained here (Llama, Qwen, Gemma, Mistral, Phi and others)."
-        )
+    with torch.inference_mode():
+        beside, beside_turned, alone = likely(one, other), likely(turned, other), likely(other)
+        plain = _plain_log_probabilities(model.unload(), other)
+    by_engine = torch.stack([beside - plain, alone - plain]).abs().mean(-1).max()
+    return (beside - beside_turned).abs().max().item(), by_engine.item()
 
 
 def shortest_window(config) -> float:
@@ -362,22 +387,18 @@ def _convert(place: Path, options: dict, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def _record(ready: Path, name: str, offer: Offer) -> Base:
+def _record(ready: Path, name: str, offer: Offer) -> None:
+    """Writes down what was added, beside it."""
     digests = [file_hash(path) for path in sorted(ready.glob("*.safetensors"))]
-    owner, _, _ = offer.name.rpartition("/")
-    base = Base(
-        name,
-        ready,
-        offer.name,
-        offer.licence,
-        owner or PLACE,
-        int(time.time()),
-        offer.is_rounded,
-        "-".join(digests),
-    )
-    record = {key: value for key, value in asdict(base).items() if key not in ("name", "folder")}
+    record = {
+        "public_name": offer.name,
+        "licence": offer.licence,
+        "owner": offer.name.rpartition("/")[0] or PLACE,
+        "created": int(time.time()),
+        "is_rounded": offer.is_rounded,
+        "weights": "-".join(digests),
+    }
     (ready / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return base
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -30,7 +30,7 @@ class Examples:
         ``ask`` has a model judge answers."""
         self.job, self.numbers = job, numbers
         parts = training.share_out_threads(numbers["batch_size"])
-        base = weights.base(base_of(job["model"]))
+        base = self.base = weights.base(base_of(job["model"]))
         self.tokenizer = training.load_tokenizer(base.folder)
         self.examples, self.validation = map(self._encoded, files, PARAMS)
         longest = max(map(self.longest, self.examples))

@@ -102,7 +102,7 @@ class Answer:
         chances = torch.softmax(scores / self.temperature, -1).cumsum(-1)
         if not chances[-1] > 0:
             raise RuntimeError("The model's scores are not numbers, so no token can be drawn.")
-        point = torch.rand(1, generator=self.random) * chances[-1]
+        point = torch.rand(1, generator=self.random, device="cpu") * chances[-1]
         return int(torch.searchsorted(chances, point, right=True).clamp(max=len(chances) - 1))
 
     def _logprob(self, tokenizer, scores: torch.Tensor, token: int) -> dict:
@@ -137,13 +137,13 @@ def _named(tokenizer, token: int, logprob: float) -> dict:
 def token_bytes(tokenizer, token: int) -> bytes:
     """The bytes behind a token; one character may be cut into several tokens."""
     text = tokenizer.convert_ids_to_tokens(token)
-    if token in tokenizer.added_tokens_decoder:  # a special token stands for itself
-        return text.encode()
-    if _is_byte_level(tokenizer):
+    if not _is_byte_level(tokenizer):
+        found = BYTE_TOKEN.fullmatch(text)
+        return bytes([int(found[1], 16)]) if found else text.replace(SPACE, " ").encode()
+    try:
         return bytes(_byte_of()[character] for character in text)
-    if found := BYTE_TOKEN.fullmatch(text):
-        return bytes([int(found[1], 16)])
-    return text.replace(SPACE, " ").encode()
+    except KeyError:  # a special token stands for itself
+        return text.encode()
 
 
 @functools.cache
@@ -340,7 +340,8 @@ def context(base: Base) -> int:
     """Tokens that the model takes, prompt and answer together."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(base.folder, local_files_only=True).max_position_embeddings
+    config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
+    return config.get_text_config().max_position_embeddings
 
 
 server = Server()

@@ -146,7 +146,7 @@ def _go_through(course, diary: "Diary", numbers: dict) -> None:
         refuse_if_diverged(metrics)
         if course.is_kept():
             adapter = training.adapter_bytes(trainer.model)
-            diary.checkpoint(metrics, adapter, is_last=trainer.step == trainer.total)
+            diary.checkpoint(metrics, adapter, course.base, is_last=trainer.step == trainer.total)
         going_on = diary.step(metrics)
         if course.is_kept() or not going_on or trainer.step % course.save_every == 0:
             diary.save(trainer.state())
@@ -285,13 +285,12 @@ class Diary:
             self._event(db, text)
             self._state(db, {"status": "running", "estimated_finish": int(self.store.clock() + seconds)})
 
-    def checkpoint(self, metrics: dict, adapter: bytes, is_last: bool) -> None:
+    def checkpoint(self, metrics: dict, adapter: bytes, base: weights.Base, is_last: bool) -> None:
         """The model after an epoch; it can be asked from now on. The last one is the job's result."""
         step = metrics["step"]
         if any(row.body["step_number"] == step for row in self.store.children("checkpoint", self.row.id)):
             return
         suffix = jobs.in_a_name(self.job["user_provided_suffix"])
-        base = weights.base(base_of(self.job["model"]))
         name = f"ft:{base.name}:{PLACE}:{suffix}:{new_id('', 8)}"
         name += "" if is_last else f":ckpt-step-{step}"
         body = {
