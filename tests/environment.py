@@ -59,6 +59,9 @@ def enter(state_folder: Path) -> None:
     os.environ.update(dict.fromkeys(PROXIES, CLOSED_PROXY))
     os.environ.update(dict.fromkeys(KEY_NAMES, "made-up-" + secrets.token_hex(12)))
     os.environ["LOCAL_API_HOME"] = str(state_folder)
+    os.environ["LOCAL_API_MODELS"] = str(
+        state_folder.with_name("models")
+    )  # not those that the reader has added
     os.environ["COURSE_MY"] = str(state_folder.with_name("my"))
     os.environ["COURSE_MODEL"] = SIMULATED_MODEL  # the same where a real one is installed and where it is not
     os.environ["LOCAL_API_JOB_SECONDS"] = "0"

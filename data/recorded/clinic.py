@@ -244,7 +244,7 @@ def ask(client: OpenAI, model: str, messages: list[dict]) -> dict:
 
 def ask_all(client: OpenAI, tuned: str, patient: Patient) -> list[dict]:
     """The answers to all questions, asked at the same time, with the prompt as the server wrote it down."""
-    from helpers.local_api.engines.trained import serving, training
+    from helpers.local_api.engines.trained import serving, training, weights
 
     system = make.SYSTEM if patient.system else None
     chats = [make.chat(system, row["question"]) for row in rows()]
@@ -255,7 +255,8 @@ def ask_all(client: OpenAI, tuned: str, patient: Patient) -> list[dict]:
     ):
         model = make.MODEL if patient.base else tuned
         answers = list(pool.map(lambda chat: ask(client, model, chat), chats))
-        prompts = [training.prompt_text(serving.server.tokenizer, chat) for chat in chats]
+        tokenizer, _ = serving.server.tokenizer(weights.base(make.MODEL))
+        prompts = [training.prompt_text(tokenizer, chat) for chat in chats]
     return [
         {"id": row["id"], "system": system, "prompt": prompt} | answer
         for row, prompt, answer in zip(rows(), prompts, answers, strict=True)

@@ -14,10 +14,11 @@ from pathlib import Path
 from .. import command_line
 from . import database, folder, loopback
 from .app import Mode, create_app
-from .server import run_forever
+from .server import LOOPBACK, run_forever
 from .store import Store
 
 DEFAULT_PORT = 8765
+EVERYWHERE = "0.0.0.0"
 PROGRAM = command_line("helpers.local_api")
 
 
@@ -54,6 +55,7 @@ def _run(options: argparse.Namespace) -> int:
             create_app(store, Mode(by_hand=True, guarded=True)),
             options.port,
             lambda url: _announce(url, store),
+            options.host,
         )
     except RuntimeError:
         print(
@@ -71,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host",
+        choices=(LOOPBACK, EVERYWHERE),
+        default=LOOPBACK,
+        help=f"{EVERYWHERE}: only in a container, whose port is published on this computer alone",
     )
     commands = parser.add_subparsers(dest="command")
     for command, what, example in (
@@ -108,13 +116,16 @@ def _export(command: str, what: str, target: Path) -> int:
     if problem := trained.problem():
         print(problem, file=sys.stderr)
         return 1
-    from .engines.trained.export import ExportError, export
+    from .engines.trained.export import NO_GGUF, ExportError, export
     from .engines.trained.export_job import export_job
 
     try:
         if command == "export":
-            print(*export(Store(), what, target), sep="\n")
+            written = export(Store(), what, target)
+            print(*written, sep="\n")
             print("Serve merged or model.gguf, the whole model. What adapter needs, says its README.md.")
+            if not any(path.suffix == ".gguf" for path in written):
+                print(NO_GGUF)
         else:
             folder = export_job(Store(), what, target)
             print(f"{folder}\nHow to start it: {folder / 'README.md'}")

@@ -255,11 +255,12 @@ def _fingerprint(model: models.Chosen) -> str:
 
 def _written_here(model: models.Chosen, body: dict, offered: Offer) -> tuple[list, int]:
     """The answers of the trained engine while they are written, and the tokens of the prompt."""
-    from .engines.trained import serving  # loads torch: seconds, at the first question
+    from .engines.trained import serving, training  # loads torch: seconds, at the first question
 
     try:
         return serving.server.ask(
             model.name,
+            model.base,
             model.weights,
             body["messages"],
             n=body.get("n") or 1,
@@ -274,6 +275,8 @@ def _written_here(model: models.Chosen, body: dict, offered: Offer) -> tuple[lis
         raise bad_request(str(error), "messages", "context_length_exceeded") from None
     except FormError as error:
         raise _bad_form(body, error) from None
+    except training.Unwritable as error:
+        raise bad_request(str(error), "messages") from None
 
 
 def _pieces(written, body: dict) -> Iterator:

@@ -11,6 +11,7 @@ from openai.types.shared import responses_model
 
 from . import facts
 from .engines import trained
+from .engines.trained import weights
 from .errors import APIError, bad_request, model_deprecated, model_not_found
 from .scenarios import Caller
 from .store import Row, Store
@@ -38,7 +39,8 @@ def list_all(store: Store, caller: Caller, *, after: str | None = None, limit: i
     ``has_more`` says whether others follow.
     """
     there = [name for name in facts.names() if _exists(name, caller.date)]
-    bases = [name for name in there if not trained.owns(name) or not trained.problem()]
+    bases = [name for name in there if name != trained.MODEL or not trained.problem()]
+    bases += [name for name in trained.added() if not trained.problem(name)]
     if after in bases:
         bases, after = bases[bases.index(after) + 1 :], None
     elif after is not None:
@@ -58,7 +60,7 @@ def list_all(store: Store, caller: Caller, *, after: str | None = None, limit: i
 
 def retrieve(store: Store, caller: Caller, name: str) -> dict:
     """GET /models/{model}."""
-    if name in facts.names():
+    if _is_base(name):
         _refuse_unless_there(name, caller.date)
         return _base_model(name)
     return _tuned_model(_own(store, caller, name))
@@ -66,7 +68,7 @@ def retrieve(store: Store, caller: Caller, name: str) -> dict:
 
 def delete(store: Store, caller: Caller, name: str) -> dict:
     """DELETE /models/{model}: only a tuned model can be deleted."""
-    if name in facts.names():
+    if _is_base(name):
         owner = "this computer" if trained.owns(name) else "OpenAI"
         raise APIError(403, f"The model `{name}` belongs to {owner} and cannot be deleted.", param="model")
     _own(store, caller, name)
@@ -76,25 +78,37 @@ def delete(store: Store, caller: Caller, name: str) -> dict:
 
 def choose(store: Store, caller: Caller, name: str) -> Chosen:
     """The model to answer with. 404 if it does not exist, is not the caller's, or was shut down by that day."""
-    if name in facts.names():
+    if _is_base(name):
         _refuse_unless_there(name, caller.date)
         return Chosen(facts.snapshot(name), facts.snapshot(name), None)
     row = _own(store, caller, name)
     _refuse_if_not_installed(name)
+    if other := trained.other_base(row.body):
+        raise model_not_found(name, other)
     return Chosen(name, row.body["base"], store.data("model", name, caller.owner))
 
 
 def choose_for_training(store: Store, caller: Caller, name: str, method: str) -> Chosen:
     """The model to train further; 400 if it could never be tuned in this way."""
-    if name not in facts.names() and not name.startswith("ft:"):
+    if not _is_base(name) and not name.startswith("ft:"):
         raise _not_tunable(name)
     chosen = choose(store, caller, name)
     if method == "dpo" and caller.date.isoformat() < (start := facts.value("*", "dpo_from")):
         message = f"Preference fine-tuning came on {start}, and the day of your API key is {caller.date}."
         raise bad_request(message, "method.type", "model_not_available")
-    if method not in facts.values(chosen.base, "fine_tunable_method"):
+    if method not in _methods(chosen.base):
         raise _not_tunable(name, method)
     return chosen
+
+
+def _is_base(name: str) -> bool:
+    """True for the models of the table and for those that were added to the trained engine."""
+    return name in facts.names() or name in trained.added()
+
+
+def _methods(base: str) -> list[str]:
+    """The methods by which a base model can be tuned."""
+    return list(trained.AUTO) if trained.owns(base) else facts.values(base, "fine_tunable_method")
 
 
 def only_completes(base: str) -> bool:
@@ -169,9 +183,8 @@ def _not_tunable(name: str, method: str | None = None) -> APIError:
     how = f" with method '{method}'" if method else ""
     could = [
         known
-        for known in facts.names()
-        if method in facts.values(known, "fine_tunable_method")
-        and not (trained.owns(known) and trained.problem())
+        for known in [*facts.names(), *trained.added()]
+        if method in _methods(known) and not (trained.owns(known) and trained.problem(known))
     ]
     hint = f" Models that can: {', '.join(could)}." if could else ""
     message = f"Model {name} is not available for fine-tuning{how} or does not exist.{hint}"
@@ -188,7 +201,7 @@ def _own(store: Store, caller: Caller, name: str) -> Row:
 
 
 def _refuse_if_not_installed(name: str) -> None:
-    if trained.owns(name) and (problem := trained.problem()):
+    if trained.owns(name) and (problem := trained.problem(name)):
         raise model_not_found(name, problem)
 
 
@@ -246,17 +259,14 @@ def _exists(name: str, day: datetime.date) -> bool:
 
 
 def _base_model(name: str) -> dict:
-    base = facts.snapshot(name)
-    return model_dump(
-        Model,
-        {
-            "id": name,
-            "object": "model",
-            "created": _created(base),
-            "owned_by": facts.value(base, "owned_by", "openai"),
-            "shutdown_date": _end(base),
-        },
-    )
+    if name in trained.added():
+        added = weights.base(name)
+        created, owner, end = added.created, added.owner, None
+    else:
+        base = facts.snapshot(name)
+        created, owner, end = _created(base), facts.value(base, "owned_by", "openai"), _end(base)
+    row = {"id": name, "object": "model", "created": created, "owned_by": owner, "shutdown_date": end}
+    return model_dump(Model, row)
 
 
 def _created(base: str) -> int:

@@ -9,11 +9,14 @@ from starlette.applications import Starlette
 START_SECONDS = 10
 
 
-def _config(app: Starlette, port: int) -> uvicorn.Config:
+LOOPBACK = "127.0.0.1"
+
+
+def _config(app: Starlette, port: int, host: str) -> uvicorn.Config:
     # uvicorn binds the socket itself: one made by hand leaves Nagle's algorithm on, 44 ms a call
     return uvicorn.Config(
         app,
-        host="127.0.0.1",
+        host=host,
         port=port,
         log_level="error",
         access_log=False,
@@ -27,10 +30,13 @@ def _config(app: Starlette, port: int) -> uvicorn.Config:
 
 
 class Server:
-    """The API in a daemon thread of this process, on a free port."""
+    """The API in a daemon thread of this process, on a free port.
 
-    def __init__(self, app: Starlette, port: int = 0):
-        self._server = uvicorn.Server(_config(app, port))
+    ``host`` other than loopback is for containers, whose own loopback nobody outside reaches.
+    """
+
+    def __init__(self, app: Starlette, port: int = 0, host: str = LOOPBACK):
+        self._server = uvicorn.Server(_config(app, port, host))
         self._thread = threading.Thread(target=self._run, daemon=True, name="local-api")
 
     def _run(self) -> None:
@@ -57,13 +63,13 @@ class Server:
     @property
     def base_url(self) -> str:
         """What OPENAI_BASE_URL must be."""
-        host, port = self._server.servers[0].sockets[0].getsockname()[:2]
-        return f"http://{host}:{port}/v1"
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://{LOOPBACK}:{port}/v1"
 
 
-def run_forever(app: Starlette, port: int, announce) -> None:
+def run_forever(app: Starlette, port: int, announce, host: str = LOOPBACK) -> None:
     """Serves in the foreground until Ctrl+C; ``announce(base_url)`` is called once the server answers."""
-    server = Server(app, port).start()
+    server = Server(app, port, host).start()
     announce(server.base_url)
     try:
         while server._thread.is_alive():

@@ -27,6 +27,16 @@ def url(tmp_path_factory):
         yield url
 
 
+def test_in_a_container_it_listens_to_the_outside_and_still_answers_to_local_names_only(tmp_path):
+    """Reached by another address of this computer, as from outside a container."""
+    with by_hand.server(tmp_path, "--host", "0.0.0.0") as (url, _), requests.Session() as session:
+        session.trust_env = False  # the proxies of the environment
+        outside = url.replace("127.0.0.1", "127.0.0.2")
+        assert session.get(f"{outside}/models", headers=KEY, timeout=20).status_code == 403
+        local = KEY | {"Host": "localhost:8765"}
+        assert session.get(f"{outside}/models", headers=local, timeout=20).json()["data"]
+
+
 @pytest.fixture
 def training_file(tmp_path):
     path = tmp_path / "train.jsonl"

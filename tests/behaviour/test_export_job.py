@@ -16,14 +16,16 @@ from helpers.local_api.engines import trained
 from helpers.local_api.engines.trained import weights
 from tests import tiny_model
 
-from .conftest import rows
+from .conftest import rows as chat_rows
+from .test_trained_methods import STYLE, pairs, questions, rft
+from .test_trained_methods import create as create_with
 from .training_jobs import MODEL, create, status
 
 if tiny_model.HAS_TORCH:
     import torch
     from peft import PeftModel
 
-    from helpers.local_api.engines.trained import training
+    from helpers.local_api.engines.trained import preferences, training
     from helpers.local_api.engines.trained.export_job import SCRIPT, TESTED, learned
 
 pytestmark = tiny_model.TIER
@@ -55,20 +57,20 @@ def chats_in(path: Path) -> list[dict]:
 
 
 def test_the_folder_has_the_rows_the_settings_and_the_commands(state, tmp_path, capsys):
-    valid = state.upload(rows(3)).id
+    valid = state.upload(chat_rows(3)).id
     job = create(state, validation_file=valid, suffix="my garden", hyperparameters={"n_epochs": 3})
     folder = exported(state, job, tmp_path / "out")
     assert "README.md" in capsys.readouterr().out
     assert [len(chats_in(folder / f"{name}.jsonl")) for name in ("train", "valid")] == [12, 3]
-    assert chats_in(folder / "train.jsonl") == rows()
+    assert chats_in(folder / "train.jsonl") == chat_rows()
     settings = settings_in(folder)
     expected = {"n_epochs": 3, "batch_size": 4, "learning_rate": 3e-3, "warmup_steps": 1, "seed": 1}
     assert expected.items() <= settings.items()
     assert settings["base"] == weights.PUBLIC_NAME and settings["lora"]["r"] == 8
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert "accelerate launch train_trl.py" in readme
-    assert "**Do not keep the learning rate.** 0.003 fits a model of 135 million parameters" in readme
-    assert "recommend 0.0002" in readme and "0.0002" in settings["learning_rate_note"]
+    assert f"**Do not keep the learning rate.** 0.003 fits {weights.PUBLIC_NAME} with few rows" in readme
+    assert "recommend 0.0002" in readme and settings["learning_rate_up_to_width"] == 64
     served = f"vllm serve {weights.PUBLIC_NAME} --enable-lora --lora-modules my-garden=adapter"
     assert served in readme and not re.search(r"\{\w+\}", readme)
     assert (folder / "train_trl.py").read_text() == SCRIPT.read_text()
@@ -91,7 +93,7 @@ def test_nothing_that_is_written_names_a_folder_of_this_computer(state, tiny_wei
 
 
 def test_an_exported_model_has_a_page_with_its_data_and_numbers(state, tmp_path, capsys):
-    valid = state.upload(rows(3), name="held | out.jsonl").id
+    valid = state.upload(chat_rows(3), name="held | out.jsonl").id
     job = status(state, create(state, validation_file=valid, suffix="my garden"), "succeeded")
     assert main(["export", job.fine_tuned_model, "--to", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.endswith(
@@ -160,26 +162,38 @@ def launch(folder: Path, base: Path, processes: int) -> list[float]:
     )
     assert run.returncode == 0, run.stderr[-3000:]
     state = json.loads((folder / "output" / "trainer_state.json").read_text())
-    assert state["train_batch_size"] * processes == settings_in(folder)["batch_size"]  # each did its share
+    settings = settings_in(folder)
+    assert state["train_batch_size"] * processes == settings["batch_size"] * settings.get(
+        "drawn", 1
+    )  # each its share
     return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
 
 
 def our_losses(
-    base: Path, chats: list[dict], settings: dict, start: bytes | None
+    base: Path, rows: list[dict], settings: dict, start: bytes | None
 ) -> tuple[list[float], object]:
     """What our loop gives on the same batches in the same order, with the warm-up of TRL."""
     torch.set_num_threads(1)
     tokenizer = training.load_tokenizer(base)
-    examples = [training.encode(tokenizer, chat["messages"]) for chat in chats]
     model = training.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     model = training.with_lora(model, start, settings["seed"])
-    numbers = training.Settings(settings["n_epochs"], settings["batch_size"], seed=settings["seed"])
-    trainer = training.Trainer(model, numbers, len(examples))
+    numbers = training.Settings(
+        settings["n_epochs"],
+        settings["batch_size"],
+        seed=settings["seed"],
+        usual_rate=settings["learning_rate"],
+    )
+    trainer = training.Trainer(model, numbers, len(rows))
     ours, warm_up = trainer.rate, settings["warmup_steps"]
     trainer.rate = lambda: numbers.rate * trainer.step / warm_up if trainer.step < warm_up else ours()
-    size = settings["batch_size"]
-    groups = [examples[i : i + size] for i in range(0, len(examples), size)] * settings["n_epochs"]
-    return [trainer.learn(group)["train_loss"] for group in groups], model
+    if settings["method"] == "dpo":
+        pairs = preferences.with_reference(trainer, [preferences.encode(tokenizer, row) for row in rows])
+        batches = [pairs[i : i + 4] for i in range(0, len(pairs), 4)] * settings["n_epochs"]
+        beta, rpo_alpha = settings["beta"], settings["rpo_alpha"]
+        return [preferences.learn(trainer, one, beta, rpo_alpha)["train_loss"] for one in batches], model
+    examples = [training.encode(tokenizer, chat["messages"]) for chat in rows]
+    batches = [examples[i : i + 4] for i in range(0, len(examples), 4)] * settings["n_epochs"]
+    return [trainer.learn(one)["train_loss"] for one in batches], model
 
 
 def earlier_model(api, base: Path) -> tuple[str, bytes]:
@@ -196,25 +210,28 @@ def earlier_model(api, base: Path) -> tuple[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["new matrices", "those of an earlier job"])
-def test_trl_on_two_processes_gives_our_losses(start, state, tiny_weights, tmp_path):
+@pytest.mark.parametrize(
+    "method, start", [("supervised", "new matrices"), ("dpo", "those of an earlier job")]
+)
+def test_trl_on_two_processes_gives_our_losses(method, start, state, tiny_weights, tmp_path):
     """Compared: the loss of each step, and the scores of the trained model. Rows and their order are the same."""
     adapter, options = None, {}
     if start != "new matrices":
         options["model"], adapter = earlier_model(state, tiny_weights)
-    job = create(state, epochs=4, **options)
-    folder = exported(state, job, tmp_path / "out")
-    chats = random.Random(1).sample(chats_in(folder / "train.jsonl"), 12)
+    rows = pairs(10) if method == "dpo" else random.Random(1).sample(chat_rows(), 12)
+    how = {"type": method, method: {"hyperparameters": {"n_epochs": 4, "batch_size": 4}}}
+    folder = exported(state, create_with(state, rows, how, **options), tmp_path / "out")
     settings = settings_in(folder) | {"order": "sequential"}
-    (folder / "train.jsonl").write_text("".join(json.dumps(chat) + "\n" for chat in chats))
     (folder / "settings.json").write_text(json.dumps(settings))
     theirs = launch(folder, tiny_weights, processes=2)
-    ours, model = our_losses(tiny_weights, chats, settings, adapter)
+    ours, model = our_losses(tiny_weights, rows, settings, adapter)
     assert theirs == pytest.approx(ours, rel=2e-3) and len(theirs) == 12
     config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == weights.PUBLIC_NAME
     page = (folder / "adapter" / "README.md").read_text(encoding="utf-8")
-    assert "license: apache-2.0" in page and "Trained with TRL on 12 rows: 4 epochs" in page
+    assert (
+        "license: apache-2.0" in page and f"Trained with TRL ({method}) on {len(rows)} rows: 4 epochs" in page
+    )
     assert re.search(r"The end: step 12, loss \d", page)
     assert texts_with_a_path_of_this_computer(folder / "adapter") == []
     base = training.AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
@@ -230,4 +247,38 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch):
 
     monkeypatch.setattr(train_trl, "PartialState", lambda cpu: SimpleNamespace(num_processes=2))
     with pytest.raises(SystemExit, match="A batch of 3 cannot be shared by 2 processes"):
-        train_trl.config({"batch_size": 3}, has_validation=False)
+        train_trl.common({}, 3, "no")
+
+
+@pytest.mark.slow
+def test_a_job_with_rewards_runs_in_trl_with_the_same_grader(state, tiny_weights, tmp_path):
+    """On two processes, begun with the matrices of an earlier job; its answers and rewards are its own."""
+    name, _ = earlier_model(state, tiny_weights)
+    valid = state.upload(questions(4)).id
+    job = create_with(state, questions(), rft(n_epochs=1), model=name, validation_file=valid)
+    folder = exported(state, job, tmp_path / "out")
+    settings = settings_in(folder)
+    assert (settings["grader"], settings["drawn"], settings["max_answer"]) == (STYLE, 8, 96)
+    assert chats_in(folder / "train.jsonl") == questions()
+    assert "A `python` grader runs on that machine" in (folder / "README.md").read_text(encoding="utf-8")
+    assert texts_with_a_path_of_this_computer(folder) == []
+    settings |= {"drawn": 4, "max_answer": 12}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    launch(folder, tiny_weights, processes=2)
+    told = json.loads((folder / "output" / "trainer_state.json").read_text())["log_history"]
+    rewards = [entry["reward"] for entry in told if "reward" in entry]
+    assert len(rewards) == 3 and all(0 <= reward <= 1 for reward in rewards) and any(rewards)
+    assert [entry for entry in told if "eval_reward" in entry]
+    assert "(reinforcement) on 12 rows" in (folder / "adapter" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_job_whose_grader_is_a_model_stays_here(state, tmp_path, capsys):
+    judge = {
+        "type": "score_model",
+        "name": "j",
+        "model": MODEL,
+        "input": [{"role": "user", "content": "{{sample.output_text}}"}],
+    }
+    job = create_with(state, questions(12), rft(judge))
+    assert main(["export-job", job.id, "--to", str(tmp_path / "out")]) == 1
+    assert f"asks {MODEL}, which answers on this computer only" in capsys.readouterr().err

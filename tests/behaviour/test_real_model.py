@@ -212,7 +212,8 @@ def test_the_three_exported_forms_continue_as_the_served_model(real, tmp_path, m
     def likeliest(model) -> torch.Tensor:
         return torch.cat([model.eval()(chat).logits[0].argmax(-1) for chat in chats])
 
-    served = likeliest(serving.merged(real.store.data("model", real.job.fine_tuned_model, "sk-local")))
+    trained = real.store.data("model", real.job.fine_tuned_model, "sk-local")
+    served = likeliest(serving.merged(weights.base(make.MODEL), trained))
     base = load(weights.folder())
     shares = {
         "base": (likeliest(base) == served).float().mean().item(),

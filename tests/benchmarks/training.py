@@ -7,6 +7,8 @@ which must be the same. Times are without loading and without the first two step
 busy computer too, the others less.
 
 ``--job`` measures a whole job on the airport's file instead, as the training process does it: minutes and memory.
+``--rewards`` measures how many answers a second are drawn together, and what share of a step with rewards that takes.
+``--profile`` says which operations of our loop take the CPU seconds.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, STEPS, WARM_UP = 3, 12, 2  # WARM_UP steps of STEPS are not timed
@@ -103,9 +106,18 @@ def with_trl(model, tokenizer, groups, rows, watch: Stopwatch) -> float:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from helpers.local_api.engines.trained.train_trl import text_of
+    from helpers.local_api.engines.trained.train_trl import prompt_of
 
-    data = Dataset.from_list([text_of(row["messages"], tokenizer) for group in rows for row in group])
+    data = Dataset.from_list(
+        [
+            {
+                "prompt": prompt_of(row["messages"][:-1], tokenizer),
+                "completion": row["messages"][-1]["content"],
+            }
+            for group in rows
+            for row in group
+        ]
+    )
     with tempfile.TemporaryDirectory() as folder:
         options = SFTConfig(
             folder, completion_only_loss=True, gradient_checkpointing=False, bf16=False, **_options()
@@ -241,6 +253,95 @@ def compare(threads: int) -> int:
     return int(ratio > MOST_OF_TRL or apart > SAME_LOSS)
 
 
+def rewards_step() -> int:
+    """Draws answers of the untrained model and learns from rewards for their length; prints rates and shares."""
+    import torch
+
+    from helpers.local_api.engines.trained import rewards, training, weights
+    from helpers.local_api.graders import Grade
+
+    threads = training.quickest_threads()
+    parts = training.share_out_threads(BATCH)
+    tokenizer = training.load_tokenizer(weights.folder())
+    asked = [row | {"messages": row["messages"][:2]} for row in chats()[: BATCH * (WARM_UP + ROUNDS)]]
+    questions = [rewards.encode(tokenizer, row) for row in asked]
+    model = training.with_lora(training.load_model(weights.folder()), None, SEED)
+    trainer = training.Trainer(
+        model, training.Settings(1, BATCH, seed=SEED, usual_rate=0.0), len(questions), parts
+    )
+    answering = rewards.Answering(trainer, tokenizer)
+
+    def grade(answers: list) -> list[Grade]:
+        return [Grade(len(text) / 1000) for text, _ in answers]
+
+    wishes = rewards.Wishes(eval_interval=BATCH * len(questions))
+    steps = list(rewards.train(trainer, answering, questions, [], grade, wishes))[WARM_UP:]
+    sampling, learning = (
+        statistics.median(step["timing"]["step"][name] for step in steps) for name in ("sampling", "training")
+    )
+    count = BATCH * rewards.DRAWN
+    tokens = statistics.fmean(step["completion_tokens_mean"] for step in steps)
+    print(
+        f"{training.quickest_precision()}, {threads} threads; {count} answers a step of {tokens:.0f} tokens in the mean"
+    )
+    print(
+        f"drawn together: {count / sampling:.2f} answers a second, {count * tokens / sampling:.0f} tokens a second"
+    )
+    print(
+        f"a step with rewards: {sampling / (sampling + learning):.0%} sampling, the rest learning; median of {ROUNDS}"
+    )
+    return int(not torch.isfinite(torch.tensor(sampling)))
+
+
+KINDS = {  # of operations, by what their names contain
+    "products of matrices": ("mm", "linear", "mkldnn"),
+    "normalizing, activations, adding": (
+        "mul",
+        "add",
+        "silu",
+        "pow",
+        "mean",
+        "rsqrt",
+        "softmax",
+        "cat",
+        "neg",
+    ),
+    "moving and changing precision": ("copy", "to", "clone", "index", "slice", "fill", "zero", "empty"),
+}
+
+
+def profile() -> int:
+    """Prints the share of each kind of operation in the CPU seconds of our loop, forward, backward and optimizer."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    from helpers.local_api.engines.trained import training
+
+    model, _, groups, _ = chosen()
+    trainer = training.Trainer(model, training.Settings(1, BATCH), BATCH * STEPS)
+    trainer.pool = SimpleNamespace(map=map)  # the profiler sees what this thread does
+    for group in groups[:WARM_UP]:
+        trainer.learn(group)
+    with profiler(activities=[ProfilerActivity.CPU]) as watched:
+        for group in groups[WARM_UP:]:
+            trainer.learn(group)
+    events = watched.key_averages()
+    whole = sum(event.self_cpu_time_total for event in events)
+    shares = dict.fromkeys([*KINDS, "the rest"], 0.0)
+    for event in events:
+        name = event.key.removeprefix("aten::")
+        kind = next(
+            (kind for kind, parts in KINDS.items() if any(part in name for part in parts)), "the rest"
+        )
+        shares[kind] += event.self_cpu_time_total / whole
+    for kind, share in shares.items():
+        print(f"{share:6.0%} {kind}")
+    print()
+    for event in sorted(events, key=lambda event: -event.self_cpu_time_total)[:12]:
+        print(f"{event.self_cpu_time_total / whole:6.1%} {event.count:6} times {event.key}")
+    return 0
+
+
 def whole_job() -> int:
     """A job on the airport's file through the API; prints what its training process needed."""
     from openai import OpenAI
@@ -301,7 +402,15 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--way", choices=WAYS, help="run only this, in this process")
     parser.add_argument("--job", action="store_true", help="measure a whole job")
+    parser.add_argument(
+        "--rewards", action="store_true", help="measure drawing answers, and a step with rewards"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="show which operations of our loop take the time"
+    )
     options = parser.parse_args()
+    if options.rewards or options.profile:
+        return rewards_step() if options.rewards else profile()
     if options.way:
         print(json.dumps(measure(options.way, options.threads)))
         return 0

@@ -748,6 +748,45 @@ def test_local_on_an_intel_mac_says_that_there_is_no_torch(recorder, called, mon
     assert recorder.commands == called == []
 
 
+def test_local_adds_and_removes_other_models(recorder, called, course, tmp_path, monkeypatch):
+    (tmp_path / "a model").mkdir()
+    monkeypatch.chdir(tmp_path)  # the module runs in the folder of the course
+    asked = ["local", "--model", "a model", "--as", "mine"]
+    assert start.main(asked) == 0
+    module = ["-m", "helpers.local_api.engines.trained.adding"]
+    assert called[-1][1:] == [*module, str(tmp_path / "a model"), "--as", "mine"]
+    assert start.main(["local", "--model", "Qwen/Qwen3-0.6B", "--yes"]) == 0
+    assert called[-1][1:] == [*module, "Qwen/Qwen3-0.6B", "--yes"]
+    assert start.main(["local", "--remove", "mine"]) == 0
+    assert called[-1][1:] == [*module, "--remove", "mine"]
+
+
+def test_local_for_a_card_replaces_the_torch_that_has_none(recorder, called, monkeypatch, capsys):
+    monkeypatch.setattr(
+        start, "run_python", lambda *arguments: argparse.Namespace(returncode=0, stdout="None\n", stderr="")
+    )
+    assert start.main(["local", "--cuda"]) == 0
+    assert [command[-3:] for command in recorder.commands[-2:]] == [
+        ["--force-reinstall", "--no-deps", "torch==2.13.0"],
+        ["off", "--no-compile", "torch==2.13.0"],
+    ]
+    monkeypatch.setattr(
+        start, "run_python", lambda *arguments: argparse.Namespace(returncode=0, stdout="13.0\n", stderr="")
+    )
+    before = len(recorder.commands)
+    assert start.main(["local", "--cuda"]) == 0 and len(recorder.commands) == before
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert start.main(["local", "--cuda"]) == 1 and "for Linux" in capsys.readouterr().err
+
+
+def test_local_names_the_option_for_a_card_where_there_is_one(recorder, called, monkeypatch, capsys):
+    monkeypatch.setattr(
+        start.shutil, "which", lambda name: "/usr/bin/nvidia-smi" if name == "nvidia-smi" else None
+    )
+    assert start.main(["local"]) == 0
+    assert "python start.py local --cuda" in capsys.readouterr().out
+
+
 # --- check and reset -------------------------------------------------------------------------------------
 
 
@@ -782,6 +821,18 @@ def test_check_opens_the_state_folder_as_a_lesson_does(monkeypatch, tmp_path, ca
     assert (
         said.startswith("[FAIL] state folder") and str(tmp_path / "file") in said and "Traceback" not in said
     )
+
+
+def test_check_names_the_real_models_and_what_computes(monkeypatch, capsys):
+    said = argparse.Namespace(
+        returncode=0, stdout="smollm2-135m-instruct on the processor (cpu)\n", stderr=""
+    )
+    monkeypatch.setattr(start, "run_python", lambda *arguments: said)
+    assert start.check_real_models()
+    assert capsys.readouterr().out == "[OK]   real models: smollm2-135m-instruct on the processor (cpu)\n"
+    said.returncode, said.stdout, said.stderr = 1, "", "LOCAL_API_DEVICE is 'cuda', but\n"
+    assert not start.check_real_models()
+    assert "[FAIL] real models: . LOCAL_API_DEVICE is 'cuda', but" in capsys.readouterr().out
 
 
 def test_check_names_the_variables_that_are_in_the_way(monkeypatch, capsys):

@@ -3,13 +3,14 @@
 import json
 import mmap
 import random
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from helpers.local_api.client import ClientGone
-from helpers.local_api.engines.trained import weights, worker
+from helpers.local_api.engines.trained import MODEL, weights, worker
 from helpers.local_api.store import Store
 from helpers.local_api.training_files import Failure, TrainingFile
 from tests import tiny_model
@@ -311,7 +312,9 @@ def test_a_seed_gives_the_same_draw_again(model, tokenizer):
     assert draws[0] == draws[1] != draws[2]
 
 
-@pytest.mark.parametrize("temperature, expected", [(1.0, [0, 0.5, 0.2, 0.3, 0]), (0.5, [0, 25 / 38, 4 / 38, 9 / 38, 0])])
+@pytest.mark.parametrize(
+    "temperature, expected", [(1.0, [0, 0.5, 0.2, 0.3, 0]), (0.5, [0, 25 / 38, 4 / 38, 9 / 38, 0])]
+)
 def test_tokens_are_drawn_as_often_as_they_are_likely(temperature, expected):
     scores = torch.log(torch.tensor([0.0, 0.5, 0.2, 0.3, 0.0]))
     answer = serving.Answer([1], limit=1, temperature=temperature, seed=1, stops=[], top=-1)
@@ -388,14 +391,15 @@ def test_the_thread_outlives_a_panic(tokenizer, monkeypatch):
 
 
 def test_a_prompt_of_megabytes_is_refused_without_counting_it(folder, tokenizer, monkeypatch):
-    monkeypatch.setattr(serving, "context", lambda: 2048)
+    monkeypatch.setenv("LOCAL_API_WEIGHTS", str(folder))
+    monkeypatch.setattr(serving, "context", lambda base: 2048)
     server = serving.Server()
-    server.__dict__["tokenizer"] = Uncounted(tokenizer)
+    monkeypatch.setattr(training, "load_tokenizer", lambda folder: Uncounted(tokenizer))
     with pytest.raises(
         serving.ContextTooLong, match="2048 tokens. However, your messages resulted in at least"
     ):
         options = {"n": 1, "limit": 1, "temperature": 0, "seed": 1, "stops": [], "top": -1}
-        server.ask("m", None, [{"role": "user", "content": "x" * 1_000_000}], **options)
+        server.ask("m", MODEL, None, [{"role": "user", "content": "x" * 1_000_000}], **options)
 
 
 class Uncounted:
@@ -490,14 +494,29 @@ def test_the_adapter_names_the_public_base_and_gives_the_same_scores(exported, f
 
 
 def test_the_merged_folder_gives_the_same_scores(exported):
-    _, merged, _, served = exported
+    _, merged, *_, served = exported
     found = scores(training.AutoModelForCausalLM.from_pretrained(merged))
     assert torch.allclose(found, served, atol=0.05)  # it is kept in bfloat16
     assert training.load_tokenizer(merged).chat_template == tiny_model.TEMPLATE
 
 
+def test_ollama_is_told_how_a_conversation_is_written(exported, tokenizer):
+    """Compared with the tokenizer's own chat template; Ollama itself is not run here."""
+    _, _, file, modelfile, _ = exported
+    text = modelfile.read_text(encoding="utf-8")
+    assert text.startswith(f"FROM ./{file.name}\n") and modelfile.parent == file.parent
+    template, *system = re.findall(r'"""(.*?)"""', text, re.DOTALL)
+    parts = re.fullmatch(r"\{\{- range \.Messages \}\}(.*)\{\{ end \}\}(.*)", template, re.DOTALL)
+    turn, end = parts.groups()
+    asked = {"role": "user", "content": "When?"}
+    chat = [*({"role": "system", "content": one} for one in system), asked]
+    turns = (turn.replace("{{ .Role }}", m["role"]).replace("{{ .Content }}", m["content"]) for m in chat)
+    wanted = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
+    assert "".join(turns) + end == wanted
+
+
 def test_the_gguf_file_gives_nearly_the_same_scores(exported):
-    *_, file, served = exported
+    _, _, file, _, served = exported
     found = scores(training.AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name))
     assert torch.allclose(found, served, atol=0.05)  # 8 bits a number
     assert (found.argmax(-1) == served.argmax(-1)).float().mean() > 0.9

@@ -2,11 +2,12 @@
 
 ``check`` says what is wrong with one, ``Grading`` grades answers with it, ``run`` answers the API's trial of one.
 Two of OpenAI's metrics of similarity are refused, and so is a judge that is only simulated; the reason is said.
+
+``export-job`` copies this folder: what grades takes nothing from the rest of the API, unless a model judges.
 """
 
 import time
 
-from ..errors import bad_request
 from .grade import ERRORS, Ask, Grade, GraderBroken, Sample, TooLong, refuse_if_broken
 from .kinds import PYTHON, Wrong, made, parts_of
 
@@ -47,6 +48,8 @@ class Grading:
 
 def check(grader: dict, param: str = "grader") -> None:
     """Raises 400 for a grader that could never work. Its shape has been checked already."""
+    from ..errors import bad_request
+
     try:
         made(grader, None)
     except Wrong as wrong:
@@ -82,6 +85,8 @@ def refuse_unless_filled(grader: dict, rows: list[dict]) -> None:
 
 def run(body: dict, ask: Ask | None = None) -> dict:
     """POST .../graders/run."""
+    from ..errors import bad_request
+
     grader, item = body["grader"], body.get("item")
     if item is not None and not isinstance(item, dict):
         raise bad_request("Invalid 'item': it must be an object.", "item")

@@ -4,7 +4,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
-from ..engines import trained
 from . import formula, python, similarity, templates
 from .grade import Ask, Failed, Grade, Sample
 
@@ -106,6 +105,8 @@ class Judge(Kind):
     """A model that reads the answer: what the graders with a model have in common."""
 
     def __init__(self, grader: dict, ask: Ask | None):
+        from ..engines import trained
+
         self.model, self.ask = grader["model"], ask
         if not trained.owns(self.model):
             raise Wrong(

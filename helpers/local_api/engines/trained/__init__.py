@@ -6,7 +6,8 @@ Nothing heavy is imported here: ``owns`` and ``problem`` are asked for every req
 
 import importlib.util
 
-MODEL = "smollm2-135m-instruct"
+MODEL = "smollm2-135m-instruct"  # the course's own; others can be added: see ``adding``
+PLACE = "this-computer"  # stands in the names of models tuned here, where OpenAI's have the organization
 ORGANIZATION = "org-this-computer"  # owns what is trained here, as "org-simulated" owns what is not
 NEEDED = ("torch", "transformers", "peft", "accelerate", "gguf")
 AUTO = {  # what "auto" becomes, for each method
@@ -25,20 +26,50 @@ AUTO = {  # what "auto" becomes, for each method
 USUAL_RATES = {"supervised": 3e-3, "dpo": 3e-4, "reinforcement": 5e-4}  # of a learning rate multiplier of 1
 
 
+def added() -> list[str]:
+    """The names of the models that were added beside ``MODEL``."""
+    from . import weights
+
+    return weights.added()
+
+
+def base_of(model: str) -> str:
+    """The base of a model that was tuned here; a base is its own."""
+    return model.split(":")[1] if model.startswith("ft:") else model
+
+
 def owns(model: str) -> bool:
-    """True for the model of this engine and for those tuned from it."""
-    return model == MODEL or model.startswith(f"ft:{MODEL}:")
+    """True for the models of this engine and for those tuned from them, even if their base has been removed."""
+    return base_of(model) in (MODEL, *added()) or (
+        model.startswith("ft:") and model.split(":")[2:3] == [PLACE]
+    )
 
 
-def problem() -> str | None:
-    """Why this engine cannot work now, with the command that mends it; None if it can."""
+def problem(model: str = MODEL) -> str | None:
+    """Why this engine cannot work with this model now, with the command that mends it; None if it can."""
     from .weights import folder_is_ready
 
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if not missing and folder_is_ready():
+    name = base_of(model)
+    missing = [package for package in NEEDED if importlib.util.find_spec(package) is None]
+    if not missing and folder_is_ready(name):
         return None
+    if name != MODEL and not missing:
+        return (
+            f"The base {name} is not on this computer any more. Add it again, and what was tuned from it answers "
+            "again: python start.py local --model NAME_OR_FOLDER"
+        )
     what = f"packages are missing ({', '.join(missing)})" if missing else "its weights are not here yet"
     return f"It is trained on this computer, but {what}. Install it with: python start.py local"
+
+
+def other_base(tuned: dict) -> str | None:
+    """Why a tuned model does not fit the base that has the name of its own now; None if it does."""
+    from . import weights
+
+    name = tuned["base"]
+    if name not in added() or tuned.get("weights") == weights.base(name).weights:
+        return None
+    return f"It was tuned from another model of the name {name} than the one that is on this computer now."
 
 
 def resolve(method: str, hyperparameters: dict) -> dict:

@@ -3,13 +3,12 @@
 from ... import history, jobs
 from ...store import Row, Store
 from ...training_files import Failure
-from . import MODEL, USUAL_RATES, resolve, training
-from .weights import LICENCE, PUBLIC_NAME
+from . import MODEL, base_of, rates, resolve, training, weights
 
-HEAD = f"""---
-base_model: {PUBLIC_NAME}
+HEAD = """---
+base_model: {base.public_name}
 library_name: peft
-license: {LICENCE}
+license: {licence}
 pipeline_tag: text-generation
 tags: [lora]
 ---
@@ -17,29 +16,45 @@ tags: [lora]
 
 TEXT = """# {name}
 
-Matrices (LoRA) for [{base}](https://huggingface.co/{base}), trained on one computer by the API of a course on
-fine-tuning. They do nothing without that base model, which speaks English only.
+Matrices (LoRA) for {link}, trained on one computer by the API of a course on
+fine-tuning. They do nothing without that base model{language}.
 
 {table}
 
 ## Serve it
 
-**The safe choice is the folder `merged` next to this one, or the file `model.gguf`:** the whole model as it answered
-on the computer that trained it, its numbers rounded to 16 and to 8 bits. These matrices were trained on a copy of the
-base whose weights had been rounded to 4 bits. `adapter_config.json` names the original weights, and on those the
-course has not compared the answers. So compare first, with questions of your own. In the folder above this one:
+**The safe choice is the folder `merged` next to this one, or the file `model.gguf` where there is one:** the whole
+model as it answered on the computer that trained it, its numbers rounded to 16 and to 8 bits. {trained_on}
+In the folder above this one:
 
 ```bash
-vllm serve {base} --enable-lora --lora-modules tuned=adapter
+vllm serve {base.public_name} --enable-lora --lora-modules tuned=adapter
 ```
 
-(From vLLM's documentation; the course's tests do not run vLLM.)
+Two adapters on one base, each asked by its name as the model, whose folders are `one` and `two`:
+
+```bash
+vllm serve {base.public_name} --enable-lora --max-loras 2 --lora-modules one=one/adapter two=two/adapter
+```
+
+(From vLLM's documentation, 2026-11-28; the course's tests do not run vLLM.) With Ollama, where there is a `Modelfile`:
+
+```bash
+ollama create tuned -f Modelfile
+```
+
+(From Ollama's documentation; not run here.)
 
 ## Licence
 
-The base is under the Apache licence 2.0. The matrices were made from the examples of the training file: pass them on
+{terms} The matrices were made from the examples of the training file: pass them on
 only if you may pass on those.
 """
+
+ROUNDED = """These matrices were trained on a copy of the
+base whose weights had been rounded{bits}. `adapter_config.json` names the original weights, and on those the
+course has not compared the answers. So compare first, with questions of your own."""
+AS_IT_IS = "These matrices were trained on {name} as it was added, in bfloat16 or float32."
 
 
 def card(store: Store, row: Row) -> str:
@@ -49,7 +64,23 @@ def card(store: Store, row: Row) -> str:
     if job:
         table += [*_data(store, job), *_settings(store, job), *_result(store, job, row.id)]
     lines = ["| | |", "| --- | --- |", *(f"| {name} | {value.replace('|', '/')} |" for name, value in table)]
-    return HEAD + "\n" + TEXT.format(name=row.id, base=PUBLIC_NAME, table="\n".join(lines))
+    base = weights.base(base_of(row.id))
+    head = HEAD.format(base=base, licence=base.licence or "unknown")
+    return head + "\n" + TEXT.format(name=row.id, base=base, table="\n".join(lines), **_of_the_base(base))
+
+
+def _of_the_base(base: weights.Base) -> dict[str, str]:
+    """What the page says of a base in sentences."""
+    ours = base.name == MODEL
+    link = f"[{base.public_name}](https://huggingface.co/{base.public_name})"
+    rounded = ROUNDED.format(bits=" to 4 bits" if ours else "")
+    terms = f"The licence of the base: {base.licence or 'not stated; ask who made it'}."
+    return {
+        "link": link if "/" in base.public_name else base.public_name,
+        "language": ", which speaks English only" if ours else "",
+        "trained_on": rounded if base.is_rounded else AS_IT_IS.format(name=base.public_name),
+        "terms": "The base is under the Apache licence 2.0." if ours else terms,
+    }
 
 
 def _data(store: Store, job: Row) -> list[tuple[str, str]]:
@@ -68,8 +99,9 @@ def _data(store: Store, job: Row) -> list[tuple[str, str]]:
 def _settings(store: Store, job: Row) -> list[tuple[str, str]]:
     method = job.body["method"]["type"]
     numbers = resolve(method, jobs.view(store, job)["method"][method]["hyperparameters"])
-    rate = USUAL_RATES[method] * numbers["learning_rate_multiplier"]
-    earlier = [("trained further from", job.body["model"])] if job.body["model"] != MODEL else []
+    base = weights.base(base_of(job.body["model"]))
+    rate = rates.usual_rate(method, base) * numbers["learning_rate_multiplier"]
+    earlier = [("trained further from", job.body["model"])] if job.body["model"] != base.name else []
     return earlier + [
         ("job", f"{job.id}, seed {job.body['seed']}"),
         ("method", method),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ...graders import Ask, Grading, refuse_unless_filled
 from ...training_files import Failure, TrainingFile
-from . import USUAL_RATES, preferences, rewards, training, weights
+from . import base_of, preferences, rates, rewards, training, weights
 
 PARAMS = ("training_file", "validation_file")
 FORTH_AND_BACK = 3  # to learn from a token takes as long as to read it so many times
@@ -30,16 +30,17 @@ class Examples:
         ``ask`` has a model judge answers."""
         self.job, self.numbers = job, numbers
         parts = training.share_out_threads(numbers["batch_size"])
-        self.tokenizer = training.load_tokenizer(weights.folder())
+        base = self.base = weights.base(base_of(job["model"]))
+        self.tokenizer = training.load_tokenizer(base.folder)
         self.examples, self.validation = map(self._encoded, files, PARAMS)
         longest = max(map(self.longest, self.examples))
-        model = training.with_lora(training.load_model(weights.folder(), longest), adapter, job["seed"])
+        model = training.with_lora(training.load_model(base.folder, longest), adapter, job["seed"])
         settings = training.Settings(
             numbers["n_epochs"],
             numbers["batch_size"],
             numbers["learning_rate_multiplier"],
             job["seed"],
-            USUAL_RATES[job["method"]["type"]],
+            rates.usual_rate(job["method"]["type"], base),
         )
         self.trainer = training.Trainer(model, settings, len(self.examples), parts)
 
@@ -90,7 +91,10 @@ class Examples:
         # each message has a token at least, and writing them down takes the square of their number
         size, known, example = len(self.messages(row)), "at least ", None
         if size <= training.MAX_TOKENS:
-            example = self.encode(row)
+            try:
+                example = self.encode(row)
+            except training.Unwritable as error:
+                raise Failure(f"Example {number}: {error}", f"invalid_{param}", param) from None
             size, known = self.longest(example), ""
         if size > training.MAX_TOKENS:
             message = (
@@ -148,7 +152,7 @@ class Rewards(Examples):
         self.answering = rewards.Answering(self.trainer, self.tokenizer)
         self.grading = Grading(grader, ask)
         self.wishes = rewards.Wishes(
-            max(2, round(rewards.DRAWN * self.numbers["compute_multiplier"])),
+            rewards.drawn(self.numbers["compute_multiplier"]),
             self.numbers["eval_interval"],
             self.numbers["eval_samples"],
             self.numbers["beta"],

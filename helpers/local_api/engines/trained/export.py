@@ -3,7 +3,7 @@
 python -m helpers.local_api export MODEL --to DIR
 
 DIR/merged      the whole model as safetensors, for transformers and most servers: the safe choice
-DIR/model.gguf  the whole model in 8 bits, for llama.cpp and what builds on it
+DIR/model.gguf  the whole model in 8 bits, for llama.cpp and what builds on it; DIR/Modelfile is for Ollama
 DIR/adapter     the trained matrices alone (PEFT), with a page that says what they are. They were trained on a copy
                 of the base that was rounded to 4 bits, and a server puts them on the original weights: compare first
 """
@@ -16,9 +16,20 @@ import numpy
 import torch
 
 from ...store import Row, Store
-from . import MODEL, owns, training, weights
+from . import MODEL, base_of, other_base, owns, problem, training, weights
 from .card import card
-from .weights import PUBLIC_NAME
+
+NO_GGUF = (
+    "No GGUF file was written: only Llamas with a tokenizer like that of SmolLM2 are known here. From the folder "
+    "merged, llama.cpp's convert_hf_to_gguf.py makes one."
+)
+
+
+CHATML_TURN = "<|im_start|>{}\n{}<|im_end|>\n"
+OLLAMA_CHATML = """{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""  # https://github.com/ollama/ollama/blob/main/docs/modelfile.md, "Template"
 
 
 class ExportError(Exception):
@@ -26,24 +37,32 @@ class ExportError(Exception):
 
 
 def export(store: Store, name: str, target: Path) -> list[Path]:
-    """Writes the tuned model ``name`` into the folder ``target``. Returns the three paths. Raises ExportError."""
+    """Writes the tuned model ``name`` into the folder ``target``. Returns the paths. Raises ExportError.
+
+    They are the adapter, the merged model and, for kinds of models that ``write_gguf`` knows, the GGUF file.
+    """
     row = _row(store, name)
+    base = weights.base(base_of(name))
     adapter = store.data("model", name, row.owner)
     target.mkdir(parents=True, exist_ok=True)
-    base = training.AutoModelForCausalLM.from_pretrained(weights.folder(), dtype=torch.float32)
-    model = training.with_lora(base, adapter, seed=0)
-    save_adapter(model, target / "adapter", card(store, row))
+    plain = training.AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32)
+    model = training.with_lora(plain, adapter, seed=0)
+    save_adapter(model, base, target / "adapter", card(store, row))
     whole = model.merge_and_unload()
-    tokenizer = training.load_tokenizer(weights.folder())
-    write_gguf(whole, tokenizer, target / "model.gguf")
+    tokenizer = training.load_tokenizer(base.folder)
+    written = [target / "adapter", target / "merged"]
+    if has_gguf(whole.config, tokenizer):
+        write_gguf(whole, tokenizer, target / "model.gguf")
+        (target / "Modelfile").write_text(modelfile(tokenizer), encoding="utf-8")
+        written += [target / "model.gguf", target / "Modelfile"]
     whole.bfloat16().save_pretrained(target / "merged")
     tokenizer.save_pretrained(target / "merged")
-    return [target / "adapter", target / "merged", target / "model.gguf"]
+    return written
 
 
-def save_adapter(model, folder: Path, page: str) -> None:
+def save_adapter(model, base: weights.Base, folder: Path, page: str) -> None:
     """Writes the matrices of a PEFT model, and the page beside them. No path of this computer is in either."""
-    model.peft_config["default"].base_model_name_or_path = PUBLIC_NAME
+    model.peft_config["default"].base_model_name_or_path = base.public_name
     model.save_pretrained(folder, save_embedding_layers=False)  # else it asks the hub
     (folder / "README.md").write_text(page, encoding="utf-8")  # PEFT's own names the folder of the base
 
@@ -54,7 +73,22 @@ def _row(store: Store, name: str) -> Row:
         raise ExportError(f"There is no model {name} in {store.folder}")
     if not owns(name):
         raise ExportError(f"{name} is simulated: there is nothing to export. Train one with model {MODEL}.")
+    if what := problem(name) or other_base(rows[0].body):
+        raise ExportError(what)
     return rows[0]
+
+
+def has_gguf(config, tokenizer) -> bool:
+    """Whether ``write_gguf`` knows this kind of model. What it does not know, it would write down wrongly."""
+    is_plain = config.tie_word_embeddings and not getattr(config, "attention_bias", False)
+    usual_turns = config.rope_parameters.get("rope_type", "default") == "default"
+    splits = str(tokenizer.backend_tokenizer.pre_tokenizer)
+    return config.model_type == "llama" and is_plain and usual_turns and _is_like_smollm(splits)
+
+
+def _is_like_smollm(pre_tokenizer: str) -> bool:
+    """Byte-level, and not cut by an expression of its own first, as the tokenizers of Llama 3 and Qwen are."""
+    return "ByteLevel" in pre_tokenizer and "Split" not in pre_tokenizer
 
 
 def write_gguf(model, tokenizer, path: Path) -> None:
@@ -94,11 +128,28 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer, size: int) -> None:
     writer.add_token_types([kinds.CONTROL if i in special else kinds.NORMAL for i in range(size)])
     writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in model["merges"]])
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_pad_token_id(tokenizer.pad_token_id)
+    writer.add_pad_token_id(
+        tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    )
     writer.add_bos_token_id(tokenizer.bos_token_id or tokenizer.eos_token_id)
     writer.add_unk_token_id(tokenizer.unk_token_id or 0)
     writer.add_add_bos_token(False)
     writer.add_chat_template(tokenizer.chat_template)
+
+
+def modelfile(tokenizer) -> str:
+    """What ``ollama create`` reads beside model.gguf: where the weights are and, for models that write their turns
+    as SmolLM2 does (ChatML), how a conversation is written down, with the system prompt that stands in by default.
+    """
+    alone = tokenizer.apply_chat_template([{"role": "user", "content": "Q"}], tokenize=False)
+    turn = CHATML_TURN.format("user", "Q")
+    if not alone.endswith(turn):
+        return "FROM ./model.gguf\n"  # Ollama looks for the chat template in the file
+    lines = ["FROM ./model.gguf", f'TEMPLATE """{OLLAMA_CHATML}"""', 'PARAMETER stop "<|im_end|>"']
+    first, last = CHATML_TURN.format("system", "\0").split("\0")
+    if (before := alone.removesuffix(turn)).startswith(first) and before.endswith(last):
+        lines.append(f'SYSTEM """{before.removeprefix(first).removesuffix(last)}"""')
+    return "\n".join(lines) + "\n"
 
 
 def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: torch.Tensor, config) -> None:

@@ -1,7 +1,7 @@
 """A model of this engine as a judge, within the training process."""
 
 from ...store import Store
-from . import MODEL, serving, training, weights
+from . import base_of, serving, training, weights
 
 LONGEST_JUDGEMENT = 24  # tokens
 
@@ -16,11 +16,13 @@ class Judges:
     def ask(self, name: str, conversations: list[list[dict]]) -> list[str]:
         """An answer to each. Raises LookupError if the model is gone."""
         if name != self.name:
-            adapter = None if name == MODEL else self.store.data("model", name, self.owner)
-            if adapter is None and name != MODEL:
+            is_base = base_of(name) == name
+            adapter = None if is_base else self.store.data("model", name, self.owner)
+            if not weights.folder_is_ready(base_of(name)) or (adapter is None and not is_base):
                 raise LookupError(f"The model {name} does not exist any more.")
-            self.name, self.model = name, serving.merged(adapter)
-            self.tokenizer = training.load_tokenizer(weights.folder())
+            base = weights.base(base_of(name))
+            self.name, self.model = name, serving.merged(base, adapter)
+            self.tokenizer = training.load_tokenizer(base.folder)
         answers = []
         for messages in conversations:
             prompt = self.tokenizer.encode(

@@ -72,7 +72,7 @@ def loss_of(model, pairs: list[Pair], beta: float) -> tuple[torch.Tensor, torch.
     Rewards have the shape (2, pairs): beta times what the better and the worse answer have gained since the start.
     """
     now = answers_of(model, pairs)
-    rewards = beta * (now - torch.tensor([pair.before for pair in pairs]).T)
+    rewards = beta * (now - now.new_tensor([pair.before for pair in pairs]).T)
     return -logsigmoid(rewards[0] - rewards[1]), -now[0].sum(), rewards.detach()
 
 

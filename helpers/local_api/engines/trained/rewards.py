@@ -31,6 +31,11 @@ EPSILON = 1e-4  # added to the spread of a group, as TRL does
 Grader = Callable[[list[tuple[str, dict]]], list[Grade]]  # grades (answer, row) pairs
 
 
+def drawn(compute_multiplier: float) -> int:
+    """How many answers to a question are drawn: two at least, for there must be something to compare."""
+    return max(2, round(DRAWN * compute_multiplier))
+
+
 @dataclass(frozen=True)
 class Question:
     """A row of the file: its conversation as tokens, and all of it for the grader."""
@@ -134,8 +139,8 @@ def objective(
     """
     examples, advantages = zip(*part, strict=True)
     now, owners = training.token_log_probabilities(model, examples)
-    gain = (torch.tensor(advantages)[owners] * now).sum()
-    left = torch.zeros(1) if before is None else before - now
+    gain = (now.new_tensor(advantages)[owners] * now).sum()
+    left = now.new_zeros(1) if before is None else before - now
     return gain, (left.exp() - left - 1).sum()
 
 

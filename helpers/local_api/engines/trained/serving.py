@@ -6,6 +6,7 @@ Questions that wait at the same time are answered together; that is several time
 import ctypes
 import functools
 import queue
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from ...structured import Form
 from .. import COLDEST
 from . import training, weights
 from .guide import Guide, least
+from .weights import Base
 
 MAX_BATCH = 32
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
@@ -24,6 +26,8 @@ ROOM = 3  # times the tokens that its form needs at least has such an answer
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
 KEPT = 2  # models kept in memory
 GAP_SECONDS = 0.05  # between two questions that are answered together; one answer takes some seconds
+BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")  # how SentencePiece writes a byte that is no token of its own
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # and a space
 TOO_LONG = "This model's maximum context length is {} tokens. However, your messages resulted in {} tokens."
 
 
@@ -138,7 +142,7 @@ class Answer:
         sums = chances.cumsum(-1)
         if not sums[-1] > 0:
             raise RuntimeError("The model's scores are not numbers, so no token can be drawn.")
-        point = torch.rand(1, generator=self.random) * sums[-1]
+        point = torch.rand(1, generator=self.random, device="cpu") * sums[-1]
         return int(torch.searchsorted(sums, point, right=True).clamp(max=len(sums) - 1))
 
     def _logprob(self, tokenizer, scores: torch.Tensor, token: int) -> dict:
@@ -173,10 +177,19 @@ def _named(tokenizer, token: int, logprob: float) -> dict:
 def token_bytes(tokenizer, token: int) -> bytes:
     """The bytes behind a token; one character may be cut into several tokens."""
     text = tokenizer.convert_ids_to_tokens(token)
+    if not _is_byte_level(tokenizer):
+        found = BYTE_TOKEN.fullmatch(text)
+        return bytes([int(found[1], 16)]) if found else text.replace(SPACE, " ").encode()
     try:
         return bytes(_byte_of()[character] for character in text)
     except KeyError:  # a special token stands for itself
         return text.encode()
+
+
+@functools.cache
+def _is_byte_level(tokenizer) -> bool:
+    """Whether its tokens are written in GPT-2's way; if not, in SentencePiece's."""
+    return "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
 
 
 @functools.cache
@@ -197,13 +210,15 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
     start = training.same_start([answer.prompt[:-1] for answer in answers]) if len(answers) > 1 else 0
     cache = None
     if start:
-        out = model(input_ids=torch.tensor([answers[0].prompt[:start]]), use_cache=True, logits_to_keep=1)
+        beginning = torch.tensor([answers[0].prompt[:start]], device=model.device)
+        out = model(input_ids=beginning, use_cache=True, logits_to_keep=1)
         cache = out.past_key_values
         cache.batch_repeat_interleave(len(answers))
     rests = [answer.prompt[start:] for answer in answers]
     longest = max(map(len, rests))
-    tokens = torch.tensor([[0] * (longest - len(rest)) + rest for rest in rests])
-    real = torch.tensor([[1] * start + [0] * (longest - len(rest)) + [1] * len(rest) for rest in rests])
+    tokens = torch.tensor([[0] * (longest - len(rest)) + rest for rest in rests], device=model.device)
+    real = [[1] * start + [0] * (longest - len(rest)) + [1] * len(rest) for rest in rests]
+    real = torch.tensor(real, device=model.device)
     while True:
         positions = (real.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
         out = model(
@@ -214,16 +229,17 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
             use_cache=True,
             logits_to_keep=1,
         )
-        cache, scores = out.past_key_values, out.logits[:, -1].float()
+        # an answer chooses on the processor, so that the same seed draws the same everywhere
+        cache, scores = out.past_key_values, out.logits[:, -1].float().cpu()
         chosen = [_put(answer, tokenizer, row) for answer, row in zip(answers, scores, strict=True)]
         left = [i for i, answer in enumerate(answers) if not answer.done]
         if not left:
             return
         if len(left) < len(answers):
             answers, chosen = [answers[i] for i in left], [chosen[i] for i in left]
-            cache.batch_select_indices(torch.tensor(left))
+            cache.batch_select_indices(torch.tensor(left, device=model.device))
             real = real[left]
-        tokens = torch.tensor(chosen)[:, None]
+        tokens = torch.tensor(chosen, device=model.device)[:, None]
         real = torch.cat([real, torch.ones_like(tokens)], -1)
 
 
@@ -236,9 +252,9 @@ def _put(answer: Answer, tokenizer, scores: torch.Tensor) -> int:
         return tokenizer.eos_token_id
 
 
-def merged(adapter: bytes | None):
+def merged(base: Base, adapter: bytes | None):
     """The base with the trained matrices added into its own: as quick as the base alone."""
-    model = training.load_model(weights.folder())
+    model = training.load_model(base.folder)
     if adapter:
         model = training.with_lora(model, adapter, seed=0).merge_and_unload()
     return model.eval()
@@ -255,23 +271,23 @@ class Server:
 
     def __init__(self):
         self._waiting: queue.Queue = queue.Queue()
-        self._models: dict[str, torch.nn.Module] = {}
+        self._models: dict[tuple[str, Base], torch.nn.Module] = {}
+        self._tokenizers: dict[Base, tuple] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    @functools.cached_property
-    def tokenizer(self):
+    def tokenizer(self, base: Base) -> tuple:
+        """A base's tokenizer, and how many characters the longest token of its vocabulary stands for, at most."""
         with self._lock:
-            return training.load_tokenizer(weights.folder())
-
-    @functools.cached_property
-    def longest_token(self) -> int:
-        """The characters that the longest token of the vocabulary stands for, at most."""
-        return max(map(len, self.tokenizer.get_vocab()))
+            if base not in self._tokenizers:
+                tokenizer = training.load_tokenizer(base.folder)
+                self._tokenizers[base] = tokenizer, max(map(len, tokenizer.get_vocab()))
+            return self._tokenizers[base]
 
     def ask(
         self,
         name: str,
+        base_name: str,
         adapter: bytes | None,
         messages: list[dict],
         *,
@@ -283,25 +299,28 @@ class Server:
     ) -> tuple[list[Answer], int]:
         """``n`` answers that begin to be written, with the other ``settings`` of Answer, and the tokens of the prompt.
 
-        Raises ContextTooLong if the prompt does not fit, FormError if the form cannot be followed.
+        Raises ContextTooLong if the prompt does not fit, training.Unwritable if the model cannot read such a chat,
+        FormError if the form cannot be followed.
         """
-        text = training.prompt_text(self.tokenizer, training.plain(messages))
-        fewest = len(text) // self.longest_token  # to count the tokens of megabytes takes many seconds
-        if fewest > context():
-            raise ContextTooLong(TOO_LONG.format(context(), f"at least {fewest}"))
-        prompt = self.tokenizer.encode(text, add_special_tokens=False)
-        room = context() - len(prompt)
+        base = weights.base(base_name)
+        tokenizer, longest_token = self.tokenizer(base)
+        text = training.prompt_text(tokenizer, training.plain(messages))
+        fewest = len(text) // longest_token  # to count the tokens of megabytes takes many seconds
+        if fewest > context(base):
+            raise ContextTooLong(TOO_LONG.format(context(base), f"at least {fewest}"))
+        prompt = tokenizer.encode(text, add_special_tokens=False)
+        room = context(base) - len(prompt)
         if room < 1:
-            raise ContextTooLong(TOO_LONG.format(context(), len(prompt)))
-        guides = [Guide(form, self.tokenizer) if form else None for _ in range(n)]
-        limit = limit or max(DEFAULT_TOKENS, ROOM * least(form, self.tokenizer) if form else 0)
+            raise ContextTooLong(TOO_LONG.format(context(base), len(prompt)))
+        guides = [Guide(form, tokenizer) if form else None for _ in range(n)]
+        limit = limit or max(DEFAULT_TOKENS, ROOM * least(form, tokenizer) if form else 0)
         answers = []
         for i, guide in enumerate(guides):
             own = None if seed is None else (abs(seed) + i) % 2**63
             answers.append(Answer(prompt, limit=min(limit, room), seed=own, guide=guide, **settings))
         self._start()
         for answer in answers:
-            self._waiting.put((name, adapter, answer))
+            self._waiting.put(((name, base), adapter, answer))
         return answers, len(prompt)
 
     def _start(self) -> None:
@@ -314,7 +333,7 @@ class Server:
         held = None
         while True:
             try:
-                name, adapter, answer = held or self._waiting.get(timeout=IDLE_SECONDS)
+                model, adapter, answer = held or self._waiting.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 self._models.clear()
                 give_memory_back()
@@ -325,18 +344,18 @@ class Server:
                     other = self._waiting.get(timeout=GAP_SECONDS)
                 except queue.Empty:
                     break
-                if other[0] == name:
+                if other[0] == model:
                     batch.append(other[2])
                 else:
                     held = other
-            self._answer(name, adapter, [answer for answer in batch if not answer.done])
+            self._answer(*model, adapter, [answer for answer in batch if not answer.done])
 
-    def _answer(self, name: str, adapter: bytes | None, batch: list[Answer]) -> None:
+    def _answer(self, name: str, base: Base, adapter: bytes | None, batch: list[Answer]) -> None:
         try:
             if batch:
                 # one answer alone is too little work to be shared out
                 torch.set_num_threads(training.quickest_threads() if len(batch) > 1 else 1)
-                decode(self._model(name, adapter), self.tokenizer, batch)
+                decode(self._model(name, base, adapter), self.tokenizer(base)[0], batch)
         except Exception as error:  # noqa: BLE001 - who waits for an answer must hear of it
             self._fail(batch, error)
         except BaseException as error:  # noqa: BLE001 - a library's panic: the thread lives on
@@ -347,23 +366,25 @@ class Server:
         for answer in batch:
             answer.fail(error)
 
-    def _model(self, name: str, adapter: bytes | None):
-        if name not in self._models:
+    def _model(self, name: str, base: Base, adapter: bytes | None):
+        key = name, base
+        if key not in self._models:
             while len(self._models) >= KEPT:
                 del self._models[next(iter(self._models))]
             give_memory_back()
-            self._models[name] = merged(adapter)
+            self._models[key] = merged(base, adapter)
             give_memory_back()
-        self._models[name] = self._models.pop(name)  # the one asked last is dropped last
-        return self._models[name]
+        self._models[key] = self._models.pop(key)  # the one asked last is dropped last
+        return self._models[key]
 
 
 @functools.cache
-def context() -> int:
+def context(base: Base) -> int:
     """Tokens that the model takes, prompt and answer together."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(weights.folder(), local_files_only=True).max_position_embeddings
+    config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
+    return config.get_text_config().max_position_embeddings
 
 
 server = Server()

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jinja2.exceptions import TemplateError
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
@@ -28,7 +29,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 
 from ..simulated.reading import text_of
-from . import USUAL_RATES
+from . import USUAL_RATES, devices
 
 # transformers warns of how peft asks it; in a kernel that would stand in the output of the learner's cell.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
@@ -48,6 +49,7 @@ ALL_THREADS = torch.get_num_threads()  # one for each core, unless the environme
 TOGETHER = 4  # examples in one row: the cost of attention grows with the square of its length
 SHARED = -1  # owner of the tokens that all examples of a row begin with
 VALID_EVERY, VALID_BATCH = 10, 8  # steps between two looks at a few validation examples
+ANSWER = "\0an answer\0"  # stands for one, to see what a chat template writes around it
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class Example:
 # --- from messages to tokens ---------------------------------------------------------------------------------
 
 
+class Unwritable(Exception):
+    """The model's chat template cannot write the conversation down; the text says why."""
+
+
 def plain(messages: list[dict]) -> list[dict]:
     """The messages with their texts only: what the model's chat template can write down. Calls become texts."""
     roles = {"developer": "system", "function": "tool"}
@@ -83,13 +89,19 @@ def plain(messages: list[dict]) -> list[dict]:
 
 
 def prompt_text(tokenizer, messages: list[dict], answer_follows: bool = True) -> str:
-    """The conversation as the model reads it, up to the place where its answer begins."""
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_follows)
+    """The conversation as the model reads it, up to the place where its answer begins.
+
+    Raises Unwritable if the model's chat template refuses it.
+    """
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_follows)
+    except TemplateError as error:
+        raise Unwritable(f"The chat template of this model refuses the conversation: {error}") from None
 
 
 def encode(tokenizer, messages: list[dict]) -> Example:
     """One chat as tokens. Learned are the assistant's texts and their end mark, unless ``weight`` is 0."""
-    tokens, trained, written = [], [], ""
+    tokens, trained, last = [], [], None
     chat = plain(messages)
 
     def add(text: str, learn: bool) -> None:
@@ -100,20 +112,35 @@ def encode(tokenizer, messages: list[dict]) -> Example:
     for number, message in enumerate(messages):
         if message["role"] != "assistant" or message.get("weight") == 0:
             continue
-        before = prompt_text(tokenizer, chat[:number]) if number else opening(tokenizer, chat[0])
-        answer = chat[number]["content"] + tokenizer.eos_token
-        add(before[len(written) :], learn=False)
-        add(answer, learn=True)
-        written = before + answer
-    whole = prompt_text(tokenizer, chat, answer_follows=False)
-    add(whole[len(written) :].rstrip("\n"), learn=False)
+        if last is not None:
+            before = following(tokenizer, chat[:number], last)
+        else:
+            before = prompt_text(tokenizer, chat[:number]) if number else opening(tokenizer)
+        add(before, learn=False)
+        add(chat[number]["content"] + tokenizer.eos_token, learn=True)
+        last = number
+    if last is None:
+        rest = prompt_text(tokenizer, chat, answer_follows=False)
+    else:
+        rest = following(tokenizer, chat, last, answer_follows=False)
+    add(rest.rstrip("\n"), learn=False)
     return Example(tokens, trained)
 
 
-def opening(tokenizer, message: dict) -> str:
-    """What stands before the text of a first message: templates write down no empty conversation."""
-    whole = prompt_text(tokenizer, [message], answer_follows=False)
-    return whole[: whole.rindex(message["content"] + tokenizer.eos_token)]
+def following(tokenizer, chat: list[dict], last: int, answer_follows: bool = True) -> str:
+    """What stands behind the answer ``chat[last]`` and its end mark.
+
+    What stands before it may be written otherwise than before: some templates drop what an earlier answer began with.
+    """
+    marked = [*chat[:last], chat[last] | {"content": ANSWER}, *chat[last + 1 :]]
+    _, _, rest = prompt_text(tokenizer, marked, answer_follows).partition(ANSWER)
+    return rest.removeprefix(tokenizer.eos_token)
+
+
+def opening(tokenizer) -> str:
+    """What stands before the text of an answer that comes first: templates write down no empty conversation."""
+    whole = prompt_text(tokenizer, [{"role": "assistant", "content": ANSWER}], answer_follows=False)
+    return whole.partition(ANSWER)[0]
 
 
 def batches(examples: list[Example], size: int, order: random.Random) -> list[list[Example]]:
@@ -134,19 +161,21 @@ def load_tokenizer(folder: Path):
 
 
 def load_model(folder: Path, longest: int = SHORT):
-    """The language model, in the precision that this processor is quickest in."""
-    dtype = quickest_precision()
-    attention = "eager" if dtype == torch.bfloat16 and longest <= SHORT else "sdpa"
-    return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation=attention, local_files_only=True
+    """The language model on its device, in the precision that this is quickest in."""
+    device, dtype = devices.device(), quickest_precision()
+    is_eager = device.type == "cpu" and dtype == torch.bfloat16 and longest <= SHORT
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation="eager" if is_eager else "sdpa", local_files_only=True
     )
+    return model.to(device)
 
 
 @functools.cache
 def quickest_precision() -> torch.dtype:
     """bfloat16 if this processor multiplies matrices in it at least 1.3 times as fast, else float32.
 
-    LOCAL_API_PRECISION decides if it is set: then results do not hang on the processor, or on what else it does.
+    On CUDA bfloat16 if the card knows it, on Apple's MPS float32: neither has been measured. LOCAL_API_PRECISION
+    decides if it is set: then results do not hang on the processor, or on what else it does.
     Raises ValueError if it is neither of the two.
     """
     if wanted := os.environ.get("LOCAL_API_PRECISION"):
@@ -155,6 +184,9 @@ def quickest_precision() -> torch.dtype:
                 f"LOCAL_API_PRECISION is {wanted!r}; set it to float32 or bfloat16, or not at all."
             )
         return getattr(torch, wanted)
+    if devices.device().type != "cpu":
+        knows_it = devices.device().type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if knows_it else torch.float32
     usual = _seconds(torch.float32)
     return torch.bfloat16 if _seconds(torch.bfloat16, 0.3 + usual) * 1.3 < usual else torch.float32
 
@@ -178,7 +210,12 @@ def quickest_threads() -> int:
 
 
 def share_out_threads(batch_size: int) -> int:
-    """How many parts of a batch to compute at the same time; torch is told how many threads each part has."""
+    """How many parts of a batch to compute at the same time; torch is told how many threads each part has.
+
+    A graphics card computes one after the other: it shares out its work itself.
+    """
+    if devices.device().type != "cpu":
+        return 1
     threads = quickest_threads()
     parts = min(threads, batch_size)
     torch.set_num_threads(threads // parts)
@@ -234,12 +271,14 @@ def loss_of(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, in
 
 def predictions(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(scores of all tokens, the token that follows, the number of its example) for each token to be learned."""
-    tokens, places, owners, nexts, learned = one_row(batch)
+    tokens, places, owners, nexts, learned = one_row(batch, model.device)
     language_model = model.get_base_model()
     looks = mask(owners, language_model.dtype)
-    states = language_model.model(input_ids=tokens, position_ids=places, attention_mask=looks)
-    hidden = states.last_hidden_state[0, learned]  # only where there is something to learn
-    return language_model.lm_head(hidden).float(), nexts[learned], owners[learned]
+    wanted = learned.nonzero()[:, 0]  # scores only where there is something to learn
+    out = language_model(
+        input_ids=tokens, position_ids=places, attention_mask=looks, logits_to_keep=wanted, use_cache=False
+    )
+    return out.logits[0].float(), nexts[learned], owners[learned]
 
 
 def token_log_probabilities(model, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -251,10 +290,10 @@ def token_log_probabilities(model, batch: list[Example]) -> tuple[torch.Tensor, 
 def log_probabilities(model, batch: list[Example]) -> torch.Tensor:
     """(examples,): the log-probability, in nats, of all that is to be learned in each example."""
     tokens, owners = token_log_probabilities(model, batch)
-    return torch.zeros(len(batch)).index_add(0, owners, tokens)
+    return tokens.new_zeros(len(batch)).index_add(0, owners, tokens)
 
 
-def one_row(batch: list[Example]) -> tuple[torch.Tensor, ...]:
+def one_row(batch: list[Example], device: torch.device) -> tuple[torch.Tensor, ...]:
     """The examples one behind the other, so that nothing is padded; what they all begin with stands there once.
 
     Returns the tokens and the place of each in its example (both with a first dimension of 1), the number of its
@@ -270,7 +309,7 @@ def one_row(batch: list[Example]) -> tuple[torch.Tensor, ...]:
         owners += [number] * len(rest)
         nexts += example.tokens[start + 1 :]
         learned += example.trained[start + 1 :]
-    return tuple(map(torch.tensor, ([tokens], [places], owners, nexts, learned)))
+    return tuple(torch.tensor(one, device=device) for one in ([tokens], [places], owners, nexts, learned))
 
 
 def common_start(batch: list[Example]) -> int:
@@ -288,7 +327,7 @@ def same_start(rows: list[list[int]]) -> int:
 def mask(owners: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """(1, 1, tokens, tokens): 0 where the token of the row looks at that of the column, else minus infinity."""
     looks = ((owners == SHARED) | (owners == owners[:, None])).tril()
-    return torch.zeros(looks.shape, dtype=dtype).masked_fill(~looks, -math.inf)[None, None]
+    return torch.zeros_like(looks, dtype=dtype).masked_fill(~looks, -math.inf)[None, None]
 
 
 def train(trainer: "Trainer", examples: list[Example], validation: list[Example]):
@@ -404,7 +443,9 @@ class Trainer:
 
     def restore(self, state: bytes) -> None:
         """Continues where ``state`` was taken."""
-        saved = torch.load(io.BytesIO(state), weights_only=True)
+        saved = torch.load(
+            io.BytesIO(state), weights_only=True, map_location="cpu"
+        )  # the device may be another
         set_peft_model_state_dict(self.model, read_tensors(saved["adapter"]))
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step, self.tokens = saved["step"], saved["tokens"]

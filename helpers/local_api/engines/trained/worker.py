@@ -18,7 +18,7 @@ from ... import errors, history, jobs
 from ...graders import GraderBroken
 from ...store import Row, Store, new_id
 from ...training_files import Failure
-from . import MODEL, resolve
+from . import PLACE, base_of, problem, resolve, weights
 from .lease import PACE, Lease, LeaseLost
 
 ACTIVE = ("queued", "running")
@@ -100,7 +100,9 @@ def _explained(error: BaseException) -> dict:
     if known := errors.storage_error_of_a_job(error):
         return known
     text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+    if isinstance(error, MemoryError) or any(
+        sign in str(error) for sign in ("allocate memory", "out of memory")
+    ):
         text = (
             f"This computer has too little free memory. Close other programs, or use a smaller batch. {text}"
         )
@@ -115,6 +117,8 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
     from .judges import Judges
 
     job = row.body
+    if what := problem(job["model"]):
+        raise Failure(what, "model_not_found", "model")
     method = job["method"]["type"]
     files = history.read_files(store, row, partial(refuse_if_stopped, store, row))
     numbers = resolve(method, job["method"][method]["hyperparameters"])
@@ -129,19 +133,20 @@ def _train(store: Store, row: Row, diary: "Diary") -> None:
 
 def _go_through(course, diary: "Diary", numbers: dict) -> None:
     """Trains from the start, or from where an earlier process came to, and writes down what happens."""
-    from . import courses, training
+    from . import courses, devices, training
 
     trainer = course.trainer
     if saved := diary.saved_state():
         trainer.restore(saved)
-    diary.start(numbers, trainer)
+    where = f"Training on {devices.described()}, in {str(trainer.model.dtype).removeprefix('torch.')}"
+    diary.start(numbers, trainer, f"{where}; highest learning rate {trainer.settings.rate:.2g}")
     diary.note(course.prepare())
     clock = Clock(trainer)
     for metrics in course.steps():
         refuse_if_diverged(metrics)
         if course.is_kept():
             adapter = training.adapter_bytes(trainer.model)
-            diary.checkpoint(metrics, adapter, is_last=trainer.step == trainer.total)
+            diary.checkpoint(metrics, adapter, course.base, is_last=trainer.step == trainer.total)
         going_on = diary.step(metrics)
         if course.is_kept() or not going_on or trainer.step % course.save_every == 0:
             diary.save(trainer.state())
@@ -167,7 +172,7 @@ def refuse_if_diverged(metrics: dict) -> None:
 def start_adapter(store: Store, row: Row) -> bytes | None:
     """The matrices to train further, if the job starts from a tuned model."""
     name = row.body["model"]
-    if name == MODEL:
+    if base_of(name) == name:
         return None
     adapter = store.data("model", name, row.owner)
     if adapter is None:
@@ -238,11 +243,12 @@ class Diary:
         """What an earlier process saved of this job."""
         return self.path.read_bytes() if self.path.exists() else None
 
-    def start(self, numbers: dict, trainer) -> None:
+    def start(self, numbers: dict, trainer, how: str) -> None:
         begun, method = self.seen or trainer.step, self.job["method"]
         grader = method.get("reinforcement", {}).get("grader")
         text = f"Training goes on after step {trainer.step}" if begun else "Fine-tuning job started"
         with self._writing() as db:
+            self._event(db, how)
             self._event(db, text)
             self._state(db, {"status": "running", **jobs.method_fields(method["type"], numbers, grader)})
 
@@ -279,13 +285,13 @@ class Diary:
             self._event(db, text)
             self._state(db, {"status": "running", "estimated_finish": int(self.store.clock() + seconds)})
 
-    def checkpoint(self, metrics: dict, adapter: bytes, is_last: bool) -> None:
+    def checkpoint(self, metrics: dict, adapter: bytes, base: weights.Base, is_last: bool) -> None:
         """The model after an epoch; it can be asked from now on. The last one is the job's result."""
         step = metrics["step"]
         if any(row.body["step_number"] == step for row in self.store.children("checkpoint", self.row.id)):
             return
         suffix = jobs.in_a_name(self.job["user_provided_suffix"])
-        name = f"ft:{MODEL}:this-computer:{suffix}:{new_id('', 8)}"
+        name = f"ft:{base.name}:{PLACE}:{suffix}:{new_id('', 8)}"
         name += "" if is_last else f":ckpt-step-{step}"
         body = {
             "id": new_id("ftckpt_"),
@@ -297,7 +303,7 @@ class Diary:
         }
         place = {"parent": self.row.id}
         with self._writing("paused") as db:
-            model = {"base": MODEL, "organization": self.job["organization_id"]}
+            model = {"base": base.name, "weights": base.weights, "organization": self.job["organization_id"]}
             self.store.insert(db, "model", name, self.row.owner, model, data=adapter, **place)
             self.store.insert(db, "checkpoint", body["id"], self.row.owner, body, **place)
             if not is_last:
