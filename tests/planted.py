@@ -267,6 +267,11 @@ def _(row, picker):
     forms = [{"messages": json.dumps(row["messages"])}, {"messages": others, "system": system["content"]}]
     forms += [row | {"rejected_response": "No idea."}, row | {"images": ["leaf.png"]}, row | {"label": True}]
     forms += [{"messages": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Good day."}]}]
+    call = {"name": "find_book", "arguments": {}}
+    forms += [row | {"messages": others[:1] + [{"role": "tool_call", "content": json.dumps(call)}, others[-1]]}]
+    calls = [{"type": "function", "function": call}]
+    forms += [row | {"messages": others[:1] + [{"role": "assistant", "tool_calls": calls}, others[-1]]}]
+    forms += [{"messages": others, "system_prompt": system["content"]}]
     return picker.choice(forms)
 
 
@@ -440,7 +445,7 @@ def _(row, picker):
 def _(row, picker):
     row = _with_tools(row)
     message = row["messages"][2]
-    flavour = picker.randrange(6)
+    flavour = picker.randrange(7)
     if flavour == 0:
         del message["tool_calls"][0]["type"]
     elif flavour == 1:
@@ -451,8 +456,10 @@ def _(row, picker):
         row["tools"].append({"type": "function"})
     elif flavour == 4:
         message["tool_calls"].append({**message["tool_calls"][0], "id": 7})
-    else:
+    elif flavour == 5:
         message["tool_calls"].append({"id": "call_2", "type": "function"})
+    else:
+        row["parallel_tool_calls"] = picker.choice(["true", 1, {}])
     return row
 
 
@@ -733,6 +740,7 @@ def _(row, picker):
         "{}<|endoftext|>",
         "<s>{}",
     ]
+    kinds += ["<tool_call>{}</tool_call>", "{}\n\n###\n\n"]
     kinds += [
         "{}<|eot_id|>",
         "<start_of_turn>user\n{}",

@@ -1,6 +1,7 @@
 """Which training format a row has."""
 
 ROLES = ("system", "user", "assistant", "tool", "function")  # of a training message, OpenAI's chat format
+KNOWN_ROLES = frozenset((*ROLES, "developer"))
 MIN_EXAMPLES = 10  # OpenAI supervised fine-tuning guide
 METHOD_FORMATS = {
     "supervised": "chat",

@@ -187,6 +187,10 @@ def _explain(text: str, error: ValueError) -> tuple[str, str]:
         return "not_json", str(error)
     if any(mark in text for mark in TYPOGRAPHIC) and (found := QUOTES_AROUND_JSON.search(text)):
         return "typographic_quotes", f"column {found.end()}: {text[found.end() - 1]}"
+    if text.lstrip()[:4] == '"{""':
+        return "not_json", "a table program has put the row in quotes and doubled its own"
+    if text.lstrip()[:2] == "{'":
+        return "not_json", f"column {error.colno}: it is written as Python writes a dict, with single quotes"
     if error.msg == "Extra data" and text.lstrip()[:1] == "{":
         return (
             "not_json",

@@ -5,7 +5,8 @@ import json
 import zlib
 from typing import NamedTuple
 
-from .context import snapshot, takes_images, takes_pairs, training_context
+from ..token_rules import snapshot
+from .context import takes_images, takes_pairs, training_context
 from .foreign import Form, recognize
 from .formats import OUTPUTS, format_of
 from .lines import Line

@@ -40,34 +40,21 @@ ESCAPES = (b"\\u", b"\\b", b"\\f")  # how JSON writes control characters
 OPEN_ENDS = (",", "(", "[", "{")
 SMILEYS = (":(", ":[", ";(", "=(", "-(")
 # No English sentence ends with one of these.
-UNFINISHED = {
-    "the",
-    "a",
-    "an",
-    "and",
-    "or",
-    "of",
-    "because",
-    "your",
-    "our",
-    "their",
-    "its",
-    "very",
-    "than",
-    "my",
-}
+UNFINISHED = frozenset("the a an and or of because your our their its very than my".split())
 
 NUMBER = re.compile(r"\d[\d.,:]*\d")
 OF_NUMBERS = bytes(sign if chr(sign) in "0123456789.,:" else b" "[0] for sign in range(256))
 MOST_LOOKED_FOR = 100  # numbers of an answer that are looked for inside longer ones of the question
 
-# What a chat template writes around texts: ChatML and its kin, Llama, Mistral, Gemma, DeepSeek, Alpaca.
+# What a chat template writes around texts: ChatML and its kin, Llama, Mistral, Gemma, DeepSeek, Alpaca, Hermes; and
+# what OpenAI's guide of 2022 wanted at the end of a prompt.
 TEMPLATE = re.compile(
     r"""<\|[A-Za-z0-9_]{2,30}\|> | <｜[^｜<>]{2,40}｜> | \[/?INST\] | <</?SYS>> | <(?:start|end)_of_turn>
-    | <[be]os> | \A\s*<s> | </s>\s*\Z | \#\#\#\ (?:Instruction|Response):""",
+    | <[be]os> | \A\s*<s> | </s>\s*\Z | \#\#\#\ (?:Instruction|Response): | \n\n\#\#\#\s*\Z
+    | </?tool_(?:call|response)> | <functioncall>""",
     re.VERBOSE,
 )
-TEMPLATE_MARKS = (b">", b"\\u003e", b"INST]", b"### ")
+TEMPLATE_MARKS = (b">", b"\\u003e", b"INST]", b"###")
 
 
 def _first(pattern: re.Pattern, texts: list[str]) -> str | None:
@@ -119,9 +106,18 @@ def _repeated_end(answer: str) -> str | None:
     while start >= 0:
         length = here - start
         if length >= 8 and end.endswith(end[-length:] * 2) and len(end) >= 2 * length:
-            return end[-length:] if not end[-length:].isdigit() else None
+            return None if end[-length:].isdigit() else _as_written(answer, length)
         start = end.rfind(end[here:], 0, start + 7)
     return None
+
+
+def _as_written(answer: str, letters: int) -> str:
+    """The end of an answer that holds so many letters and digits."""
+    start = len(answer)
+    while letters > 0:
+        start -= 1
+        letters -= len(answer[start].lower()) if answer[start].isalnum() else 0
+    return answer[start:]
 
 
 @defect(

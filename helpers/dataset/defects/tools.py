@@ -54,6 +54,8 @@ def tool_call_shape(row: Row) -> Iterable[str]:
     for where, function in row.definitions:
         if not isinstance(function, dict) or "name" not in function:
             yield f"{where}: no 'function' with a 'name'"
+    if not isinstance(parallel := row.options.get("parallel_tool_calls", True), bool):
+        yield f"'parallel_tool_calls' is {kind_of(parallel)}, not true or false"
 
 
 @defect(ERROR, f"arguments are a JSON string: {OLD}")
