@@ -68,15 +68,15 @@ def _json_rows(path: Path) -> list:
     """The rows of a file of JSON lines, or of one JSON value."""
     try:
         rows = json.loads(path.read_bytes().decode("utf-8-sig"))
+        rows = rows if isinstance(rows, dict | list) and not is_conversation(rows) else [rows]
     except (ValueError, RecursionError):
         rows = _lines(path)
     if isinstance(rows, dict):
         rows = _from_columns(rows) if foreign.is_column_wise(rows) else [rows]
-    if not isinstance(rows, list) or is_conversation(rows):
-        rows = [rows]
     if len(rows) == 1 and recognize(rows[0]) is foreign.WRAPPED:
         (rows,) = rows[0].values()
-    return [json.loads(row) if isinstance(row, str) and recognize(row) else row for row in rows]
+    rows = [json.loads(row) if isinstance(row, str) and recognize(row) else row for row in rows]
+    return [{"messages": row} if is_conversation(row) else row for row in rows]
 
 
 def _lines(path: Path) -> list:
@@ -178,7 +178,7 @@ def _csv(path: Path | str) -> list[dict]:
             file.seek(0)
             delimiter = max(",;\t", key=first_line.count)
             head, *lines = [
-                cells for cells in csv.reader(file, delimiter=delimiter, strict=True) if any(cells)
+                cells for cells in csv.reader(file, delimiter=delimiter, strict=True) if cells
             ] or [[]]
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8. Save it from the spreadsheet as 'CSV UTF-8'.") from None
@@ -186,6 +186,8 @@ def _csv(path: Path | str) -> list[dict]:
         raise ValueError(f"{path} is not CSV: {error}. Look for a quote that is not closed.") from None
     while head and not head[-1].strip():
         head.pop()
+    while lines and not any(lines[-1]):
+        lines.pop()
     _refuse_twins(head)
     for number, cells in enumerate(lines, start=1):
         if any(cells[len(head) :]):

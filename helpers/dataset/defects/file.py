@@ -98,8 +98,10 @@ def no_messages(row: Row) -> Iterable[str]:
     if row.format is None and isinstance(row.value, dict) and "messages" not in row.value:
         near = nearest("messages", row.value)
         keys = ", ".join(repr(key) for key in list(row.value)[:5]) or "none"
-        meant = f"it has {near!r}: did you mean 'messages'?" if near else ""
-        yield meant or advice_on(row) or f"its keys are {keys}"
+        if near and (row.form is None or is_conversation(row.value[near])):
+            yield f"it has {near!r}: did you mean 'messages'?"
+        else:
+            yield advice_on(row) or f"its keys are {keys}"
 
 
 @defect(ERROR, SEEN, once=True, said=UNEXPECTED + " {where}")

@@ -35,7 +35,10 @@ def tool_call_shape(row: Row) -> Iterable[str]:
     for message in row.messages:
         calls = message.value.get("tool_calls", ...)
         if calls is not ... and (not isinstance(calls, list) or not calls):
-            yield f"{message.where}: 'tool_calls' is not a list with at least one call"
+            found = (
+                "an empty list: delete the key" if calls == [] else f"{kind_of(calls)}, not a list of calls"
+            )
+            yield f"{message.where}: 'tool_calls' is {found}"
         if not isinstance(message.value.get("function_call"), dict | None):
             yield f"{message.where}: 'function_call' is not an object"
     for _message, where, call, function in row.calls:
