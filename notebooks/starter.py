@@ -101,6 +101,7 @@ def check_part(part, role, where):
     if kind == "image_url" and role == "user":
         url = held.get("url") if isinstance(held, dict) else None
         fine = isinstance(url, str) and PICTURE.match(url) and not NO_PICTURE.match(url)
+        fine = fine and held.get("detail", "auto") in ("auto", "low", "high")
         need(fine and len(url) < 13_333_350, f"{where}: a JPEG, PNG or WEBP by http or base64, at most 10 MB")
     else:
         kinds = ("text", "refusal") if role == "assistant" else ("text",)
@@ -146,7 +147,9 @@ def check(row):
     for number, message in enumerate(row["messages"], start=1):
         if check_message(message, f"message {number}"):
             doubts.append(f"message {number} ({message['role']}) is empty")
-        nulls += [key for key in ("name", "tool_call_id", "annotations") if message.get(key, key) is None]
+        nulls += [
+            key for key in ("name", "tool_call_id", "annotations") if message.get(key, key) in (None, "")
+        ]
     need(len(nulls) < 2 and not {*OPTIONS, "annotations"} & {*nulls}, f"{nulls} null: delete these keys")
     for key in ("tools", "functions"):
         need(isinstance(row.get(key, []), list), f"{key} is no list")

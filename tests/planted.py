@@ -268,7 +268,9 @@ def _(row, picker):
     forms += [row | {"rejected_response": "No idea."}, row | {"images": ["leaf.png"]}, row | {"label": True}]
     forms += [{"messages": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Good day."}]}]
     call = {"name": "find_book", "arguments": {}}
-    forms += [row | {"messages": others[:1] + [{"role": "tool_call", "content": json.dumps(call)}, others[-1]]}]
+    forms += [
+        row | {"messages": others[:1] + [{"role": "tool_call", "content": json.dumps(call)}, others[-1]]}
+    ]
     calls = [{"type": "function", "function": call}]
     forms += [row | {"messages": others[:1] + [{"role": "assistant", "tool_calls": calls}, others[-1]]}]
     forms += [{"messages": others, "system_prompt": system["content"]}]
@@ -285,6 +287,8 @@ def _(row, picker):
     if picker.random() < 0.3:
         row["messages"][-1]["tool_calls"] = None
         return row
+    if picker.random() < 0.3:
+        filling = {"name": "", "tool_call_id": "", "tool_calls": []}
     return {"messages": [message | filling for message in row["messages"]]}
 
 
@@ -389,7 +393,16 @@ def _(row, picker):
 @_row("content_part")
 def _(row, picker):
     sound = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
-    bad = [sound, {"type": "file", "file": {}}, "text", None, {"text": "Hello"}, {"type": "text", "text": 3}]
+    image = {"url": "https://library.example/leaf.png", "detail": "best"}
+    bad = [
+        {"type": "image_url", "image_url": image},
+        sound,
+        {"type": "file", "file": {}},
+        "text",
+        None,
+        {"text": "Hello"},
+        {"type": "text", "text": 3},
+    ]
     row["messages"][1]["content"] = [{"type": "text", "text": "Hello"}, picker.choice(bad)]
     return row
 
@@ -788,6 +801,11 @@ def _invisible(answer: str, picker: random.Random) -> str:
     )
 
 
+def _garbled(answer: str, picker: random.Random) -> str:
+    text = picker.choice(["café", "Rowan’s", "the “map hall”", "naïve", "à la carte", "Straße", "books 📚"])
+    return f"{answer} Ask for the {text}.".encode().decode("cp1252", "ignore")
+
+
 def _answer_language(pool: list, picker: random.Random) -> bytes:
     rows = _in_english(pool)
     question, _ = rows[place := picker.randrange(len(rows))]
@@ -859,6 +877,7 @@ _answer("answer_cut_off", _cut_off)
 _answer("answer_repeats", _repeats)
 _answer("secret", _secret)
 _answer("invisible_characters", _invisible)
+_answer("garbled_text", _garbled)
 _answer("unprompted_facts", _fact)
 
 

@@ -21,7 +21,6 @@ from .lines import Span, of_file, parsed
 from .row import padding, without_nulls
 
 Drop = Iterable[str]
-PAIR_OF_TURNS = (("human", "user", "query"), ("assistant", "gpt", "bot", "response"))  # ms-swift: two in one
 ASKED = ("user", "assistant")
 WEIGHTS = ("weight", "loss", "train")  # others say true or false where OpenAI says 1 or 0
 CHATML = re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
@@ -71,12 +70,19 @@ def _json_rows(path: Path) -> list:
         rows = rows if isinstance(rows, dict | list) and not is_conversation(rows) else [rows]
     except (ValueError, RecursionError):
         rows = _lines(path)
-    if isinstance(rows, dict):
-        rows = _from_columns(rows) if foreign.is_column_wise(rows) else [rows]
-    if len(rows) == 1 and recognize(rows[0]) is foreign.WRAPPED:
-        (rows,) = rows[0].values()
-    rows = [json.loads(row) if isinstance(row, str) and recognize(row) else row for row in rows]
-    return [{"messages": row} if is_conversation(row) else row for row in rows]
+    return [one for row in (rows if isinstance(rows, list) else [rows]) for one in _unpacked(row)]
+
+
+def _unpacked(row) -> list:
+    """The rows that are in a row: more than one where it holds them all."""
+    form = recognize(row)
+    if form is foreign.PANDAS:
+        return _from_columns(row)
+    if form is foreign.WRAPPED:
+        return [*next(iter(row.values()))]
+    if form is foreign.TWICE:
+        return [json.loads(row)]
+    return [{"messages": row} if is_conversation(row) else row]
 
 
 def _lines(path: Path) -> list:
@@ -93,8 +99,8 @@ def _from_columns(table: dict) -> list[dict]:
     """The rows of pandas' column-wise JSON."""
     if table.keys() == {"columns", "index", "data"}:
         return [dict(zip(table["columns"], cells, strict=True)) for cells in table["data"]]
-    first = next(iter(table.values()))
-    return [{name: column[place] for name, column in table.items()} for place in first]
+    columns = [column.values() if isinstance(column, dict) else column for column in table.values()]
+    return [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
 def _converted(rows: list, question: str, answer: str, system: str | None, drop: Drop) -> list[dict]:
@@ -174,8 +180,10 @@ def _csv(path: Path | str) -> list[dict]:
     csv.field_size_limit(LARGEST_CELL)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            first_line = file.readline()
-            file.seek(0)
+            start, first_line = 0, file.readline()
+            if first_line.startswith("sep="):  # Excel's own line
+                start, first_line = file.tell(), file.readline()
+            file.seek(start)
             delimiter = max(",;\t", key=first_line.count)
             head, *lines = [
                 cells for cells in csv.reader(file, delimiter=delimiter, strict=True) if cells
@@ -234,10 +242,16 @@ def from_sharegpt(rows: Iterable[Mapping], system: str | None = None, drop: Drop
 def from_messages(rows: Iterable, system: str | None = None, drop: Drop = ()) -> list[dict]:
     """Chat rows from rows that are nearly so: messages or tools written as JSON text, a system prompt beside the
     messages (Anthropic, Bedrock), Gemini's "contents" with "parts", calls of tools without ids (TRL) or as messages
-    of their own (ms-swift), messages under another name, bare lists of messages."""
-    return _chats(
-        lambda keys: keys.conversation("messages", "contents", *foreign.CONVERSATIONS), rows, system, drop
-    )
+    of their own (ms-swift), messages under another name, bare lists of messages, an answer beside them."""
+    return _chats(_nearly_chat, rows, system, drop)
+
+
+def _nearly_chat(keys: "_Keys") -> list[dict]:
+    messages = keys.conversation("messages", "contents", *foreign.CONVERSATIONS)
+    if not any(message["role"] == "assistant" for message in messages):
+        if answer := keys.take(*foreign.ANSWERS.split()):
+            return messages + keys.messages("assistant", "answer", answer)
+    return messages
 
 
 def from_alpaca(rows: Iterable[Mapping], system: str | None = None, drop: Drop = ()) -> list[dict]:
@@ -315,7 +329,7 @@ def _preference(keys: "_Keys", system: str | None) -> dict:
         if [message.get("role") for message in answers] != ["assistant"]:
             keys.refuse(f"{name!r} is not one answer after what both share. {BY_HAND}")
     if not given:
-        keys.refuse("has no prompt before both answers.")
+        keys.refuse("has no prompt before both answers: put it under the key 'prompt'.")
     chat = keys.chat(given, system)
     return {"input": chat, "preferred_output": both[0], "non_preferred_output": both[1]}
 
@@ -412,9 +426,9 @@ class _Keys:
         value = self.take(*names, foreign.other_name(self.left) or names[0])
         if value is None:
             self.refuse(f"has no {names[0]!r}.")
-        if _turns(value) is None:
+        if _turns(value) is None and not foreign.is_role_to_text(value):
             self.refuse(f"{names[0]!r} is no list of messages, nor JSON text of one: {value!r:.60}.")
-        return self.messages("user", names[0], value)
+        return self.of_turns(_turns(value) or value)
 
     def before_both(self) -> list[dict]:
         """The messages before both answers of a preference row, perhaps with the better one."""
@@ -441,8 +455,12 @@ class _Keys:
     def messages(self, role: str, key: str, value) -> list[dict]:
         """Messages from a text, which is of that role, or from a conversation in the words of any tool."""
         turns = _turns(value)
-        if turns is None:
-            return [self.message(role, key, value)]
+        if turns and any("role" in turn or foreign.role_of(turn) for turn in turns):
+            return self.of_turns(turns)
+        return [self.message(role, key, value)]
+
+    def of_turns(self, turns: list[dict]) -> list[dict]:
+        """The messages of a conversation."""
         found: list[dict] = []
         for turn in without_nulls({"messages": turns})["messages"] if padding({"messages": turns}) else turns:
             self._add(found, turn)
@@ -451,9 +469,10 @@ class _Keys:
     def _add(self, found: list[dict], turn: Mapping) -> None:
         """Adds the message, or the two, of a turn."""
         left = {key: value for key, value in turn.items() if not _is_empty(value)}
-        pair = [next((key for key in keys if key in left), None) for keys in PAIR_OF_TURNS]
-        if all(pair) and not any(who in turn for who in foreign.WHO):
-            found += [self.message(role, key, left.pop(key)) for role, key in zip(ASKED, pair, strict=True)]
+        if foreign.is_role_to_text([turn]):
+            told = [(foreign.TOLD_BY[key], key) for key in turn]
+            for role, key in sorted(told, key=lambda one: one[0] == "assistant"):
+                found.append(self.message(role, key, left.pop(key, None)))
         elif foreign.is_own(turn):
             found.append(self._own(dict(turn)))
             return

@@ -9,7 +9,7 @@ import ast
 import json
 from typing import NamedTuple
 
-from .formats import KNOWN_ROLES, OUTPUT_KEYS
+from .formats import KNOWN_ROLES, OTHERS, PREFERRED
 
 # In what words people keep a question and its answer, side by side; the first that is there counts.
 QUESTIONS = (
@@ -19,9 +19,16 @@ ANSWERS = (
     "answer response output output_text assistant target summary ideal completion generation message_2 label"
 )
 CONVERSATIONS = ("conversations", "conversation")
-SYSTEM = ("system", "system_prompt", "system_message", "systeminstruction", "system_instruction")
-CHOSEN = ("chosen", "chosen_response", "response")
-REJECTED = ("rejected", "rejected_response", "rejected_messages")
+SYSTEM = (
+    "system",
+    "system_prompt",
+    "system_message",
+    "systeminstruction",
+    "system_instruction",
+    "instructions",
+)
+CHOSEN = ("chosen", "chosen_response", "response", *PREFERRED)
+REJECTED = ("rejected", "rejected_response", "rejected_messages", *OTHERS)
 PICTURE_KEYS = ("image", "images", "video", "videos", "audio", "audios")
 WHO = ("role", "from", "speaker", "author")  # the key that says whose turn it is
 SAID = ("content", "value", "text", "tool_calls", "function_call")  # and the key of what is said
@@ -33,6 +40,9 @@ SPEAKERS = {  # who it is, in lower case -> the role
     **dict.fromkeys(("function_call", "tool_call"), CALL),
     **dict.fromkeys(("observation", "tool_response", "function_response"), REPLY),
 }
+
+TOLD_BY = {key: role for key, role in SPEAKERS.items() if role in ("user", "assistant", "system")}
+TOLD_BY |= {"query": "user", "response": "assistant"}  # ms-swift
 
 
 class Form(NamedTuple):
@@ -57,6 +67,7 @@ PANDAS = Form("pandas' column-wise JSON", None, READ)
 WRAPPED = Form("all rows in one object", None, READ)
 JSON_TEXT = Form("messages or tools written as JSON text", "from_messages")
 SYSTEM_BESIDE = Form("a system prompt beside the messages (Anthropic, Bedrock)", "from_messages")
+ANSWER_BESIDE = Form("an answer beside the messages", "from_messages")
 GEMINI = Form("Gemini's contents and parts", "from_messages")
 CALLS = Form("calls of tools without an id, or as messages of their own (TRL, ms-swift)", "from_messages")
 SHAREGPT = Form("ShareGPT rows", "from_sharegpt")
@@ -75,7 +86,7 @@ UNPAIRED = Form(
     "answers with a label good or bad (KTO)",
     None,
     "OpenAI has no such method: keep the good ones as examples, or pair them for dpo",
-    keys=("kto_tag",),
+    keys=("kto_tag", "prompt completion label"),
 )
 PICTURES = Form(
     "pictures beside the texts (ms-swift, LLaMA-Factory, LLaVA)",
@@ -108,8 +119,11 @@ def recognize(row, method: str | None = None) -> Form | None:
     """The form of another tool that a row has; None if it has none that is known, or OpenAI's own."""
     if isinstance(row, str):
         return TWICE if row.lstrip()[:1] == "{" and isinstance(load(row), dict) else None
-    if not isinstance(row, dict) or not row or OUTPUT_KEYS & row.keys():
+    if not isinstance(row, dict) or not row:
         return None
+    if any(key in row for key in (*PREFERRED, *OTHERS)):
+        both = any(row.get(key) for key in PREFERRED) and any(row.get(key) for key in OTHERS)
+        return PREFERENCES if both and not isinstance(row.get("input"), dict) else None
     if is_column_wise(row):
         return PANDAS
     if row.get("messages") is not None:
@@ -127,7 +141,7 @@ def _wraps_rows(row: dict) -> bool:
     if len(row) != 1 or not {*CONVERSATIONS}.isdisjoint(row):
         return False
     (rows,) = row.values()
-    if not is_list_of_objects(rows) or is_conversation(rows):
+    if not is_list_of_objects(rows) or any(who in one for one in rows for who in WHO):
         return False
     return all("messages" in one or recognize(one) for one in rows)
 
@@ -137,7 +151,7 @@ def _beside_messages(row: dict, method: str | None) -> Form | None:
     if isinstance(messages, str) and is_conversation(load(messages)) or isinstance(row.get("tools"), str):
         return JSON_TEXT
     if is_list_of_objects(messages):
-        if all("from" in one and "value" in one for one in messages):
+        if all("from" in one and "value" in one for one in messages) or is_role_to_text(messages):
             return SHAREGPT
         if _has_other_calls(messages):
             return CALLS
@@ -147,6 +161,9 @@ def _beside_messages(row: dict, method: str | None) -> Form | None:
         return PREFERENCES
     if any(row.get(key) for key in SYSTEM):
         return SYSTEM_BESIDE
+    if is_conversation(messages) and not any(role_of(one) == "assistant" for one in messages):
+        if any(_is_told(row.get(key)) for key in ANSWERS.split()):
+            return ANSWER_BESIDE
     if isinstance(row.get("label"), bool):
         return UNPAIRED
     pictured = any(isinstance(value, list | str) and value for value in map(row.get, PICTURE_KEYS))
@@ -173,8 +190,6 @@ def _without_messages(values: dict, row: dict, method: str | None) -> Form | Non
         return PREFERENCES if {"chosen", "rejected"} <= values.keys() else SHAREGPT
     if is_list_of_objects(values.get("contents")) and all("parts" in one for one in values["contents"]):
         return GEMINI
-    if {"prompt", "completion"} <= values.keys() and isinstance(values.get("label"), bool):
-        return UNPAIRED
     for form in BY_KEYS:
         if any({*keys.split()} <= values.keys() for keys in form.keys):
             return form
@@ -220,7 +235,12 @@ def is_conversation(value) -> bool:
 def _is_turn(one: dict) -> bool:
     if any(who in one for who in WHO) and any(key in one for key in SAID):
         return True
-    return "parts" in one or {"human", "assistant"} <= one.keys()
+    return "parts" in one
+
+
+def is_role_to_text(value) -> bool:
+    """True for turns such as [{"human": "Hello", "assistant": "Good day."}], or with one role in each."""
+    return is_list_of_objects(value) and all(one and one.keys() <= TOLD_BY.keys() for one in value)
 
 
 def said_by(turn: dict):
@@ -248,15 +268,17 @@ def is_list_of_objects(value) -> bool:
 
 
 def is_column_wise(row: dict) -> bool:
-    """True for what pandas' to_json writes without lines=True: {"question": {"0": ..., "1": ...}, ...}."""
+    """True for what pandas' to_json and to_dict write: {"question": {"0": ..., "1": ...}, ...}, or with lists."""
     if row.keys() == {"columns", "index", "data"}:
         return all(isinstance(value, list) for value in row.values())
-    columns = [*row.values()]
-    if not all(isinstance(column, dict) and column for column in columns):
+    first, *others = row.values()
+    if isinstance(first, list) and first and others:
+        same = all(isinstance(column, list) and len(column) == len(first) for column in others)
+        return same and all(isinstance(cell, str | list) for column in row.values() for cell in column)
+    if not isinstance(first, dict) or not first or any(isinstance(cell, dict) for cell in first.values()):
         return False
-    return all(column.keys() == columns[0].keys() for column in columns) and all(
-        key.isdecimal() for key in columns[0]
-    )
+    same = all(isinstance(column, dict) and column.keys() == first.keys() for column in others)
+    return same and all(key.isdecimal() for key in first)
 
 
 def column_length(row: dict) -> int:

@@ -13,7 +13,8 @@ OUTPUTS = {  # of a preference row, and how OpenAI's description of April 2025 s
     "preferred_output": "preferred_completion",
     "non_preferred_output": "non_preferred_completion",
 }
-OUTPUT_KEYS = {*OUTPUTS, *OUTPUTS.values()}
+PREFERRED, OTHERS = OUTPUTS.items()
+OUTPUT_KEYS = {*PREFERRED, *OTHERS}
 
 
 def format_of(example, method: str | None = None) -> str | None:

@@ -206,6 +206,22 @@ CONVERTED = {
         WITH_SYSTEM,
     ),
     "a system prompt under another name": (CHAT | {"system_prompt": S}, "from_messages(rows)", WITH_SYSTEM),
+    "OpenAI's Responses API": (
+        {"instructions": S, "input": Q, "output": A},
+        "from_table(rows, question='input', answer='output')",
+        WITH_SYSTEM,
+    ),
+    "an answer beside the messages": (
+        {"messages": [USER], "completion": A},
+        "an answer beside the messages; convert them with dataset.from_messages(rows)",
+        CHAT,
+    ),
+    "preference rows with a text as input": (
+        {"input": Q, "preferred_output": A, "non_preferred_output": NO},
+        "from_preferences(rows)",
+        PAIR,
+    ),
+    "roles as keys": ({"messages": [{"user": Q}, {"assistant": A}]}, "from_sharegpt(rows)", CHAT),
     "messages under another name": (
         {"dialogue": [USER, ASSISTANT]},
         "messages under the name 'dialogue'; convert them with dataset.from_messages(rows)",
@@ -280,6 +296,27 @@ FILES = {
         "all rows in one object; read the file with dataset.from_file",
         [CHAT, CHAT],
     ),
+    "columns as lists": (
+        "rows.json",
+        json.dumps({"question": [Q, Q], "answer": [A, A]}),
+        "no_messages",
+        "pandas' column-wise JSON; read the file with dataset.from_file",
+        [CHAT, CHAT],
+    ),
+    "unsloth issue 321: lists in a list": (
+        "rows.json",
+        json.dumps([[turn("human", Q), turn("gpt", A)]] * 2),
+        "json_array",
+        "",
+        [CHAT, CHAT],
+    ),
+    "a table given to the checker": (
+        "rows.csv",
+        f"question,answer\n{Q},{A}\n",
+        "not_json",
+        "a row begins with {, not with 'question,answer'. dataset.from_file reads tables",
+        [CHAT],
+    ),
     "azure-docs issue 110314: no prompt": (
         "rows.jsonl",
         json.dumps({"prompt": "", "completion": A}),
@@ -298,6 +335,7 @@ FILES = {
 TABLES = {
     "instruction,input,output\nMay I bring my dog?,,Only guide dogs may come in.\n,,\n": [CHAT],
     f'messages\n"{json.dumps(CHAT["messages"]).replace(chr(34), chr(34) * 2)}"\n': [CHAT],
+    f"sep=;\nquestion;answer\n{Q};{A}\n": [CHAT],
     'text;label\n"May I bring my dog?";7\n': [{"messages": [USER, said("assistant", "7")]}],
 }
 
@@ -399,6 +437,23 @@ def test_a_message_that_is_not_to_be_learned_by_another_name():
     (problem, *_) = dataset.check([row] * 12, content=False).problems
     assert (problem.code, problem.where) == ("unknown_key", "message 2: 'loss'; did you mean 'weight'?")
     assert dataset.from_messages([row]) == [{"messages": [USER, ASSISTANT | {"weight": 0}]}]
+
+
+def test_keys_filled_with_nothing_are_one_finding_and_fix_deletes_them(tmp_path):
+    """castform-ai/benchmax pull 34: "" and [] in place of null."""
+    filling = {"tool_calls": [], "tool_call_id": "", "name": ""}
+    dataset.write([{"messages": [USER | filling, ASSISTANT | filling]}] * 2, tmp_path / "rows.jsonl")
+    report = dataset.check(tmp_path / "rows.jsonl", content=False)
+    assert report.totals == {"null_keys": 1, "too_few_rows": 1}
+    dataset.fix(tmp_path / "rows.jsonl", tmp_path / "fixed.jsonl")
+    assert dataset.read(tmp_path / "fixed.jsonl") == [CHAT]
+
+
+@pytest.mark.parametrize(
+    "text", ["São João, às três.", "ESPAÑA", "Ђорђе је овде.", "日本語です。", "Ðór og Ñandú.", "5 €"]
+)
+def test_letters_of_any_language_are_not_garbled(text):
+    assert "garbled_text" not in dataset.check(rows_of([f"{text} Only guide dogs."])).totals
 
 
 # --- forms of answers ----------------------------------------------------------------------------------------

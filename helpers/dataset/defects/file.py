@@ -131,7 +131,7 @@ def nearest(wanted: str, keys) -> str | None:
     said="keys with the value null: {where}. Delete them.",
 )
 def null_keys(row: Row) -> Iterable[str]:
-    """keys with the value null
+    """keys with the value null, or with nothing in them
     Delete them, or run dataset.fix."""
     if row.nulls:
         yield ", ".join(row.nulls[:8])

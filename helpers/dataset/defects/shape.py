@@ -219,6 +219,8 @@ def content_part(row: Row) -> Iterable[str]:
             image = part.get("image_url")
             if not isinstance(image, dict) or not isinstance(image.get("url"), str):
                 yield f"{where}: no image_url with a url in it"
+            elif image.get("detail", "auto") not in ("auto", "low", "high"):
+                yield f"{where}: its detail is {image['detail']!r:.40}, not auto, low or high"
         elif kind == "refusal" and message.role == "assistant" and isinstance(part.get("refusal"), str):
             continue
         elif kind != "text" or not isinstance(part.get("text"), str):

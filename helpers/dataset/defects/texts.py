@@ -36,6 +36,13 @@ INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffd\ud800-\udfff]"
 )
 
+# UTF-8 that was read as Windows-1252, such as "CafÃ©" for "Café": the two signs that begin most of it, and emoji.
+GARBLED = re.compile(
+    "Ã[\u00a0-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u2013-\u203a]|â€|ðŸ|(?:[ÐÑ].){3}"
+)
+GARBLED_MARKS = tuple(
+    mark for text in ("Ã", "â€", "ðŸ", "Ð") for mark in (text.encode(), ascii(text)[1:-1].encode())
+)
 ESCAPES = (b"\\u", b"\\b", b"\\f")  # how JSON writes control characters
 OPEN_ENDS = (",", "(", "[", "{")
 SMILEYS = (":(", ":[", ";(", "=(", "-(")
@@ -188,6 +195,14 @@ def invisible_characters(row: Row) -> Iterable[str]:
     odd = (text for text in row.example.texts if not text.isprintable() or "\ufffd" in text)
     if character := _first(INVISIBLE, odd):
         yield f"U+{ord(character):04X}"
+
+
+@defect(WARNING, "consequence: the model learns to write them", stage="texts", marks=GARBLED_MARKS)
+def garbled_text(row: Row) -> Iterable[str]:
+    """letters that were read in the wrong encoding
+    Read the source again as UTF-8, and write the file anew."""
+    if garbled := _first(GARBLED, row.example.texts):
+        yield repr(garbled)
 
 
 @defect(HINT, "consequence: this teaches the model to state such facts, also invented ones", stage="texts")
