@@ -25,6 +25,7 @@ ASKED = ("user", "assistant")
 WEIGHTS = ("weight", "loss", "train")  # others say true or false where OpenAI says 1 or 0
 CHATML = re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
 HH = re.compile(r"\n\n(Human|Assistant): ?")  # the transcripts of Anthropic's hh-rlhf
+LIST_OF_OBJECTS = re.compile(r"\s*\[\s*\{")
 MOST_EXACT = 2**53  # above, a float may have lost digits
 LARGEST_CELL = 2**31 - 1
 BY_HAND = "Convert this row by hand."
@@ -248,7 +249,7 @@ def from_messages(rows: Iterable, system: str | None = None, drop: Drop = ()) ->
 
 def _nearly_chat(keys: "_Keys") -> list[dict]:
     messages = keys.conversation("messages", "contents", *foreign.CONVERSATIONS)
-    if not any(message["role"] == "assistant" for message in messages):
+    if messages and messages[-1]["role"] != "assistant":
         if answer := keys.take(*foreign.ANSWERS.split()):
             return messages + keys.messages("assistant", "answer", answer)
     return messages
@@ -483,9 +484,8 @@ class _Keys:
 
     def _own(self, message: dict) -> dict:
         """A message in OpenAI's words, but for weights and for parts without a type."""
-        if is_list_of_objects(parts := message.get("content")) and all(
-            part.keys() == {"text"} for part in parts
-        ):
+        parts = message.get("content")
+        if is_list_of_objects(parts) and all(part.keys() == {"text"} for part in parts):
             message["content"] = self.joined(parts)
         return message | self._weight(message["role"], message)
 
@@ -509,24 +509,19 @@ class _Keys:
         if not all(isinstance(call, dict) and call.keys() == {"name", "arguments"} for call in calls):
             self.refuse(f"a call is not {{name, arguments}} as JSON: {said!r:.60}. {BY_HAND}")
         calls = [{"type": "function", "function": call} for call in calls]
-        if (
-            found and found[-1]["role"] == "assistant" and not weight
-        ):  # what it said before, or a call beside it
+        if found and found[-1]["role"] == "assistant" and not weight:  # said before, or a call beside it
             found[-1] = found[-1] | {"tool_calls": [*found[-1].get("tool_calls", []), *calls]}
         else:
             found.append({"role": "assistant", "tool_calls": calls} | weight)
 
     def _weight(self, role: str, left: dict) -> dict:
         """The weight of a message, taken out of its keys. Only answers are learned, so 0 says nothing elsewhere."""
-        weight = {}
-        for key in WEIGHTS:
-            if type(left.get(key)) in (int, bool):
-                weight = {"weight": int(left.pop(key))}
-        if weight and role != "assistant":
-            if weight["weight"]:
-                self.refuse(f"a message of the role {role!r} is to be learned. OpenAI learns answers only.")
-            weight = {}
-        return weight
+        found = [int(left.pop(key)) for key in WEIGHTS if type(left.get(key)) in (int, bool)]
+        if role == "assistant":
+            return {"weight": found[-1]} if found else {}
+        if any(found):
+            self.refuse(f"a message of the role {role!r} is to be learned. OpenAI learns answers only.")
+        return {}
 
     def _with_ids(self, messages: list[dict]) -> list[dict]:
         """Calls and replies with their ids, where another tool leaves them out; arguments as JSON text."""
@@ -558,7 +553,11 @@ class _Keys:
         tools = load(value) if isinstance(value, str) else value
         if not is_list_of_objects(tools) or not all("function" in one or "name" in one for one in tools):
             self.refuse("'tools' is not a list of definitions, nor JSON text of one.")
-        return [one if "function" in one else {"type": "function", "function": one} for one in tools]
+        bare = [{key: value for key, value in one.items() if key != "type"} for one in tools]
+        return [
+            one if "function" in one else {"type": "function", "function": function}
+            for one, function in zip(tools, bare, strict=True)
+        ]
 
 
 def _turns(value) -> list[dict] | None:
@@ -568,7 +567,7 @@ def _turns(value) -> list[dict] | None:
         said = [{"from": who, "value": text} for who, text in zip(pieces[::2], pieces[1::2], strict=True)]
         return said if said[-1]["value"].strip() else said[:-1]  # where the answer is to follow
     if isinstance(value, str):
-        value = load(value) if value.lstrip()[:1] == "[" else None
+        value = load(value) if LIST_OF_OBJECTS.match(value) else None
         if is_conversation(value) and any(foreign.role_of(turn) is None for turn in value):
             return None  # a text that only looks like one
     value = [value] if isinstance(value, dict) else value

@@ -161,7 +161,7 @@ def _beside_messages(row: dict, method: str | None) -> Form | None:
         return PREFERENCES
     if any(row.get(key) for key in SYSTEM):
         return SYSTEM_BESIDE
-    if is_conversation(messages) and not any(role_of(one) == "assistant" for one in messages):
+    if is_conversation(messages) and role_of(messages[-1]) != "assistant":
         if any(_is_told(row.get(key)) for key in ANSWERS.split()):
             return ANSWER_BESIDE
     if isinstance(row.get("label"), bool):
