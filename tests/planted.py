@@ -753,7 +753,7 @@ def _(row, picker):
         "{}<|endoftext|>",
         "<s>{}",
     ]
-    kinds += ["<tool_call>{}</tool_call>", "{}\n\n###\n\n"]
+    kinds += ["<tool_call>{}</tool_call>", "{}\n\n###\n\n", "### Human: {}", "{}<turn|>", "{}<pad>"]
     kinds += [
         "{}<|eot_id|>",
         "<start_of_turn>user\n{}",

@@ -57,7 +57,8 @@ MOST_LOOKED_FOR = 100  # numbers of an answer that are looked for inside longer 
 # what OpenAI's guide of 2022 wanted at the end of a prompt.
 TEMPLATE = re.compile(
     r"""<\|[A-Za-z0-9_]{2,30}\|> | <｜[^｜<>]{2,40}｜> | \[/?INST\] | <</?SYS>> | <(?:start|end)_of_turn>
-    | <[be]os> | \A\s*<s> | </s>\s*\Z | \#\#\#\ (?:Instruction|Response): | \n\n\#\#\#\s*\Z
+    | <\|turn> | <turn\|> | <(?:[be]os|pad|unk)> | \A\s*<s> | </s>\s*\Z
+    | \#\#\#\ (?:Instruction|Response|Human|Assistant): | \n\n\#\#\#\s*\Z
     | </?tool_(?:call|response)> | <functioncall>""",
     re.VERBOSE,
 )
