@@ -173,22 +173,33 @@ def size_of(url: object) -> tuple[int, int] | None:
 
 
 @functools.cache
-def _facts() -> dict[tuple[str, str], str]:
+def facts() -> dict[tuple[str, str], list[dict]]:
+    """The rows of the table, by model and fact."""
+    found: dict[tuple[str, str], list[dict]] = {}
     with open(TABLE, encoding="utf-8", newline="") as file:
-        return {(row["model"], row["fact"]): row["value"] for row in csv.DictReader(file)}
+        for row in csv.DictReader(file):
+            found.setdefault((row["model"], row["fact"]), []).append(row)
+    return found
+
+
+@functools.cache
+def snapshot(model: str) -> str:
+    """The dated base model: of a short name, and of a tuned one (ft:...)."""
+    base = model.split(":")[1] if model.startswith("ft:") else model
+    alias = facts().get((base, "alias_of"))
+    return alias[0]["value"] if alias else base
 
 
 def _value(model: str, fact: str) -> str | None:
-    """A fact of a model; a tuned name counts as its base, a short name as the dated one behind it."""
-    base = model.split(":")[1] if model.startswith("ft:") else model
-    return _facts().get((_facts().get((base, "alias_of"), base), fact))
+    rows = facts().get((snapshot(model), fact))
+    return rows[-1]["value"] if rows else None
 
 
 @functools.cache
 def _tuned_with_pictures() -> str:
     """The model that can be trained with pictures: it counts where none is named."""
-    with open(TABLE, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     return next(
-        row["model"] for row in rows if (row["fact"], row["value"]) == ("fine_tunable_method", "vision")
+        model
+        for (model, fact), rows in facts().items()
+        if fact == "fine_tunable_method" and any(row["value"] == "vision" for row in rows)
     )

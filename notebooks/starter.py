@@ -31,13 +31,7 @@ OLDEST_OPENAI = "1.65.4"  # the first whose jobs can carry metadata
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 OPTIONS = ("tools", "functions", "parallel_tool_calls")
 OF_OTHER_TOOLS = (
-    "system",
-    "rejected",
-    "rejected_response",
-    "rejected_messages",
-    "images",
-    "videos",
-    "audios",
+    "system system_prompt rejected rejected_response rejected_messages images videos audios".split()
 )
 PICTURE = re.compile(
     r"data:image/(jpe?g|png|webp);base64,[a-z0-9+/]{2}[a-z0-9+/=]{2}|https?://", re.IGNORECASE
@@ -90,17 +84,14 @@ def need(fact, words):
 def check_function(function, where, called):
     """Raises ValueError for a call or a definition of a function that is not right."""
     name = function.get("name") if isinstance(function, dict) else None
-    need(
-        isinstance(name, str) and re.fullmatch("[a-zA-Z0-9_-]{1,64}", name),
-        f"{where}: no right function name",
-    )
+    right = isinstance(name, str) and re.fullmatch("[a-zA-Z0-9_-]{1,64}", name)
+    need(right, f"{where}: no right function name")
     arguments, schema = function.get("arguments"), function.get("parameters", {})
     need(not called or isinstance(arguments, str), f"{where}: arguments are a text with JSON in it")
     json.loads(arguments if called else "0")
     right = isinstance(schema, dict) and isinstance(schema.get("properties", {}), dict)
-    need(
-        right and schema.get("type", "object") == "object", f"{where}: parameters are no schema of an object"
-    )
+    right = right and schema.get("type", "object") == "object"
+    need(right, f"{where}: parameters are no schema of an object")
 
 
 def check_part(part, role, where):
@@ -110,6 +101,7 @@ def check_part(part, role, where):
     if kind == "image_url" and role == "user":
         url = held.get("url") if isinstance(held, dict) else None
         fine = isinstance(url, str) and PICTURE.match(url) and not NO_PICTURE.match(url)
+        fine = fine and held.get("detail", "auto") in ("auto", "low", "high")
         need(fine and len(url) < 13_333_350, f"{where}: a JPEG, PNG or WEBP by http or base64, at most 10 MB")
     else:
         kinds = ("text", "refusal") if role == "assistant" else ("text",)
@@ -119,10 +111,8 @@ def check_part(part, role, where):
 
 def check_message(message, where):
     """Raises ValueError where the job would fail. True if the message is empty."""
-    need(
-        isinstance(message, dict) and message.get("role") in ROLES,
-        f"{where}: role must be one of {', '.join(ROLES)}",
-    )
+    right = isinstance(message, dict) and message.get("role") in ROLES
+    need(right, f"{where}: role must be one of {', '.join(ROLES)}")
     role, content = message["role"], message.get("content")
     calls, old, refusal = (message.get(key) for key in ("tool_calls", "function_call", "refusal"))
     instead = bool(calls or old or refusal)
@@ -131,23 +121,19 @@ def check_message(message, where):
     for part in content if isinstance(content, list) else []:
         check_part(part, role, where)
     weight = message.get("weight", 0)
-    right = "weight" not in message or (
-        role == "assistant" and type(weight) in (int, float) and weight in (0, 1)
-    )
-    need(right, f"{where}: only the assistant has a weight, 0 or 1")
-    need(
-        "tool_calls" not in message or (isinstance(calls, list) and calls), f"{where}: tool_calls is no list"
-    )
+    right = role == "assistant" and type(weight) in (int, float) and weight in (0, 1)
+    need(right or "weight" not in message, f"{where}: only the assistant has a weight, 0 or 1")
+    right = "tool_calls" not in message or (isinstance(calls, list) and calls)
+    need(right, f"{where}: tool_calls is no list")
     for call in calls or []:
         right = isinstance(call, dict) and call.get("type") == "function" and isinstance(call.get("id"), str)
         need(right and None not in call.values(), f'{where}: a call needs id and "type": "function"')
         check_function(call.get("function"), where, True)
     if old is not None or role == "function":
         check_function(message if old is None else old, where, old is not None)
-    texts = (
-        [part["text"] for part in content if "text" in part] if isinstance(content, list) else [content or ""]
-    )
-    others = isinstance(content, list) and len(texts) < len(content)
+    parts = content if isinstance(content, list) else [{"text": content or ""}]
+    texts = [part["text"] for part in parts if "text" in part]
+    others = len(texts) < len(parts)
     return not (instead or others or role in ("tool", "function") or "".join(texts).strip())
 
 
@@ -161,24 +147,25 @@ def check(row):
     for number, message in enumerate(row["messages"], start=1):
         if check_message(message, f"message {number}"):
             doubts.append(f"message {number} ({message['role']}) is empty")
-        nulls += [key for key in ("name", "tool_call_id", "annotations") if message.get(key, key) is None]
+        nulls += [
+            key for key in ("name", "tool_call_id", "annotations") if message.get(key, key) in (None, "")
+        ]
     need(len(nulls) < 2 and not {*OPTIONS, "annotations"} & {*nulls}, f"{nulls} null: delete these keys")
     for key in ("tools", "functions"):
         need(isinstance(row.get(key, []), list), f"{key} is no list")
         for tool in row.get(key, []):
-            check_function(
-                tool.get("function") if key == "tools" and isinstance(tool, dict) else tool, key, False
-            )
+            wrapped = key == "tools" and isinstance(tool, dict)
+            check_function(tool.get("function") if wrapped else tool, key, False)
+    right = type(row.get("parallel_tool_calls")) in (bool, type(None))
+    need(right, "parallel_tool_calls is not true or false")
     need(not NULL.search(json.dumps(row.get("tools"))), "tools: a key is null. Delete it")
     lists = [m["content"] for m in row["messages"] if isinstance(m.get("content"), list)]
     need(sum("image_url" in part for parts in lists for part in parts) <= 10, "more than 10 pictures")
-    need(
-        any(m["role"] == "assistant" for m in row["messages"]),
-        "no message of the assistant: nothing to learn",
-    )
+    roles = [m["role"] for m in row["messages"]]
+    need("assistant" in roles, "no message of the assistant: nothing to learn")
     if re.search("[\ud800-\udfff]", json.dumps(row, ensure_ascii=False, allow_nan=False)):
         raise ValueError("half a character: one of \\ud800 to \\udfff stands alone")
-    return doubts + ["the last message is not the assistant's"] * (message["role"] != "assistant")
+    return doubts + ["the last message is not the assistant's"] * (roles[-1] != "assistant")
 
 
 def system_prompt(row):
@@ -393,13 +380,13 @@ def rivals(examples, questions):
 def compare(client, base, tuned, examples, questions):
     """What each way answers, name -> answers; some of them are shown."""
     copied, shots = rivals(examples, questions) if examples else ({}, [])
-    found = {"base": []} | ({"few_shot": []} if shots else {}) | copied | {"tuned": []}
+    found = {"base": []} | ({"few_shot_nearest": []} if shots else {}) | copied | {"tuned": []}
     say(f"Asking {len(questions)} questions")
     for number, (*asked, wanted) in enumerate(questions):
         progress(f"Asking {number + 1} of {len(questions)}")
         found["base"].append(ask(client, base, asked))
         if shots:
-            found["few_shot"].append(ask(client, base, [*asked[:-1], *shots[number], asked[-1]]))
+            found["few_shot_nearest"].append(ask(client, base, [*asked[:-1], *shots[number], asked[-1]]))
         found["tuned"].append(ask(client, tuned, asked))
         if number < SHOWN:
             say(f"\n{asked[-1]['content']}\n  wanted: {wanted['content']}")
@@ -449,14 +436,12 @@ def checks_for(named, wanted):
 
 def count(found, wanted, checks):
     """Counts the answers that pass, and says where the tuned model is ahead. check -> name -> passed or not."""
-    say(f"\nOf {len(wanted)} questions".ljust(19) + "".join(f"{name:>10}" for name in found))
+    say(f"\nOf {len(wanted)} questions".ljust(19) + "".join(f"  {name:>8}" for name in found))
     passed = {}
     for check, passes in checks.items():
-        passed[check] = right = {
-            name: [passes(a, b) for a, b in zip(answers, wanted, strict=True)]
-            for name, answers in found.items()
-        }
-        say(f"{check:17.17} " + "".join(f"{sum(one) / len(wanted):>10.0%}" for one in right.values()))
+        passed[check] = right = {name: [*map(passes, answers, wanted)] for name, answers in found.items()}
+        shares = (f"  {sum(one) / len(wanted):>{max(8, len(name))}.0%}" for name, one in right.items())
+        say(f"{check:17.17} " + "".join(shares))
         for name in list(found)[:-1]:
             pairs = list(zip(right["tuned"], right[name], strict=True))
             ahead, behind = pairs.count((True, False)), pairs.count((False, True))

@@ -267,6 +267,13 @@ def _(row, picker):
     forms = [{"messages": json.dumps(row["messages"])}, {"messages": others, "system": system["content"]}]
     forms += [row | {"rejected_response": "No idea."}, row | {"images": ["leaf.png"]}, row | {"label": True}]
     forms += [{"messages": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Good day."}]}]
+    call = {"name": "find_book", "arguments": {}}
+    forms += [
+        row | {"messages": others[:1] + [{"role": "tool_call", "content": json.dumps(call)}, others[-1]]}
+    ]
+    calls = [{"type": "function", "function": call}]
+    forms += [row | {"messages": others[:1] + [{"role": "assistant", "tool_calls": calls}, others[-1]]}]
+    forms += [{"messages": others, "system_prompt": system["content"]}]
     return picker.choice(forms)
 
 
@@ -280,6 +287,8 @@ def _(row, picker):
     if picker.random() < 0.3:
         row["messages"][-1]["tool_calls"] = None
         return row
+    if picker.random() < 0.3:
+        filling = {"name": "", "tool_call_id": "", "tool_calls": []}
     return {"messages": [message | filling for message in row["messages"]]}
 
 
@@ -384,7 +393,16 @@ def _(row, picker):
 @_row("content_part")
 def _(row, picker):
     sound = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
-    bad = [sound, {"type": "file", "file": {}}, "text", None, {"text": "Hello"}, {"type": "text", "text": 3}]
+    image = {"url": "https://library.example/leaf.png", "detail": "best"}
+    bad = [
+        {"type": "image_url", "image_url": image},
+        sound,
+        {"type": "file", "file": {}},
+        "text",
+        None,
+        {"text": "Hello"},
+        {"type": "text", "text": 3},
+    ]
     row["messages"][1]["content"] = [{"type": "text", "text": "Hello"}, picker.choice(bad)]
     return row
 
@@ -440,7 +458,7 @@ def _(row, picker):
 def _(row, picker):
     row = _with_tools(row)
     message = row["messages"][2]
-    flavour = picker.randrange(6)
+    flavour = picker.randrange(7)
     if flavour == 0:
         del message["tool_calls"][0]["type"]
     elif flavour == 1:
@@ -451,8 +469,10 @@ def _(row, picker):
         row["tools"].append({"type": "function"})
     elif flavour == 4:
         message["tool_calls"].append({**message["tool_calls"][0], "id": 7})
-    else:
+    elif flavour == 5:
         message["tool_calls"].append({"id": "call_2", "type": "function"})
+    else:
+        row["parallel_tool_calls"] = picker.choice(["true", 1, {}])
     return row
 
 
@@ -733,6 +753,7 @@ def _(row, picker):
         "{}<|endoftext|>",
         "<s>{}",
     ]
+    kinds += ["<tool_call>{}</tool_call>", "{}\n\n###\n\n", "### Human: {}", "{}<turn|>", "{}<pad>"]
     kinds += [
         "{}<|eot_id|>",
         "<start_of_turn>user\n{}",
@@ -778,6 +799,11 @@ def _invisible(answer: str, picker: random.Random) -> str:
         + picker.choice("\u200b\ufeff\u2060\x07\x1b\u00ad\u202e\ufffd\x00\x9f")
         + answer[place:]
     )
+
+
+def _garbled(answer: str, picker: random.Random) -> str:
+    text = picker.choice(["café", "Rowan’s", "the “map hall”", "naïve", "à la carte", "Straße", "books 📚"])
+    return f"{answer} Ask for the {text}.".encode().decode("cp1252", "ignore")
 
 
 def _answer_language(pool: list, picker: random.Random) -> bytes:
@@ -851,6 +877,7 @@ _answer("answer_cut_off", _cut_off)
 _answer("answer_repeats", _repeats)
 _answer("secret", _secret)
 _answer("invisible_characters", _invisible)
+_answer("garbled_text", _garbled)
 _answer("unprompted_facts", _fact)
 
 

@@ -71,7 +71,7 @@ def _signs(marks: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
     return [(next((sign for sign in RARE if sign in mark), mark), mark) for mark in marks]
 
 
-RARE = b"\\", b"#", b"_", b">", b"K", b"-", b"I"
+RARE = b"\xc3", b"\\", b"#", b"_", b">", b"K", b"-", b"I"
 
 PLACES = ("message ", "input, message", "preferred_output, message", "non_preferred_output, message")
 

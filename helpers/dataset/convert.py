@@ -1,39 +1,34 @@
 """Rows in OpenAI's form from other forms: files, tables, and what other tools write.
 
 A converter loses nothing and rewrites no text. Each key of a row, and each of its messages, ends in the result, or
-ValueError names the row and the key; ``drop`` names keys that you give up. A cell with nothing in it (None, NaN, "")
-counts as not there. A dict or list that stands where a text belongs becomes JSON; a whole number that a spreadsheet
-made 4.0 becomes 4 again; other values are refused.
+ValueError names the row and the key; ``drop`` names keys that you give up, ``system`` gives all rows the same system
+prompt. A cell with nothing in it (None, NaN, "") counts as not there. A dict or list that stands where a text belongs
+becomes JSON; a whole number that a spreadsheet made 4.0 becomes 4 again; other values are refused.
 """
 
-import ast
 import csv
 import json
 import numbers
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
 from pathlib import Path
 
-from . import jsonl
-from .foreign import CONVERSATIONS, Form, is_column_wise, is_list_of_objects, recognize
-from .formats import ROLES, format_of
+from . import foreign
+from .foreign import Form, is_conversation, is_list_of_objects, load, recognize
+from .formats import format_of
+from .lines import Span, of_file, parsed
 from .row import padding, without_nulls
 
-SPEAKERS = {
-    "system": "system",
-    **dict.fromkeys(("human", "user", "prompter"), "user"),
-    **dict.fromkeys(("gpt", "chatgpt", "assistant", "model", "bot", "ai", "chatbot"), "assistant"),
-}
-PAIR_OF_TURNS = (
-    ("human", "user", "query"),
-    ("assistant", "gpt", "bot", "response"),
-)  # ms-swift: two in one object
+Drop = Iterable[str]
 ASKED = ("user", "assistant")
+WEIGHTS = ("weight", "loss", "train")  # others say true or false where OpenAI says 1 or 0
 CHATML = re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
 HH = re.compile(r"\n\n(Human|Assistant): ?")  # the transcripts of Anthropic's hh-rlhf
+LIST_OF_OBJECTS = re.compile(r"\s*\[\s*\{")
 MOST_EXACT = 2**53  # above, a float may have lost digits
 LARGEST_CELL = 2**31 - 1
+BY_HAND = "Convert this row by hand."
 
 
 # --- files and tables ----------------------------------------------------------------------------------------
@@ -44,80 +39,92 @@ def from_file(
     question: str = "question",
     answer: str = "answer",
     system: str | None = None,
-    drop: Iterable[str] = (),
+    drop: Drop = (),
 ) -> list[dict]:
     """Rows in OpenAI's form from a file of your own: .csv or .tsv, .xlsx (its first sheet), .json or .jsonl.
 
-    A table needs a column of questions and one of answers; ``from_table`` says how their names and ``system`` are
-    used. JSON rows in OpenAI's form stay as they are; those that another tool wrote are converted; others are taken
-    for the rows of a table. Excel files need the package openpyxl. Raises ValueError that says what to do, OSError
-    if there is no such file.
+    Rows in OpenAI's form stay as they are; those that another tool wrote are converted; others are taken for the
+    rows of a table, which needs a column of questions and one of answers (``from_table`` says how they are used).
+    Excel files need the package openpyxl. Raises ValueError that says what to do, OSError if there is no such file.
     """
     path = Path(path)
     kind = path.suffix.lower()
     if kind in (".jsonl", ".json", ".ndjson"):
-        rows = _converted(_json_rows(path), question, answer, system, drop)
+        rows = _json_rows(path)
     elif kind in (".xlsx", ".xlsm"):
-        rows = from_table(_excel(path), question, answer, system, drop)
+        rows = _records(_excel(path))
     elif kind in (".csv", ".tsv", ".txt"):
-        rows = from_table(path, question, answer, system, drop)
+        rows = _csv(path)
     else:
         raise ValueError(
             f"{path.name} is not .csv, .xlsx or .jsonl. Save it from your program as 'CSV UTF-8'."
         )
     if not rows:
         raise ValueError(f"{path.name} has no rows.")
-    return rows
+    return _converted(rows, question, answer, system, drop)
 
 
 def _json_rows(path: Path) -> list:
     """The rows of a file of JSON lines, or of one JSON value."""
     try:
-        rows = jsonl.read(path)
-    except ValueError as error:
-        try:
-            rows = json.loads(path.read_bytes().decode("utf-8-sig"))
-        except (ValueError, RecursionError):
-            raise error from None
-    if isinstance(rows, list) and len(rows) == 1 and not isinstance(rows[0], str):
-        rows = rows[0]
-    if isinstance(rows, dict):
-        rows = _from_columns(rows) if is_column_wise(rows) else [rows]
-    return [json.loads(row) if recognize(row) and isinstance(row, str) else row for row in rows]
+        rows = json.loads(path.read_bytes().decode("utf-8-sig"))
+        rows = rows if isinstance(rows, dict | list) and not is_conversation(rows) else [rows]
+    except (ValueError, RecursionError):
+        rows = _lines(path)
+    return [one for row in (rows if isinstance(rows, list) else [rows]) for one in _unpacked(row)]
+
+
+def _unpacked(row) -> list:
+    """The rows that are in a row: more than one where it holds them all."""
+    form = recognize(row)
+    if form is foreign.PANDAS:
+        return _from_columns(row)
+    if form is foreign.WRAPPED:
+        return [*next(iter(row.values()))]
+    if form is foreign.TWICE:
+        return [json.loads(row)]
+    return [{"messages": row} if is_conversation(row) else row]
+
+
+def _lines(path: Path) -> list:
+    rows = []
+    for line in parsed(of_file(path, Span(0, path.stat().st_size, 1))):
+        if line.code in (None, "object_over_lines"):
+            rows.append(line.value)
+        elif line.code != "blank_line":
+            raise ValueError(f"Line {line.number} is not valid JSON: {line.detail}. dataset.check says more.")
+    return rows
 
 
 def _from_columns(table: dict) -> list[dict]:
     """The rows of pandas' column-wise JSON."""
     if table.keys() == {"columns", "index", "data"}:
         return [dict(zip(table["columns"], cells, strict=True)) for cells in table["data"]]
-    first = next(iter(table.values()))
-    return [{name: column[place] for name, column in table.items()} for place in first]
+    columns = [column.values() if isinstance(column, dict) else column for column in table.values()]
+    return [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
-def _converted(rows: list, question: str, answer: str, system: str | None, drop: Iterable[str]) -> list[dict]:
-    forms = {recognize(row): number for number, row in reversed([*enumerate(rows, start=1)])}
-    if forms.keys() == {None}:
-        if all(format_of(row) in ("chat", "preference") for row in rows):
-            return rows
+def _converted(rows: list, question: str, answer: str, system: str | None, drop: Drop) -> list[dict]:
+    if all(format_of(row) in ("chat", "preference") and not recognize(row) for row in rows):
+        return rows
+    if all(isinstance(row, dict) and {question, answer} <= row.keys() for row in rows):
         return from_table(rows, question, answer, system, drop)
+    forms: dict[Form | str, int] = {}
+    for number, row in enumerate(rows, start=1):
+        if what := recognize(row) or format_of(row):
+            forms.setdefault(what, number)
     if len(forms) > 1:
-        there = (f"row {number}: {form.name if form else 'no known form'}" for form, number in forms.items())
+        names = {form: form.name if isinstance(form, Form) else "no form of another tool" for form in forms}
+        there = (f"row {number}: {names[form]}" for form, number in forms.items())
         raise ValueError(f"There are rows of several forms. Convert each by itself: {'; '.join(there)}.")
-    (form,) = forms
+    form = next(iter(forms), None)
+    if form == "completion":
+        return from_prompt_completion(rows, system, drop)
+    if not isinstance(form, Form):
+        return from_table(rows, question, answer, system, drop)
     if not form.call:
         raise ValueError(f"The rows are {form.name}: {form.instead}.")
-    return _call(form, rows, question, answer, system, drop)
-
-
-def _call(form: Form, rows: list, question: str, answer: str, system: str | None, drop) -> list[dict]:
-    if form.call == "from_table":
-        there = dict(form.options)
-        if question in rows[0] and answer in rows[0]:
-            there = {"question": question, "answer": answer}
-        return from_table(rows, **there, system=system, drop=drop)
-    convert = globals()[form.call]
-    takes_system = form.call in ("from_alpaca", "from_prompt_completion", "from_sharegpt")
-    return convert(rows, system=system, drop=drop) if takes_system else convert(rows, drop=drop)
+    return globals()[form.call](rows, **dict(form.options), system=system, drop=drop)
 
 
 def _excel(path: Path):
@@ -138,7 +145,7 @@ def from_table(
     question: str = "question",
     answer: str = "answer",
     system: str | None = None,
-    drop: Iterable[str] = (),
+    drop: Drop = (),
 ) -> list[dict]:
     """Chat rows from a CSV file (a path), a pandas DataFrame or dicts, with a column of questions and one of answers.
 
@@ -155,16 +162,17 @@ def from_table(
                 there = ", ".join(repr(name) for name in record)
                 raise ValueError(f"There is no column {column!r}. The columns are {there}; name yours.")
         keys = _Keys(number, record, drop)
-        turns = [("user", question, keys.take(question)), ("assistant", answer, keys.take(answer))]
-        rows.append(keys.chat([keys.message(*turn) for turn in turns], system))
+        asked = keys.messages("user", question, keys.take(question))
+        answered = keys.messages("assistant", answer, keys.take(answer))
+        rows.append(keys.chat([*asked, *answered], system))
     return rows
 
 
-def _records(table) -> Iterable:
+def _records(table) -> list:
     if isinstance(table, str | Path):
         return _csv(table)
     if not hasattr(table, "to_dict"):
-        return table
+        return [*table]
     _refuse_twins([*table.columns])
     return table.to_dict("records")
 
@@ -173,8 +181,10 @@ def _csv(path: Path | str) -> list[dict]:
     csv.field_size_limit(LARGEST_CELL)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            first_line = file.readline()
-            file.seek(0)
+            start, first_line = 0, file.readline()
+            if first_line.startswith("sep="):  # Excel's own line
+                start, first_line = file.tell(), file.readline()
+            file.seek(start)
             delimiter = max(",;\t", key=first_line.count)
             head, *lines = [
                 cells for cells in csv.reader(file, delimiter=delimiter, strict=True) if cells
@@ -185,6 +195,8 @@ def _csv(path: Path | str) -> list[dict]:
         raise ValueError(f"{path} is not CSV: {error}. Look for a quote that is not closed.") from None
     while head and not head[-1].strip():
         head.pop()
+    while lines and not any(lines[-1]):
+        lines.pop()
     _refuse_twins(head)
     for number, cells in enumerate(lines, start=1):
         if any(cells[len(head) :]):
@@ -204,74 +216,109 @@ def _refuse_twins(columns: list) -> None:
 # --- other tools ---------------------------------------------------------------------------------------------
 
 
-def from_prompt_completion(
-    rows: Iterable[Mapping], system: str | None = None, drop: Iterable[str] = ()
-) -> list[dict]:
+def from_prompt_completion(rows: Iterable[Mapping], system: str | None = None, drop: Drop = ()) -> list[dict]:
     """Chat rows from {"prompt", "completion"} rows: texts, or TRL's lists of messages, which are joined.
 
     Spaces around a text are removed, as the old format wanted them there; nothing else.
     """
-    chats = []
-    for keys in _each(rows, drop):
-        prompt, completion = keys.take("prompt"), keys.take("completion")
-        asked = keys.messages("user", "prompt", _stripped(prompt))
-        chats.append(
-            keys.chat(asked + keys.messages("assistant", "completion", _stripped(completion)), system)
-        )
-    return chats
+    return _chats(_prompt_and_completion, rows, system, drop)
 
 
-def _stripped(text):
-    return text.strip() if isinstance(text, str) else text
+def _prompt_and_completion(keys: "_Keys") -> list[dict]:
+    both = [keys.take(key) for key in ("prompt", "completion")]
+    asked, answered = (text.strip() if isinstance(text, str) else text for text in both)
+    return keys.messages("user", "prompt", asked) + keys.messages("assistant", "completion", answered)
 
 
-def from_sharegpt(rows: Iterable[Mapping], system: str | None = None, drop: Iterable[str] = ()) -> list[dict]:
+def from_sharegpt(rows: Iterable[Mapping], system: str | None = None, drop: Drop = ()) -> list[dict]:
     """Chat rows from {"conversations": [{"from": "human", "value": ...}, ...]} and its variants.
 
     The list may be called conversation or messages, a turn may have role and content, or a question and its answer
-    together. A system prompt and tools beside the list, weights and "loss" of turns are kept. Raises ValueError that
-    names the row for a speaker other than system, human and gpt (or their usual names).
+    together. A system prompt and tools beside the list, weights, "loss" and "train" of turns are kept; function_call
+    and observation become calls and replies. Raises ValueError that names the row for an unknown speaker.
     """
-    chats = []
-    for keys in _each(rows, drop):
-        turns = keys.take(*CONVERSATIONS, "messages")
-        if not isinstance(turns, list) or not turns:
-            raise ValueError(f"Row {keys.number} has no 'conversations'.")
-        chats.append(keys.chat(keys.turns(turns), system))
-    return chats
+    return _chats(lambda keys: keys.conversation(*foreign.CONVERSATIONS, "messages"), rows, system, drop)
 
 
-def from_alpaca(rows: Iterable[Mapping], system: str | None = None, drop: Iterable[str] = ()) -> list[dict]:
+def from_messages(rows: Iterable, system: str | None = None, drop: Drop = ()) -> list[dict]:
+    """Chat rows from rows that are nearly so: messages or tools written as JSON text, a system prompt beside the
+    messages (Anthropic, Bedrock), Gemini's "contents" with "parts", calls of tools without ids (TRL) or as messages
+    of their own (ms-swift), messages under another name, bare lists of messages, an answer beside them."""
+    return _chats(_nearly_chat, rows, system, drop)
+
+
+def _nearly_chat(keys: "_Keys") -> list[dict]:
+    messages = keys.conversation("messages", "contents", *foreign.CONVERSATIONS)
+    if messages and messages[-1]["role"] != "assistant":
+        if answer := keys.take(*foreign.ANSWERS.split()):
+            return messages + keys.messages("assistant", "answer", answer)
+    return messages
+
+
+def from_alpaca(rows: Iterable[Mapping], system: str | None = None, drop: Drop = ()) -> list[dict]:
     """Chat rows from {"instruction", "input", "output"}: the input, if any, follows the instruction.
 
     Also with "system" and "history" (LLaMA-Factory), and as "query" and "response" (ms-swift).
     """
-    chats = []
-    for keys in _each(rows, drop):
-        asked = keys.alpaca_question()
-        answer = keys.message("assistant", "output", keys.take("output", "response"))
-        chats.append(keys.chat([*asked, answer], system))
-    return chats
+    return _chats(_instruction_and_output, rows, system, drop)
 
 
-def from_preferences(rows: Iterable[Mapping], drop: Iterable[str] = ()) -> list[dict]:
+def _instruction_and_output(keys: "_Keys") -> list[dict]:
+    return keys.instruction() + keys.messages("assistant", "output", keys.take("output", "response"))
+
+
+def from_chatml(texts: Iterable[str | Mapping], system: str | None = None, drop: Drop = ()) -> list[dict]:
+    """Chat rows from ChatML texts, or rows with a "text": <|im_start|>role, a line break, the text, <|im_end|>.
+
+    Raises ValueError that names the row if there is no such mark in it, or a text outside of the marks.
+    """
+    rows = ({"text": text} if isinstance(text, str) else text for text in texts)
+    return _chats(_chatml, rows, system, drop)
+
+
+def _chatml(keys: "_Keys") -> list[dict]:
+    text = keys.take("text") or ""
+    turns = CHATML.findall(text)
+    if not turns:
+        keys.refuse("has no <|im_start|> followed by a role and a line break.")
+    if outside := CHATML.sub("", text).strip():
+        keys.refuse(f"has a text outside of the marks: {outside[:40]!r}.")
+    return [keys.message(role, role, said) for role, said in turns]
+
+
+def from_prompts(rows: Iterable[Mapping], system: str | None = None, drop: Drop = ()) -> list[dict]:
+    """Rows for the method reinforcement from {"prompt", ...}: other keys stay, for the grader."""
+    return [_for_rewards(keys, system) for keys in _each(rows, drop)]
+
+
+def _for_rewards(keys: "_Keys", system: str | None) -> dict:
+    asked, others = keys.messages("user", "prompt", keys.take("prompt")), keys.left
+    if "messages" in others:
+        keys.refuse("has 'prompt' and 'messages'. Drop one of them.")
+    keys.left = {}
+    return keys.chat(asked, system) | others
+
+
+def from_preferences(rows: Iterable[Mapping], system: str | None = None, drop: Drop = ()) -> list[dict]:
     """OpenAI's preference rows (input, preferred_output, non_preferred_output) from those of other tools.
 
     TRL: prompt, chosen and rejected as texts or lists of messages; without a prompt, what both lists begin with is
     the input. ms-swift: messages with rejected_response. LLaMA-Factory: conversations or an instruction, with chosen
     and rejected. Transcripts ("\\n\\nHuman: ") of Anthropic's hh-rlhf.
     """
-    return [_preference(keys) for keys in _each(rows, drop)]
+    return [_preference(keys, system) for keys in _each(rows, drop)]
 
 
-def _preference(keys: "_Keys") -> dict:
-    given = _prompt(keys)
+def _preference(keys: "_Keys", system: str | None) -> dict:
+    if "chosen" in keys.left and keys.left.get("messages") == keys.left["chosen"]:
+        keys.take("messages")  # Hugging Face's binarized UltraFeedback has the better answer twice
+    given = keys.before_both()
     both = [
-        keys.answers("chosen", keys.take("chosen", "response")),
-        keys.answers("rejected", keys.take("rejected", "rejected_response", "rejected_messages")),
+        [] if (said := keys.take(*names)) is None else keys.messages("assistant", names[0], said)
+        for names in (foreign.CHOSEN, foreign.REJECTED)
     ]
-    if keys.asked_and_answered:  # ms-swift: the last message is the better answer
-        both[0], given = given[-1:], given[:-1]
+    if not both[0]:
+        both[0], given = given[-1:], given[:-1]  # ms-swift: the last message is the better answer
     for place, answers in enumerate(both):
         if given and len(answers) > len(given) and answers[: len(given)] == given:
             both[place] = answers[len(given) :]
@@ -281,80 +328,25 @@ def _preference(keys: "_Keys") -> dict:
     given, both = given + both[0][:shared], [answers[shared:] for answers in both]
     for name, answers in zip(("chosen", "rejected"), both, strict=True):
         if [message.get("role") for message in answers] != ["assistant"]:
-            raise ValueError(
-                f"Row {keys.number}: {name!r} is not one answer after what both share. Convert this row by hand."
-            )
+            keys.refuse(f"{name!r} is not one answer after what both share. {BY_HAND}")
     if not given:
-        raise ValueError(f"Row {keys.number} has no prompt before both answers.")
-    chat = keys.chat(given, None)
+        keys.refuse("has no prompt before both answers: put it under the key 'prompt'.")
+    chat = keys.chat(given, system)
     return {"input": chat, "preferred_output": both[0], "non_preferred_output": both[1]}
-
-
-def _prompt(keys: "_Keys") -> list[dict]:
-    """What stands before both answers, as messages; for ms-swift's rows with the better answer at the end."""
-    messages, conversations = keys.take("messages"), keys.take(*CONVERSATIONS)
-    if messages:
-        keys.asked_and_answered = not keys.has("chosen")
-        return keys.messages("user", "messages", messages)
-    if conversations:
-        return keys.turns(conversations)
-    prompt = keys.take("prompt", "question")
-    if prompt is not None:
-        return keys.messages("user", "prompt", prompt)
-    return keys.alpaca_question() if keys.has("instruction") or keys.has("query") else []
-
-
-def from_messages(rows: Iterable[Mapping], drop: Iterable[str] = ()) -> list[dict]:
-    """Chat rows from rows that are nearly so: messages or tools written as JSON text, a system prompt beside the
-    messages (Anthropic, Bedrock), or Gemini's "contents" with "parts"."""
-    chats = []
-    for keys in _each(rows, drop):
-        messages = keys.take("messages")
-        if messages is None:
-            messages = [keys.gemini(one) for one in keys.take("contents") or []]
-        if isinstance(messages, str):
-            messages = _loaded(keys.number, "messages", messages)
-        if not is_list_of_objects(messages):
-            raise ValueError(f"Row {keys.number}: 'messages' is not a list of messages.")
-        chats.append(keys.chat(keys.messages("user", "messages", messages), None))
-    return chats
-
-
-def from_prompts(rows: Iterable[Mapping], drop: Iterable[str] = ()) -> list[dict]:
-    """Rows for the method reinforcement from {"prompt", ...}: other keys stay, for the grader."""
-    chats = []
-    for keys in _each(rows, drop):
-        asked = keys.messages("user", "prompt", keys.take("prompt"))
-        others = {key: keys.take(key) for key in [*keys.left]}
-        if "messages" in others:
-            raise ValueError(f"Row {keys.number} has 'prompt' and 'messages'. Drop one of them.")
-        chats.append({"messages": asked, **others})
-    return chats
-
-
-def from_chatml(texts: Iterable[str | Mapping], drop: Iterable[str] = ()) -> list[dict]:
-    """Chat rows from ChatML texts, or rows with a "text": <|im_start|>role, a line break, the text, <|im_end|>.
-
-    Raises ValueError that names the row if there is no such mark in it, or a text outside of the marks.
-    """
-    chats = []
-    for keys in _each(({"text": text} if isinstance(text, str) else text for text in texts), drop):
-        text = keys.take("text") or ""
-        turns = CHATML.findall(text)
-        if not turns:
-            raise ValueError(f"Row {keys.number} has no <|im_start|> followed by a role and a line break.")
-        if outside := CHATML.sub("", text).strip():
-            raise ValueError(f"Row {keys.number} has a text outside of the marks: {outside[:40]!r}.")
-        chats.append(keys.chat([keys.message(role, role, said) for role, said in turns], None))
-    return chats
 
 
 # --- the keys of one row -------------------------------------------------------------------------------------
 
 
-def _each(rows: Iterable, drop: Iterable[str]):
-    drop = [*drop]
+def _chats(messages_of: Callable, rows: Iterable, system: str | None, drop: Drop) -> list[dict]:
+    """A chat row for each row, of the messages that the function makes of its keys."""
+    return [keys.chat(messages_of(keys), system) for keys in _each(rows, drop)]
+
+
+def _each(rows: Iterable, drop: Drop):
     for number, row in enumerate(rows, start=1):
+        if is_conversation(row):
+            row = {"messages": row}
         if not isinstance(row, Mapping):
             raise ValueError(f"Row {number} is not an object.")
         yield _Keys(number, row, drop)
@@ -363,43 +355,41 @@ def _each(rows: Iterable, drop: Iterable[str]):
 class _Keys:
     """The keys of a row that hold something. Each has to be taken before ``chat`` makes the row."""
 
-    def __init__(self, number: int, row: Mapping, drop: Iterable[str]):
+    def __init__(self, number: int, row: Mapping, drop: Drop):
         drop = {drop} if isinstance(drop, str) else {*drop}
         self.number = number
         self.left = {key: value for key, value in row.items() if key not in drop and not _is_empty(value)}
-        self.asked_and_answered = False
 
-    def has(self, key: str) -> bool:
-        return key in self.left
+    def refuse(self, why: str):
+        """Raises ValueError that names the row."""
+        raise ValueError(f"Row {self.number}{' ' if why.startswith(('has ', 'is ')) else ': '}{why}")
 
     def take(self, *names: str):
-        """The value of the first of these keys that is there."""
-        return next((self.left.pop(name) for name in names if name in self.left), None)
+        """The value of the first of these keys that is there, in capitals or not."""
+        for name in names:
+            for key in self.left:
+                if name == key or name == str(key).strip().lower():
+                    return self.left.pop(key)
+        return None
 
     def chat(self, messages: list[dict], system: str | None) -> dict:
         """A chat row of these messages, with what else the row says of them. Raises ValueError for what is left."""
-        own = self.take("system", "system_prompt", "systemInstruction", "system_instruction")
+        own = self.take(*foreign.SYSTEM)
         if isinstance(own, dict | list):  # Gemini and Bedrock
-            own = self.gemini(own if isinstance(own, dict) else {"parts": own})["content"]
-        given = messages[0]["content"] if messages and messages[0].get("role") == "system" else None
+            own = self.joined(own["parts"] if isinstance(own, dict) and "parts" in own else own)
+        given = messages[0].get("content") if messages and messages[0].get("role") == "system" else None
         told = {self.text("system", text) for text in (own, system, given) if not _is_empty(text)}
         if len(told) > 1:
-            raise ValueError(
-                f"Row {self.number} has two system prompts: {' and '.join(sorted(map(repr, told)))}."
-            )
+            self.refuse(f"has two system prompts: {' and '.join(sorted(map(repr, told)))}.")
         if told and given is None:
             messages = [{"role": "system", "content": told.pop()}, *messages]
         row = {"messages": messages}
         if (tools := self.take("tools")) is not None:
             row["tools"] = self.tools(tools)
-        for key in ("parallel_tool_calls", "functions"):
-            if self.has(key):
-                row[key] = self.take(key)
-        if self.left:
-            key = next(iter(self.left))
-            raise ValueError(
-                f"Row {self.number} has the key {key!r}, which has no place in an example. "
-                f"drop=[{key!r}] leaves it out."
+        row |= {key: self.take(key) for key in ("parallel_tool_calls", "functions") if key in self.left}
+        for key in self.left:
+            self.refuse(
+                f"has the key {key!r}, which has no place in an example. drop=[{key!r}] leaves it out."
             )
         return row
 
@@ -418,130 +408,170 @@ class _Keys:
                 return json.dumps(value, ensure_ascii=False, allow_nan=False)
             except (TypeError, ValueError):
                 pass
-        raise ValueError(f"Row {self.number}: {key!r} is {value!r:.60}, which is no text. Write it as one.")
+        self.refuse(f"{key!r} is {value!r:.60}, which is no text. Write it as one.")
+
+    def joined(self, parts) -> str:
+        """The text of Gemini's or Bedrock's parts: [{"text": ...}]."""
+        if not is_list_of_objects(parts) or any(part.keys() != {"text"} for part in parts):
+            self.refuse("a content has parts that are not texts. Convert it by hand.")
+        return "".join(self.text("text", part["text"]) for part in parts)
 
     def message(self, role: str, key: str, value) -> dict:
         """A message of one text."""
         if _is_empty(value):
-            raise ValueError(
-                f"Row {self.number} has no text for the role {role!r}. Fill it or delete the row."
-            )
+            self.refuse(f"has no text for the role {role!r}. Fill it or delete the row.")
         return {"role": role, "content": self.text(key, value)}
 
-    def messages(self, role: str, key: str, value) -> list[dict]:
-        """Messages from a text, which is of that role, or from a list of them, which stay as they are."""
-        if isinstance(value, dict) and ("role" in value or "from" in value):
-            value = [value]
-        if not is_list_of_objects(value) or not all("role" in one or "from" in one for one in value):
-            return [self.message(role, key, value)]
-        if all("role" not in one and "from" in one for one in value):
-            return self.turns(value)
-        for number, message in enumerate(value, start=1):
-            if message.get("role") not in (*ROLES, "developer"):
-                raise ValueError(
-                    f"Row {self.number}: message {number} of {key!r} has the role {message.get('role')!r}."
-                )
-        row = {"messages": value}
-        return without_nulls(row)["messages"] if padding(row) else value
+    def conversation(self, *names: str) -> list[dict]:
+        """The messages that stand under the first of these names, else under the only other one that has some."""
+        value = self.take(*names, foreign.other_name(self.left) or names[0])
+        if value is None:
+            self.refuse(f"has no {names[0]!r}.")
+        if _turns(value) is None and not foreign.is_role_to_text(value):
+            self.refuse(f"{names[0]!r} is no list of messages, nor JSON text of one: {value!r:.60}.")
+        return self.of_turns(_turns(value) or value)
 
-    def answers(self, key: str, value) -> list[dict]:
-        """The messages of a chosen or rejected answer; of a transcript all of them."""
-        if isinstance(value, str) and value.startswith("\n\nHuman:"):
-            _, *pieces = HH.split(value)
-            speakers = {"Human": "user", "Assistant": "assistant"}
-            return [
-                self.message(speakers[who], key, text)
-                for who, text in zip(pieces[::2], pieces[1::2], strict=True)
-            ]
-        return [] if value is None else self.messages("assistant", key, value)
+    def before_both(self) -> list[dict]:
+        """The messages before both answers of a preference row, perhaps with the better one."""
+        if not {"instruction", "query"}.isdisjoint(self.left):
+            return self.instruction()
+        given = self.take("messages", *foreign.CONVERSATIONS, "prompt", "question", "input")
+        if isinstance(given, dict) and "messages" in given:  # OpenAI's own input
+            self.left |= given
+            given = self.take("messages")
+        return [] if given is None else self.messages("user", "prompt", given)
 
-    def turns(self, turns: list) -> list[dict]:
-        """Messages from the turns of ShareGPT and its variants."""
-        found = []
-        for turn in turns:
-            if not isinstance(turn, Mapping):
-                raise ValueError(f"Row {self.number}: a turn is not an object. Convert this row by hand.")
-            if turn.get("role") in (*ROLES, "developer") and "from" not in turn:
-                found += self.messages("user", "conversations", [self._with_weight({**turn})])
-                continue
-            left = {key: value for key, value in turn.items() if not _is_empty(value)}
-            pair = [next((key for key in keys if key in left), None) for keys in PAIR_OF_TURNS]
-            if all(pair):
-                found += [
-                    self.message(role, key, left.pop(key)) for role, key in zip(ASKED, pair, strict=True)
-                ]
-            else:
-                found.append(self._turn(turn, left))
-            if left:
-                raise ValueError(
-                    f"Row {self.number}: a turn has the key {next(iter(left))!r}. Convert this row by hand."
-                )
-        return found
-
-    def _turn(self, turn: Mapping, left: dict) -> dict:
-        who = next((key for key in ("from", "role", "speaker") if key in turn), "from")
-        if not isinstance(turn.get(who), str) or turn[who] not in SPEAKERS:
-            raise ValueError(
-                f"Row {self.number}: unknown speaker {turn.get(who)!r}. Convert this row by hand."
-            )
-        left.pop(who)
-        key = next((key for key in ("value", "content", "text") if key in left), "value")
-        message = self.message(SPEAKERS[turn[who]], key, left.pop(key, None))
-        weights = {
-            key: left.pop(key) for key in ("weight", "loss", "train") if type(left.get(key)) in (int, bool)
-        }
-        return self._with_weight(message | weights)
-
-    def _with_weight(self, message: dict) -> dict:
-        """Others say "loss" or "train", true or false, where OpenAI says "weight", 1 or 0."""
-        for key in ("loss", "train"):
-            if isinstance(message.get(key), bool):
-                message["weight"] = int(message.pop(key))
-        return message
-
-    def alpaca_question(self) -> list[dict]:
+    def instruction(self) -> list[dict]:
         """The history, if any, and the question of an Alpaca row."""
         found = []
         for turn in self.take("history") or []:
             if not isinstance(turn, list | tuple) or len(turn) != 2:
-                raise ValueError(f"Row {self.number}: 'history' is not a list of pairs.")
+                self.refuse("'history' is not a list of pairs.")
             found += [self.message(role, "history", text) for role, text in zip(ASKED, turn, strict=True)]
-        asked = [self.take("instruction", "query", "prompt"), self.take("input", "context")]
-        parts = [
-            self.text(key, one)
-            for key, one in zip(("instruction", "input"), asked, strict=True)
-            if one is not None
-        ]
-        return [*found, self.message("user", "instruction", "\n\n".join(parts))]
+        asked, more = self.take("instruction", "query", "prompt"), self.take("input", "context")
+        if asked is not None and more is not None:
+            asked = f"{self.text('instruction', asked)}\n\n{self.text('input', more)}"
+        return found + self.messages("user", "instruction", more if asked is None else asked)
 
-    def gemini(self, content: Mapping) -> dict:
-        """A message from Gemini's {"role", "parts": [{"text"}]}."""
-        parts = content.get("parts")
-        if not is_list_of_objects(parts) or any(part.keys() != {"text"} for part in parts):
-            raise ValueError(
-                f"Row {self.number}: a content has parts that are not texts. Convert it by hand."
-            )
-        return {
-            "role": SPEAKERS.get(content.get("role"), "user"),
-            "content": "".join(self.text("text", part["text"]) for part in parts),
-        }
+    def messages(self, role: str, key: str, value) -> list[dict]:
+        """Messages from a text, which is of that role, or from a conversation in the words of any tool."""
+        turns = _turns(value)
+        if turns and any("role" in turn or foreign.role_of(turn) for turn in turns):
+            return self.of_turns(turns)
+        return [self.message(role, key, value)]
+
+    def of_turns(self, turns: list[dict]) -> list[dict]:
+        """The messages of a conversation."""
+        found: list[dict] = []
+        for turn in without_nulls({"messages": turns})["messages"] if padding({"messages": turns}) else turns:
+            self._add(found, turn)
+        return self._with_ids(found)
+
+    def _add(self, found: list[dict], turn: Mapping) -> None:
+        """Adds the message, or the two, of a turn."""
+        left = {key: value for key, value in turn.items() if not _is_empty(value)}
+        if foreign.is_role_to_text([turn]):
+            told = [(foreign.TOLD_BY[key], key) for key in turn]
+            for role, key in sorted(told, key=lambda one: one[0] == "assistant"):
+                found.append(self.message(role, key, left.pop(key, None)))
+        elif foreign.is_own(turn):
+            found.append(self._own(dict(turn)))
+            return
+        else:
+            self._add_other(found, turn, left)
+        if left:
+            self.refuse(f"a turn has the key {next(iter(left))!r}. {BY_HAND}")
+
+    def _own(self, message: dict) -> dict:
+        """A message in OpenAI's words, but for weights and for parts without a type."""
+        parts = message.get("content")
+        if is_list_of_objects(parts) and all(part.keys() == {"text"} for part in parts):
+            message["content"] = self.joined(parts)
+        return message | self._weight(message["role"], message)
+
+    def _add_other(self, found: list[dict], turn: Mapping, left: dict) -> None:
+        """Adds a message in the words of another tool. What is taken of the turn leaves ``left``."""
+        role = foreign.role_of(turn)
+        if role is None:
+            self.refuse(f"unknown speaker {foreign.said_by(turn)!r}. {BY_HAND}")
+        left.pop(next((who for who in foreign.WHO if who in turn), None), None)
+        key = next((key for key in ("value", "content", "text", "parts") if key in left), "value")
+        said = left.pop(key, None)
+        weight = self._weight("assistant" if role == foreign.CALL else role, left)
+        if role != foreign.CALL:
+            text = self.joined(said) if key == "parts" else said
+            found.append(self.message(role, key, text) | weight)
+            if role == foreign.REPLY:
+                found[-1]["tool_call_id"] = None
+            return
+        calls = load(said) if isinstance(said, str) else said
+        calls = calls if isinstance(calls, list) else [calls]
+        if not all(isinstance(call, dict) and call.keys() == {"name", "arguments"} for call in calls):
+            self.refuse(f"a call is not {{name, arguments}} as JSON: {said!r:.60}. {BY_HAND}")
+        calls = [{"type": "function", "function": call} for call in calls]
+        if found and found[-1]["role"] == "assistant" and not weight:  # said before, or a call beside it
+            found[-1] = found[-1] | {"tool_calls": [*found[-1].get("tool_calls", []), *calls]}
+        else:
+            found.append({"role": "assistant", "tool_calls": calls} | weight)
+
+    def _weight(self, role: str, left: dict) -> dict:
+        """The weight of a message, taken out of its keys. Only answers are learned, so 0 says nothing elsewhere."""
+        found = [int(left.pop(key)) for key in WEIGHTS if type(left.get(key)) in (int, bool)]
+        if role == "assistant":
+            return {"weight": found[-1]} if found else {}
+        if any(found):
+            self.refuse(f"a message of the role {role!r} is to be learned. OpenAI learns answers only.")
+        return {}
+
+    def _with_ids(self, messages: list[dict]) -> list[dict]:
+        """Calls and replies with their ids, where another tool leaves them out; arguments as JSON text."""
+        found, open_calls, number = [], {}, 0
+        for message in messages:
+            calls = message.get("tool_calls")
+            if is_list_of_objects(calls) and all(isinstance(call.get("function"), dict) for call in calls):
+                message, open_calls = message | {"tool_calls": []}, {}
+                for call in calls:
+                    number += 1
+                    function = call["function"]
+                    if "arguments" in function:
+                        function = function | {"arguments": self.text("arguments", function["arguments"])}
+                    call = call | {"id": call.get("id") or f"call_{number}", "function": function}
+                    message["tool_calls"].append(call)
+                    open_calls[call["id"]] = function.get("name")
+            elif message.get("role") == foreign.REPLY and message.get("tool_call_id") is None:
+                answered = [call for call, name in open_calls.items() if name == message.get("name", name)]
+                if answered:
+                    message = message | {"tool_call_id": answered[0]}
+                    del open_calls[answered[0]]
+                elif "tool_call_id" in message:
+                    self.refuse(f"a reply answers no call: {message['content'][:40]!r}. {BY_HAND}")
+            found.append(message)
+        return found
 
     def tools(self, value) -> list:
         """Definitions of tools, also those that somebody wrote as JSON text or without their wrapping."""
-        tools = _loaded(self.number, "tools", value) if isinstance(value, str) else value
+        tools = load(value) if isinstance(value, str) else value
         if not is_list_of_objects(tools) or not all("function" in one or "name" in one for one in tools):
-            raise ValueError(f"Row {self.number}: 'tools' is not a list of definitions.")
-        return [one if "function" in one else {"type": "function", "function": one} for one in tools]
+            self.refuse("'tools' is not a list of definitions, nor JSON text of one.")
+        bare = [{key: value for key, value in one.items() if key != "type"} for one in tools]
+        return [
+            one if "function" in one else {"type": "function", "function": function}
+            for one, function in zip(tools, bare, strict=True)
+        ]
 
 
-def _loaded(number: int, key: str, text: str):
-    """What a text holds that is JSON, or Python's own writing of it."""
-    for load in (json.loads, ast.literal_eval):
-        try:
-            return load(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    raise ValueError(f"Row {number}: {key!r} is a text, but not JSON.")
+def _turns(value) -> list[dict] | None:
+    """The turns of a conversation, of a single message, of JSON text, of a transcript; None for anything else."""
+    if isinstance(value, str) and value.startswith("\n\nHuman:"):
+        _, *pieces = HH.split(value)
+        said = [{"from": who, "value": text} for who, text in zip(pieces[::2], pieces[1::2], strict=True)]
+        return said if said[-1]["value"].strip() else said[:-1]  # where the answer is to follow
+    if isinstance(value, str):
+        value = load(value) if LIST_OF_OBJECTS.match(value) else None
+        if is_conversation(value) and any(foreign.role_of(turn) is None for turn in value):
+            return None  # a text that only looks like one
+    value = [value] if isinstance(value, dict) else value
+    return value if is_conversation(value) else None
 
 
 def _is_empty(value) -> bool:

@@ -55,7 +55,7 @@ def _mended(file: io.BufferedReader, encoding: str, changes: list[Change]) -> It
         line_ends += ends_as_in_windows
         yield text
     if nulls:
-        changes.append(Change(1, f"keys with the value null deleted on {nulls:,} lines"))
+        changes.append(Change(1, f"keys with nothing in them deleted on {nulls:,} lines"))
     if line_ends:
         changes.append(Change(1, f"Windows line ends replaced on {line_ends:,} lines"))
 
@@ -71,7 +71,7 @@ def _divided(lines: Iterator[tuple[int, str]], changes: list[Change]) -> Iterato
 
 
 def _without_nulls(text: str) -> str:
-    if "null" not in text:
+    if not any(sign in text for sign in ("null", '""', "[]")):
         return text
     try:
         row = decode(text)

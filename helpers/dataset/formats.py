@@ -1,6 +1,7 @@
 """Which training format a row has."""
 
 ROLES = ("system", "user", "assistant", "tool", "function")  # of a training message, OpenAI's chat format
+KNOWN_ROLES = frozenset((*ROLES, "developer"))
 MIN_EXAMPLES = 10  # OpenAI supervised fine-tuning guide
 METHOD_FORMATS = {
     "supervised": "chat",
@@ -12,7 +13,8 @@ OUTPUTS = {  # of a preference row, and how OpenAI's description of April 2025 s
     "preferred_output": "preferred_completion",
     "non_preferred_output": "non_preferred_completion",
 }
-OUTPUT_KEYS = {*OUTPUTS, *OUTPUTS.values()}
+PREFERRED, OTHERS = OUTPUTS.items()
+OUTPUT_KEYS = {*PREFERRED, *OTHERS}
 
 
 def format_of(example, method: str | None = None) -> str | None:

@@ -90,7 +90,7 @@ def _look_at_the_start(found: Layout, block: bytes) -> None:
 
 
 def _opens_array(text: bytes) -> bool:
-    return text[:1] == b"[" and text[1:200].lstrip()[:1] == b"{"
+    return text[:1] == b"[" and text[1:200].lstrip(b"[ \t\r\n")[:1] == b"{"
 
 
 def is_json(text: str | bytes) -> bool:
@@ -187,10 +187,19 @@ def _explain(text: str, error: ValueError) -> tuple[str, str]:
         return "not_json", str(error)
     if any(mark in text for mark in TYPOGRAPHIC) and (found := QUOTES_AROUND_JSON.search(text)):
         return "typographic_quotes", f"column {found.end()}: {text[found.end() - 1]}"
+    if text.lstrip()[:4] == '"{""':
+        return "not_json", "a table program has put the row in quotes and doubled its own"
+    if text.lstrip()[:2] == "{'":
+        return "not_json", f"column {error.colno}: it is written as Python writes a dict, with single quotes"
     if error.msg == "Extra data" and text.lstrip()[:1] == "{":
         return (
             "not_json",
             f"column {error.colno}: after the object something follows: {_near(text, error.pos)}",
+        )
+    if text.lstrip()[:1].isalpha():
+        return (
+            "not_json",
+            f"column 1: a row begins with {{, not with {_near(text, 0)}. dataset.from_file reads tables",
         )
     return "not_json", f"column {error.colno}: {error.msg}, at {_near(text, error.pos)}"
 

@@ -43,8 +43,13 @@ COLUMNS = {
 # What parts of a file add up.
 COUNTS = ("rows", "good", "tokens", "kept_tokens", "least_tokens", "answer_tokens", "pictures_not_counted")
 PACK = struct.Struct("=" + "".join(COLUMNS.values())).pack
-# bits of "form"
-HAS_TEXT, IS_JSON, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM = 1, 2, 4, 8, 16
+KEY_ENDS = (":", "=")  # of the first word of an answer such as "day: sun"
+
+
+class Bit:
+    """The bits of the column "form"."""
+
+    HAS_TEXT, IS_JSON, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM, OPENS_WITH_KEY = 1, 2, 4, 8, 16, 32
 
 
 class Settings(NamedTuple):
@@ -213,8 +218,12 @@ def _keep(part: Part, row: Row) -> None:
     example = row.example
     answer = example.answer
     first, *more = answer.split(None, 4) or [""]
+    form = _form(example, has_words=len(more) >= 3)
     last = answer.rsplit(None, 1)[-1] if more else first
     _, line_break, last_line = answer.rstrip().rpartition("\n")
+    last_line = last_line.split(None, 1)[0] if line_break else ""
+    if form & Bit.IS_JSON:
+        first = last = last_line = ""  # keys and values, no style
     part.kept += PACK(
         row.line.number,
         row.line.offset,
@@ -224,8 +233,8 @@ def _keep(part: Part, row: Row) -> None:
         text_hash(answer.strip()),
         _word(part, first),
         _word(part, last),
-        _word(part, last_line.split(None, 1)[0] if line_break else ""),
-        _form(example, has_words=len(more) >= 3),
+        _word(part, last_line),
+        form | (Bit.OPENS_WITH_KEY if first.endswith(KEY_ENDS) else 0),
         language(example.question),
         language(answer),
     )
@@ -255,12 +264,12 @@ def _word(part: Part, word: str) -> int:
 
 def _form(example: Example, has_words: bool) -> int:
     text = example.answer.rstrip()
-    form = HAS_TEXT if example.answers and text else 0
-    form |= IS_JSON if _is_json_object(text) else 0
-    form |= HAS_SYSTEM if example.system else 0
+    form = Bit.HAS_TEXT if example.answers and text else 0
+    form |= Bit.IS_JSON if _is_json_object(text) else 0
+    form |= Bit.HAS_SYSTEM if example.system else 0
     if text[-1:].isalpha() and text[-1].islower():
-        return form | (ENDS_OPEN if has_words else 0)
-    return form | (0 if text[-1:].isalnum() else ENDS_CLOSED)
+        return form | (Bit.ENDS_OPEN if has_words else 0)
+    return form | (0 if text[-1:].isalnum() else Bit.ENDS_CLOSED)
 
 
 def _is_json_object(text: str) -> bool:

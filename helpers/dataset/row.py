@@ -5,7 +5,8 @@ import json
 import zlib
 from typing import NamedTuple
 
-from .context import snapshot, takes_images, takes_pairs, training_context
+from ..token_rules import snapshot
+from .context import takes_images, takes_pairs, training_context
 from .foreign import Form, recognize
 from .formats import OUTPUTS, format_of
 from .lines import Line
@@ -231,7 +232,7 @@ def padding(row: dict) -> list[str]:
 
 
 def _padding_of(messages: list[dict]) -> list[str]:
-    found = [key for message in messages for key in message if key in OPTIONAL and message[key] is None]
+    found = [key for message in messages for key in message if key in OPTIONAL and _is_nothing(message[key])]
     wrong = [key for key in found if key not in MAY_BE_NULL]
     if len(wrong) < 2 and not ALWAYS_FILLING.intersection(wrong):
         found = []
@@ -244,6 +245,11 @@ def _padding_of(messages: list[dict]) -> list[str]:
             if isinstance(call, dict):
                 found += [f"{key} of a call" for key in call if call[key] is None and key != "id"]
     return found
+
+
+def _is_nothing(value) -> bool:
+    """True for null, and for "" and [], which some write in its place."""
+    return value is None or value == "" or value == []
 
 
 def _has_null(value) -> bool:
@@ -271,6 +277,8 @@ def _cleaned(value, message: bool = False):
     if not isinstance(value, dict):
         return value
     kept = {key for key, one in value.items() if one is not None or key in MEANT}
+    if message:
+        kept -= {key for key in kept & OPTIONAL if _is_nothing(value[key])}
     if message and not stands_for_text(value):
         kept |= {"role", "content"}  # what is missing there is for somebody to write
     elif "arguments" in value:

@@ -162,9 +162,15 @@ def test_the_whole_workflow_and_once_more(desk, tmp_path):
             output, _ = process.communicate(timeout=120)
             assert process.returncode == 0, output
             assert re.search(rf"^{re.escape(QUESTION)}: .*\nDesk: Quarantine\n", output, re.MULTILINE), output
-            assert output.count("  base: ") == output.count("  few_shot: ") == output.count("  tuned: ") == 5
             assert (
-                "\nOf 23 questions         base  few_shot  majority   nearest     tuned\nlast_line" in output
+                output.count("  base: ")
+                == output.count("  few_shot_nearest: ")
+                == output.count("  tuned: ")
+                == 5
+            )
+            assert (
+                "\nOf 23 questions         base  few_shot_nearest  majority   nearest     tuned\nlast_line"
+                in output
             )
             assert "\r" not in output and "Asking 2 of" not in output  # it is a log
             holds_one_of_each(client, files=2)
@@ -606,9 +612,11 @@ def test_all_answers_are_counted_next_to_rivals_that_need_no_training(program):
     program.write(HELD_OUT, "held.jsonl")
     program.service.wrong["POST /chat/completions"] = a_model_that_knows_the_half_of_it
     ended, said = program.run("--test", "held.jsonl", "--validation", "none", "--check", "last_line")
-    assert ended and "\nOf 8 questions          base  few_shot  majority   nearest     tuned\n" in said
+    assert (
+        ended and "\nOf 8 questions          base  few_shot_nearest  majority   nearest     tuned\n" in said
+    )
     assert table(said) == {"last_line": ["12%", "50%", "12%", "88%", "50%"]}
-    assert "  tuned against few_shot: no difference seen (ahead on 0, behind on 0, p 1)\n" in said
+    assert "  tuned against few_shot_nearest: no difference seen (ahead on 0, behind on 0, p 1)\n" in said
     assert "  tuned against base: no difference seen (ahead on 3, behind on 0, p 0.25)\n" in said
     assert "at least 6 answers more, here 75 points" in said and said.count("  wanted: ") == 5
     assert program.service.calls.count("POST /chat/completions") == 24
@@ -627,13 +635,19 @@ def test_all_answers_are_counted_next_to_rivals_that_need_no_training(program):
         "wanted": " Gate 0. ",
         "answers": {
             "base": "No.\nBye",
-            "few_shot": "Gate 0.",
+            "few_shot_nearest": "Gate 0.",
             "majority": "Not for that, My.\nBye",
             "nearest": "Gate 0.",
             "tuned": "Gate 0.",
         },
         "passed": {
-            "last_line": {"base": False, "few_shot": True, "majority": False, "nearest": True, "tuned": True}
+            "last_line": {
+                "base": False,
+                "few_shot_nearest": True,
+                "majority": False,
+                "nearest": True,
+                "tuned": True,
+            }
         },
     }
 

@@ -142,7 +142,7 @@ def test_a_misspelt_key_is_reported_once_with_what_was_meant():
     ]
     (problem,) = dataset.check(rows).problems
     assert problem.code == "missing_content"
-    assert "did you mean 'contnet'" in problem.where
+    assert problem.where == "message 2: it has 'contnet': did you mean 'content'?"
 
 
 def test_the_same_question_in_two_conversations_is_no_conflict():

@@ -527,11 +527,11 @@ def test_empty_cells_and_columns_at_the_end_are_no_loss(tmp_path):
             "a turn has the key 'mood'",
         ),
         ("from_sharegpt", {"conversations": [turn(["human"], "a")]}, "unknown speaker"),
-        ("from_sharegpt", {"conversations": ["Where?"]}, "a turn is not an object"),
+        ("from_sharegpt", {"conversations": ["Where?"]}, "'conversations' is no list of messages"),
         (
             "from_sharegpt",
             {"conversations": [turn("function_call", "{}")]},
-            "unknown speaker 'function_call'",
+            "a call is not {name, arguments} as JSON: '{}'",
         ),
         (
             "from_sharegpt",
@@ -543,8 +543,8 @@ def test_empty_cells_and_columns_at_the_end_are_no_loss(tmp_path):
             {"instruction": "a", "output": "b", "history": "c"},
             "'history' is not a list of pairs",
         ),
-        ("from_messages", {"messages": "[broken"}, "'messages' is a text, but not JSON"),
-        ("from_messages", {"messages": [{"role": "pilot", "content": "a"}]}, "has the role 'pilot'"),
+        ("from_messages", {"messages": "[broken"}, "'messages' is no list of messages, nor JSON text of one"),
+        ("from_messages", {"messages": [{"role": "pilot", "content": "a"}]}, "unknown speaker 'pilot'"),
         (
             "from_messages",
             {"contents": [{"role": "user", "parts": [{"inlineData": {}}]}]},

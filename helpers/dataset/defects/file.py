@@ -16,6 +16,7 @@ from ..codes import (
     defect,
     shown_by_reading,
 )
+from ..foreign import is_conversation
 from ..formats import METHOD_FORMATS, MIN_EXAMPLES
 from ..row import Row
 
@@ -85,7 +86,8 @@ def not_object(row: Row) -> Iterable[str]:
     """is JSON, but not an object
     Write {"messages": [...]}."""
     if not isinstance(row.value, dict) and not row.form:
-        yield f"it is {kind_of(row.value)}"
+        call = "; dataset.from_messages makes a row of a list of messages" * is_conversation(row.value)
+        yield f"it is {kind_of(row.value)}{call}"
 
 
 @defect(ERROR, SEEN, once=True, said=UNEXPECTED + " {where}")
@@ -96,12 +98,15 @@ def no_messages(row: Row) -> Iterable[str]:
     if row.format is None and isinstance(row.value, dict) and "messages" not in row.value:
         near = nearest("messages", row.value)
         keys = ", ".join(repr(key) for key in list(row.value)[:5]) or "none"
-        yield advice_on(row) or (f"did you mean {near!r}?" if near else f"its keys are {keys}")
+        if near and (row.form is None or is_conversation(row.value[near])):
+            yield f"it has {near!r}: did you mean 'messages'?"
+        else:
+            yield advice_on(row) or f"its keys are {keys}"
 
 
 @defect(ERROR, SEEN, once=True, said=UNEXPECTED + " {where}")
 def other_form(row: Row) -> Iterable[str]:
-    """rows in the form of another tool, though they have 'messages'
+    """rows in the form of another tool
     A call that is named converts them: dataset.write(dataset.CALL(dataset.read(FILE)), NEW)."""
     if row.form and not (isinstance(row.value, dict) and "messages" not in row.value):
         yield advice_on(row)
@@ -126,7 +131,7 @@ def nearest(wanted: str, keys) -> str | None:
     said="keys with the value null: {where}. Delete them.",
 )
 def null_keys(row: Row) -> Iterable[str]:
-    """keys with the value null
+    """keys with the value null, or with nothing in them
     Delete them, or run dataset.fix."""
     if row.nulls:
         yield ", ".join(row.nulls[:8])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..codes import HINT, SPEC, WARNING, defect
 from ..languages import LANGUAGES
-from ..part import COLUMNS, ENDS_CLOSED, ENDS_OPEN, HAS_SYSTEM, HAS_TEXT, IS_JSON, Part, text_hash
+from ..part import COLUMNS, KEY_ENDS, Bit, Part, text_hash
 from ..similar import ORDERS, candidates, nearly_same
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def system_prompts(rows: Rows) -> Found:
         return
     share = f"{count:,} of {len(rows):,} rows share one"
     for line, place in rows.found((rows["system"] != most).nonzero()[0], lambda place: place):
-        kind = "another" if rows["form"][place] & HAS_SYSTEM else "no"
+        kind = "another" if rows["form"][place] & Bit.HAS_SYSTEM else "no"
         yield line, f"{kind} system prompt; {share}"
 
 
@@ -185,7 +185,7 @@ def dominant_answer(rows: Rows) -> Found:
 def style_break(rows: Rows) -> Found:
     """most answers keep a form that this one breaks
     Rewrite it in the form of the others."""
-    texts, said = rows.has(HAS_TEXT), set()
+    texts, said = rows.has(Bit.HAS_TEXT), set()
     if texts.sum() < ENOUGH:
         return
     for keeps, habit in _habits(rows, texts):
@@ -202,8 +202,11 @@ def _habits(rows: Rows, texts: "np.ndarray") -> Iterator[tuple["np.ndarray", str
         most, count = _most_common(rows[name][texts])
         if most:
             word = rows.part.words.get(int(most), "the same word")
-            yield rows[name] == most, f"{count:,} of {texts.sum():,} answers {verb} {word!r}"
-    keeps = rows.has(IS_JSON)
+            keeps = rows[name] == most
+            if name == "opening" and word.endswith(KEY_ENDS):
+                keeps |= rows.has(Bit.OPENS_WITH_KEY)  # keys and values, of which any may be left out
+            yield keeps, f"{count:,} of {texts.sum():,} answers {verb} {word!r}"
+    keeps = rows.has(Bit.IS_JSON)
     yield keeps, f"{keeps.sum():,} of {texts.sum():,} answers are JSON"
 
 
@@ -256,12 +259,14 @@ def _languages(rows: Rows) -> tuple["np.ndarray", "np.ndarray"]:
 
 def open_ends(rows: Rows) -> Found:
     """Answers that stop after a word, where nearly all end with a full stop or the like."""
-    texts = rows.has(HAS_TEXT)
-    if len(rows) < ENOUGH or (rows.has(ENDS_CLOSED) & texts).sum() < MOSTLY_CLOSED * max(texts.sum(), ENOUGH):
+    texts = rows.has(Bit.HAS_TEXT)
+    if len(rows) < ENOUGH or (rows.has(Bit.ENDS_CLOSED) & texts).sum() < MOSTLY_CLOSED * max(
+        texts.sum(), ENOUGH
+    ):
         return
     already = {line for line, _, _ in rows.part.examples.get("answer_cut_off", [])}
     words = "no full stop at the end, unlike nearly all other answers"
-    for line, said in rows.found((texts & rows.has(ENDS_OPEN)).nonzero()[0], words):
+    for line, said in rows.found((texts & rows.has(Bit.ENDS_OPEN)).nonzero()[0], words):
         if line not in already:
             yield line, said
 

@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Iterable, Iterator, Set
 
 from ..codes import BEST, COOKBOOK, ERROR, HINT, OLD, SCHEMA, SPEC, WARNING, defect
-from ..formats import OUTPUT_KEYS, ROLES
+from ..foreign import SPEAKERS
+from ..formats import KNOWN_ROLES, OUTPUT_KEYS, ROLES
 from ..row import TEXT_FREE, Message, Row, stands_for_text
 from .file import kind_of, nearest
 
-KNOWN_ROLES = frozenset((*ROLES, "developer"))
 ROW_KEYS = {"messages", "tools", "parallel_tool_calls", "functions"}
 MESSAGE_KEYS = {"role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal"}
 OF_ONE_ROLE = {
@@ -51,18 +51,19 @@ def missing_role(row: Row) -> Iterable[str]:
     Add the role: system, user or assistant."""
     for message in row.messages:
         if "role" not in message.value:
-            yield message.where + _did_you_mean(_meant(message.value).get("role"))
+            yield message.where + _did_you_mean("role", _meant(message.value).get("role"))
 
 
 @defect(ERROR, SCHEMA, said="{place} has the unknown role {detail}; known are " + ", ".join(ROLES))
 def unknown_role(row: Row) -> Iterable[str]:
     """a role that OpenAI does not know
-    Use system, user, assistant or tool."""
+    Use system, user, assistant or tool. dataset.from_messages puts them for human, gpt and the like."""
     for message in row.messages:
         role = message.role
         if "role" in message.value and not _is_known(role):
-            near = difflib.get_close_matches(str(role).strip().lower(), ROLES, n=1)
-            yield f"{message.where}: {str(role)[:40]!r}" + _did_you_mean(near[0] if near else None)
+            said = str(role).strip().lower()
+            near = [SPEAKERS[said]] if said in SPEAKERS else difflib.get_close_matches(said, ROLES, n=1)
+            yield f"{message.where}: {str(role)[:40]!r}" + "".join(f"; did you mean {one!r}?" for one in near)
 
 
 @defect(WARNING, f"consequence: nobody states that it is accepted; it is missing in: {SCHEMA}")
@@ -124,12 +125,18 @@ def ends_on_user_turn(row: Row) -> Iterable[str]:
         yield f"message {len(roles)} is from the role {roles[-1]!r}"
 
 
-@defect(WARNING, "consequence: the model is asked to go on after an answer, and that is what is rewarded")
+@defect(
+    ERROR,
+    "Azure's guide to reinforcement fine-tuning, learn.microsoft.com: the final message must be from the user",
+    said="{place} must be the user's: the model answers it, and a grader rewards the answer. It {detail}.",
+)
 def ends_on_answer(row: Row) -> Iterable[str]:
     """a row for reinforcement does not end with the user's question
     Delete what follows the last question; what a grader needs stands under a key of its own."""
-    if row.format == "reinforcement" and row.messages and row.messages[-1].role not in ("user", "tool"):
-        yield f"{row.messages[-1].where} is from the role {row.messages[-1].role!r:.40}"
+    if row.format == "reinforcement" and row.messages:
+        where, _, role = row.messages[-1]
+        if _is_known(role) and role != "user":
+            yield f"{where}: is from the role {role!r}"
 
 
 @defect(
@@ -152,14 +159,14 @@ def same_role_twice(row: Row) -> Iterable[str]:
 @defect(
     ERROR,
     f"ChatCompletionRequestAssistantMessage in {SPEC}; {COOKBOOK}",
-    said="{where} has no 'content'. Add the text; only a message with tool calls may go without.",
+    said="{place} has no 'content'. Add the text; only a message with tool calls may go without.",
 )
 def missing_content(row: Row) -> Iterable[str]:
     """a message has no content
     Add the text; only a message with tool calls may go without."""
     for message in row.messages:
         if message.value.get("content") is None and not stands_for_text(message.value):
-            yield message.where + _did_you_mean(_meant(message.value).get("content"))
+            yield message.where + _did_you_mean("content", _meant(message.value).get("content"))
 
 
 @defect(WARNING, "consequence: an empty answer teaches the model to say nothing")
@@ -212,10 +219,12 @@ def content_part(row: Row) -> Iterable[str]:
             image = part.get("image_url")
             if not isinstance(image, dict) or not isinstance(image.get("url"), str):
                 yield f"{where}: no image_url with a url in it"
+            elif image.get("detail", "auto") not in ("auto", "low", "high"):
+                yield f"{where}: its detail is {image['detail']!r:.40}, not auto, low or high"
         elif kind == "refusal" and message.role == "assistant" and isinstance(part.get("refusal"), str):
             continue
         elif kind != "text" or not isinstance(part.get("text"), str):
-            yield f"{where}: {str(kind)[:40]!r}"
+            yield f"{where}: it is {kind_of(part)}" if kind is None else f"{where}: {str(kind)[:40]!r}"
 
 
 # --- weight and name -----------------------------------------------------------------------------------------
@@ -294,8 +303,8 @@ def _roles_of_chat(row: Row) -> list[str]:
     return roles if all(map(_is_known, roles)) else []
 
 
-def _did_you_mean(key: str | None) -> str:
-    return f"; did you mean {key!r}?" if key else ""
+def _did_you_mean(key: str, there: str | None) -> str:
+    return f": it has {there!r}: did you mean {key!r}?" if there else ""
 
 
 def _meant(message: dict) -> dict[str, str]:
@@ -308,4 +317,5 @@ def _meant(message: dict) -> dict[str, str]:
 def _unknown_keys(keys: Set[str], known: set[str], where: str) -> Iterator[str]:
     for key in sorted(keys - known)[:MOST_KEYS]:
         near = difflib.get_close_matches(key.strip().lower(), known, n=1, cutoff=0.75)
+        near = ["weight"] if key in ("loss", "train") and "weight" in known else near  # ms-swift, axolotl
         yield f"{where}{key!r:.60}" + (f"; did you mean {near[0]!r}?" if near else "")

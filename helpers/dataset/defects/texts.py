@@ -36,38 +36,33 @@ INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffd\ud800-\udfff]"
 )
 
+# UTF-8 that was read as Windows-1252, such as "CafÃ©" for "Café": the two signs that begin most of it, and emoji.
+GARBLED = re.compile(
+    "Ã[\u00a0-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u2013-\u203a]|â€|ðŸ|(?:[ÐÑ].){3}"
+)
+GARBLED_MARKS = tuple(
+    mark for text in ("Ã", "â€", "ðŸ", "Ð") for mark in (text.encode(), ascii(text)[1:-1].encode())
+)
 ESCAPES = (b"\\u", b"\\b", b"\\f")  # how JSON writes control characters
 OPEN_ENDS = (",", "(", "[", "{")
 SMILEYS = (":(", ":[", ";(", "=(", "-(")
 # No English sentence ends with one of these.
-UNFINISHED = {
-    "the",
-    "a",
-    "an",
-    "and",
-    "or",
-    "of",
-    "because",
-    "your",
-    "our",
-    "their",
-    "its",
-    "very",
-    "than",
-    "my",
-}
+UNFINISHED = frozenset("the a an and or of because your our their its very than my".split())
 
 NUMBER = re.compile(r"\d[\d.,:]*\d")
 OF_NUMBERS = bytes(sign if chr(sign) in "0123456789.,:" else b" "[0] for sign in range(256))
 MOST_LOOKED_FOR = 100  # numbers of an answer that are looked for inside longer ones of the question
 
-# What a chat template writes around texts: ChatML and its kin, Llama, Mistral, Gemma, DeepSeek, Alpaca.
+# What a chat template writes around texts: ChatML and its kin, Llama, Mistral, Gemma, DeepSeek, Alpaca, Hermes; and
+# what OpenAI's guide of 2022 wanted at the end of a prompt.
 TEMPLATE = re.compile(
     r"""<\|[A-Za-z0-9_]{2,30}\|> | <｜[^｜<>]{2,40}｜> | \[/?INST\] | <</?SYS>> | <(?:start|end)_of_turn>
-    | <[be]os> | \A\s*<s> | </s>\s*\Z | \#\#\#\ (?:Instruction|Response):""",
+    | <\|turn> | <turn\|> | <(?:[be]os|pad|unk)> | \A\s*<s> | </s>\s*\Z
+    | \#\#\#\ (?:Instruction|Response|Human|Assistant): | \n\n\#\#\#\s*\Z
+    | </?tool_(?:call|response)> | <functioncall>""",
     re.VERBOSE,
 )
-TEMPLATE_MARKS = (b">", b"\\u003e", b"INST]", b"### ")
+TEMPLATE_MARKS = (b">", b"\\u003e", b"INST]", b"###")
 
 
 def _first(pattern: re.Pattern, texts: list[str]) -> str | None:
@@ -119,9 +114,18 @@ def _repeated_end(answer: str) -> str | None:
     while start >= 0:
         length = here - start
         if length >= 8 and end.endswith(end[-length:] * 2) and len(end) >= 2 * length:
-            return end[-length:] if not end[-length:].isdigit() else None
+            return None if end[-length:].isdigit() else _as_written(answer, length)
         start = end.rfind(end[here:], 0, start + 7)
     return None
+
+
+def _as_written(answer: str, letters: int) -> str:
+    """The end of an answer that holds so many letters and digits."""
+    start = len(answer)
+    while letters > 0:
+        start -= 1
+        letters -= len(answer[start].lower()) if answer[start].isalnum() else 0
+    return answer[start:]
 
 
 @defect(
@@ -192,6 +196,14 @@ def invisible_characters(row: Row) -> Iterable[str]:
     odd = (text for text in row.example.texts if not text.isprintable() or "\ufffd" in text)
     if character := _first(INVISIBLE, odd):
         yield f"U+{ord(character):04X}"
+
+
+@defect(WARNING, "consequence: the model learns to write them", stage="texts", marks=GARBLED_MARKS)
+def garbled_text(row: Row) -> Iterable[str]:
+    """letters that were read in the wrong encoding
+    Read the source again as UTF-8, and write the file anew."""
+    if garbled := _first(GARBLED, row.example.texts):
+        yield repr(garbled)
 
 
 @defect(HINT, "consequence: this teaches the model to state such facts, also invented ones", stage="texts")

@@ -35,7 +35,10 @@ def tool_call_shape(row: Row) -> Iterable[str]:
     for message in row.messages:
         calls = message.value.get("tool_calls", ...)
         if calls is not ... and (not isinstance(calls, list) or not calls):
-            yield f"{message.where}: 'tool_calls' is not a list with at least one call"
+            found = (
+                "an empty list: delete the key" if calls == [] else f"{kind_of(calls)}, not a list of calls"
+            )
+            yield f"{message.where}: 'tool_calls' is {found}"
         if not isinstance(message.value.get("function_call"), dict | None):
             yield f"{message.where}: 'function_call' is not an object"
     for _message, where, call, function in row.calls:
@@ -54,6 +57,8 @@ def tool_call_shape(row: Row) -> Iterable[str]:
     for where, function in row.definitions:
         if not isinstance(function, dict) or "name" not in function:
             yield f"{where}: no 'function' with a 'name'"
+    if not isinstance(parallel := row.options.get("parallel_tool_calls", True), bool):
+        yield f"'parallel_tool_calls' is {kind_of(parallel)}, not true or false"
 
 
 @defect(ERROR, f"arguments are a JSON string: {OLD}")

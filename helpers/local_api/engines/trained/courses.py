@@ -164,15 +164,6 @@ class Rewards(Examples):
     def encode(self, row: dict):
         return rewards.encode(self.tokenizer, row)
 
-    def _example(self, row: dict, number: int, param: str):
-        if row["messages"][-1]["role"] != "user":  # as OpenAI asks for
-            message = (
-                f"The job failed due to an invalid {param.replace('_', ' ')}. Invalid file format. Example {number}: "
-                "the last message must be the user's, for the model answers it and a grader rewards the answer."
-            )
-            raise Failure(message, f"invalid_{param}", param)
-        return super()._example(row, number, param)
-
     def longest(self, question) -> int:
         return len(question.tokens) + rewards.MAX_ANSWER
 
