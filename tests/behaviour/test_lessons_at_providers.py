@@ -57,7 +57,7 @@ def in_a_hurry(known, monkeypatch):
 
     trained_once.install(monkeypatch)
     monkeypatch.setattr(simulated, "answers", answers_once)
-    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.2)))
 
 
 @pytest.fixture
