@@ -143,7 +143,8 @@ class Answer:
         if not sums[-1] > 0:
             raise RuntimeError("The model's scores are not numbers, so no token can be drawn.")
         point = torch.rand(1, generator=self.random, device="cpu") * sums[-1]
-        return int(torch.searchsorted(sums, point, right=True).clamp(max=len(sums) - 1))
+        last = torch.searchsorted(sums, sums[-1:])  # of those that can be drawn
+        return int(torch.minimum(torch.searchsorted(sums, point, right=True), last))
 
     def _logprob(self, tokenizer, scores: torch.Tensor, token: int) -> dict:
         logs = torch.log_softmax(scores, -1)
