@@ -100,8 +100,8 @@ def exported_scores_like_the_served(api, model, merged):
 def test_it_learns_from_preferences_and_rewards(with_it):
     api, name = with_it
     for taught, method in (
-        (methods.pairs(4), methods.dpo(n_epochs=1)),
-        (methods.questions(4), methods.rft()),
+        (methods.pairs(10), methods.dpo(n_epochs=1)),
+        (methods.questions(10), methods.rft()),
     ):
         methods.succeeded(api, methods.create(api, taught, method, model=name))
 

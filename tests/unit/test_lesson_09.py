@@ -432,7 +432,7 @@ def test_every_study_for_this_lesson_is_shown():
 
 def test_the_four_moves_are_where_the_lesson_says():
     (text,) = [cell.source for cell in NOTEBOOK.cells if "cross_entropy" in cell.source]
-    moves = ["language_model.model", "cross_entropy", "torch.autograd.grad", "optimizer.step"]
+    moves = ["language_model", "cross_entropy", "torch.autograd.grad", "optimizer.step"]
     assert re.findall(r"`([\w.]+)` (?:computes|measures|finds|moves)", text) == moves
     assert all(f"{move}(" in SOURCE for move in moves) and "training.py" in text
 
