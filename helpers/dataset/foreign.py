@@ -18,6 +18,7 @@ QUESTIONS = (
 ANSWERS = (
     "answer response output output_text assistant target summary ideal completion generation message_2 label"
 )
+BESIDE = ("completion", "response", "output", "assistant")  # under others, a grader may want it
 CONVERSATIONS = ("conversations", "conversation")
 SYSTEM = (
     "system",
@@ -162,9 +163,9 @@ def _beside_messages(row: dict, method: str | None) -> Form | None:
     if any(row.get(key) for key in SYSTEM):
         return SYSTEM_BESIDE
     if is_conversation(messages) and role_of(messages[-1]) != "assistant":
-        if any(_is_told(row.get(key)) for key in ANSWERS.split()):
+        if any(isinstance(row.get(key), str) for key in BESIDE):
             return ANSWER_BESIDE
-    if isinstance(row.get("label"), bool):
+    if isinstance(row.get("label"), bool) or row.get("kto_tag") is not None:
         return UNPAIRED
     pictured = any(isinstance(value, list | str) and value for value in map(row.get, PICTURE_KEYS))
     return PICTURES if pictured else None
@@ -186,6 +187,9 @@ def _without_messages(values: dict, row: dict, method: str | None) -> Form | Non
     talk = next((values[key] for key in CONVERSATIONS if key in values), None)
     if isinstance(talk, str) and is_conversation(load(talk)):
         return JSON_TEXT
+    answers = talk or any(key in values for key in ANSWERS.split() if key != "label")
+    if answers and isinstance(values.get("label"), bool):
+        return UNPAIRED
     if is_list_of_objects(talk):
         return PREFERENCES if {"chosen", "rejected"} <= values.keys() else SHAREGPT
     if is_list_of_objects(values.get("contents")) and all("parts" in one for one in values["contents"]):
