@@ -107,23 +107,24 @@ def _from_columns(table: dict) -> list[dict]:
 def _converted(rows: list, question: str, answer: str, system: str | None, drop: Drop) -> list[dict]:
     if all(format_of(row) in ("chat", "preference") and not recognize(row) for row in rows):
         return rows
-    if all(isinstance(row, dict) and {question, answer} <= row.keys() for row in rows):
-        return from_table(rows, question, answer, system, drop)
     forms: dict[Form | str, int] = {}
     for number, row in enumerate(rows, start=1):
         if what := recognize(row) or format_of(row):
             forms.setdefault(what, number)
+    convertible = all(form.call for form in forms if isinstance(form, Form))
+    if convertible and all(isinstance(row, dict) and {question, answer} <= row.keys() for row in rows):
+        return from_table(rows, question, answer, system, drop)
     if len(forms) > 1:
         names = {form: form.name if isinstance(form, Form) else "no form of another tool" for form in forms}
         there = (f"row {number}: {names[form]}" for form, number in forms.items())
         raise ValueError(f"There are rows of several forms. Convert each by itself: {'; '.join(there)}.")
     form = next(iter(forms), None)
+    if not convertible:
+        raise ValueError(f"The rows are {form.name}: {form.instead}.")
     if form == "completion":
         return from_prompt_completion(rows, system, drop)
     if not isinstance(form, Form):
         return from_table(rows, question, answer, system, drop)
-    if not form.call:
-        raise ValueError(f"The rows are {form.name}: {form.instead}.")
     return globals()[form.call](rows, **dict(form.options), system=system, drop=drop)
 
 
@@ -250,7 +251,7 @@ def from_messages(rows: Iterable, system: str | None = None, drop: Drop = ()) ->
 def _nearly_chat(keys: "_Keys") -> list[dict]:
     messages = keys.conversation("messages", "contents", *foreign.CONVERSATIONS)
     if messages and messages[-1]["role"] != "assistant":
-        if answer := keys.take(*foreign.ANSWERS.split()):
+        if answer := keys.take(*foreign.BESIDE):
             return messages + keys.messages("assistant", "answer", answer)
     return messages
 
@@ -358,7 +359,8 @@ class _Keys:
     def __init__(self, number: int, row: Mapping, drop: Drop):
         drop = {drop} if isinstance(drop, str) else {*drop}
         self.number = number
-        self.left = {key: value for key, value in row.items() if key not in drop and not _is_empty(value)}
+        kept = {key: _plain(value) for key, value in row.items() if key not in drop}
+        self.left = {key: value for key, value in kept.items() if not _is_empty(value)}
 
     def refuse(self, why: str):
         """Raises ValueError that names the row."""
@@ -384,8 +386,8 @@ class _Keys:
         if told and given is None:
             messages = [{"role": "system", "content": told.pop()}, *messages]
         row = {"messages": messages}
-        if (tools := self.take("tools")) is not None:
-            row["tools"] = self.tools(tools)
+        if tools := self.tools(self.take("tools")):
+            row["tools"] = tools
         row |= {key: self.take(key) for key in ("parallel_tool_calls", "functions") if key in self.left}
         for key in self.left:
             self.refuse(
@@ -397,7 +399,7 @@ class _Keys:
         """The text of a cell. Raises ValueError for a value that is none."""
         if isinstance(value, str):
             return value
-        if isinstance(value, bool) or type(value).__name__ == "bool_":
+        if isinstance(value, bool):
             pass  # spreadsheets write TRUE, Python True, JSON true
         elif isinstance(value, numbers.Integral):
             return str(int(value))
@@ -516,7 +518,8 @@ class _Keys:
 
     def _weight(self, role: str, left: dict) -> dict:
         """The weight of a message, taken out of its keys. Only answers are learned, so 0 says nothing elsewhere."""
-        found = [int(left.pop(key)) for key in WEIGHTS if type(left.get(key)) in (int, bool)]
+        there = (key for key in WEIGHTS if type(left.get(key)) in (int, bool, float) and left[key] in (0, 1))
+        found = [int(left.pop(key)) for key in there]
         if role == "assistant":
             return {"weight": found[-1]} if found else {}
         if any(found):
@@ -551,6 +554,8 @@ class _Keys:
     def tools(self, value) -> list:
         """Definitions of tools, also those that somebody wrote as JSON text or without their wrapping."""
         tools = load(value) if isinstance(value, str) else value
+        if value is None or tools == []:
+            return []
         if not is_list_of_objects(tools) or not all("function" in one or "name" in one for one in tools):
             self.refuse("'tools' is not a list of definitions, nor JSON text of one.")
         bare = [{key: value for key, value in one.items() if key != "type"} for one in tools]
@@ -572,6 +577,16 @@ def _turns(value) -> list[dict] | None:
             return None  # a text that only looks like one
     value = [value] if isinstance(value, dict) else value
     return value if is_conversation(value) else None
+
+
+def _plain(value):
+    """A value without the arrays and numbers of numpy, which pandas puts into rows that it has read from Parquet."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list) or hasattr(value, "tolist"):
+        value = value if isinstance(value, list) else value.tolist()
+        return [_plain(one) for one in value] if isinstance(value, list) else value
+    return value
 
 
 def _is_empty(value) -> bool:

@@ -14,18 +14,19 @@ from .formats import KNOWN_ROLES, OTHERS, PREFERRED
 # In what words people keep a question and its answer, side by side; the first that is there counts.
 QUESTIONS = (
     "question query prompt instruction user human source article document input input_text message_1 text"
-)
+).split()
 ANSWERS = (
     "answer response output output_text assistant target summary ideal completion generation message_2 label"
-)
+).split()
+BESIDE = ("completion", "response", "output", "assistant")  # under others, a grader may want it
 CONVERSATIONS = ("conversations", "conversation")
 SYSTEM = (
     "system",
     "system_prompt",
     "system_message",
-    "systeminstruction",
-    "system_instruction",
     "instructions",
+    "system_instruction",
+    "systeminstruction",
 )
 CHOSEN = ("chosen", "chosen_response", "response", *PREFERRED)
 REJECTED = ("rejected", "rejected_response", "rejected_messages", *OTHERS)
@@ -162,9 +163,9 @@ def _beside_messages(row: dict, method: str | None) -> Form | None:
     if any(row.get(key) for key in SYSTEM):
         return SYSTEM_BESIDE
     if is_conversation(messages) and role_of(messages[-1]) != "assistant":
-        if any(_is_told(row.get(key)) for key in ANSWERS.split()):
+        if any(isinstance(row.get(key), str) for key in BESIDE):
             return ANSWER_BESIDE
-    if isinstance(row.get("label"), bool):
+    if isinstance(row.get("label"), bool) or row.get("kto_tag") is not None:
         return UNPAIRED
     pictured = any(isinstance(value, list | str) and value for value in map(row.get, PICTURE_KEYS))
     return PICTURES if pictured else None
@@ -186,6 +187,9 @@ def _without_messages(values: dict, row: dict, method: str | None) -> Form | Non
     talk = next((values[key] for key in CONVERSATIONS if key in values), None)
     if isinstance(talk, str) and is_conversation(load(talk)):
         return JSON_TEXT
+    answers = talk or any(key in values for key in ANSWERS if key != "label")
+    if answers and isinstance(values.get("label"), bool):
+        return UNPAIRED
     if is_list_of_objects(talk):
         return PREFERENCES if {"chosen", "rejected"} <= values.keys() else SHAREGPT
     if is_list_of_objects(values.get("contents")) and all("parts" in one for one in values["contents"]):
@@ -212,8 +216,8 @@ def _without_messages(values: dict, row: dict, method: str | None) -> Form | Non
 def _columns(values: dict, row: dict) -> tuple[tuple[str, str], ...]:
     """The columns of question and answer, by the names that they have in the row; none if there are no such."""
     names = {str(key).strip().lower(): key for key in row}
-    answer = next((name for name in ANSWERS.split() if _is_told(values.get(name))), None)
-    question = next((name for name in QUESTIONS.split() if _is_told(values.get(name))), None)
+    answer = next((name for name in ANSWERS if _is_told(values.get(name))), None)
+    question = next((name for name in QUESTIONS if _is_told(values.get(name))), None)
     return (("question", names[question]), ("answer", names[answer])) if question and answer else ()
 
 

@@ -14,6 +14,7 @@ BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BETWEEN_OBJECTS = re.compile(rb"\}\r?\n(?=\{)")  # a safe place to divide a file, even if objects span lines
 QUOTES_AROUND_JSON = re.compile("[{\\[,:]\\s*[“”„‟«»]")
+NO_JSON = "not JSON: "  # before the reason why a row in memory cannot be written
 TYPOGRAPHIC = "“”„‟«»"
 LINE_ENDS = re.compile("[\r\n\x0b\x0c\x85\u2028\u2029]+")  # of other systems and programs
 # An object over several lines is looked for in so many lines and characters.
@@ -127,7 +128,7 @@ def as_line(row) -> bytes:
     try:
         return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass")
     except (TypeError, ValueError, RecursionError) as error:
-        return f"not JSON: {error}".encode("utf-8", "replace")
+        return f"{NO_JSON}{error}".encode("utf-8", "replace")
 
 
 def parsed(lines: Iterator[tuple[int, int, bytes]], from_file: bool = True) -> Iterator[Line]:
@@ -196,6 +197,8 @@ def _explain(text: str, error: ValueError) -> tuple[str, str]:
             "not_json",
             f"column {error.colno}: after the object something follows: {_near(text, error.pos)}",
         )
+    if text.startswith(NO_JSON):
+        return "not_json", text.removeprefix(NO_JSON)
     if text.lstrip()[:1].isalpha():
         return (
             "not_json",

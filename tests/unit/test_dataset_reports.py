@@ -6,6 +6,7 @@ Each case names the thread or the page that shows such a file. The texts are of 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers import dataset
@@ -184,6 +185,11 @@ CONVERTED = {
         "from_messages(rows)",
         called("nine", "ten"),
     ),
+    "LlamaFactory, no tools, weights as a table makes them": (
+        {"conversations": [turn("human", Q), turn("gpt", A, weight=0.0), turn("gpt", A)], "tools": "[]"},
+        "from_sharegpt(rows)",
+        {"messages": [USER, ASSISTANT | {"weight": 0}, ASSISTANT]},
+    ),
     "LlamaFactory, glaive_toolcall_en": (
         {
             "conversations": [
@@ -242,6 +248,15 @@ NAMED = {
     "ms-swift issue 1742: pictures beside a question": (
         {"query": Q, "response": A, "images": ["a.jpg"]},
         "pictures beside",
+    ),
+    "ms-swift, Custom-dataset.md, KTO": (CHAT | {"label": False}, "answers with a label good or bad"),
+    "LLaMA-Factory, KTO": (
+        {"conversations": [turn("human", Q), turn("gpt", A)], "label": True},
+        "answers with a label good or bad",
+    ),
+    "a picture in a table": (
+        {"image": {"bytes": "x"}, "question": Q, "answer": A},
+        "pictures beside the texts",
     ),
     "axolotl, tokenized.qmd": (
         {"input_ids": [1, 2], "labels": [1, 2]},
@@ -402,6 +417,21 @@ def test_an_answer_that_only_looks_like_a_message_stays_a_text(answer, rows):
     assert dataset.from_table([{"question": Q, "answer": answer}]) == expected
     assert dataset.from_alpaca([{"instruction": Q, "output": answer}]) == expected
     assert dataset.from_sharegpt([{"conversations": [turn("human", Q), turn("gpt", answer)]}]) == expected
+
+
+def test_rows_that_pandas_has_read_from_parquet():
+    """There a list is an array of numpy."""
+    messages = np.array([USER, {"role": "assistant", "content": [{"type": "text", "text": A}]}], dtype=object)
+    assert dataset.from_messages([{"messages": messages}]) == [{"messages": messages.tolist()}]
+    assert dataset.from_table([{"question": Q, "answer": np.int64(4)}])[0]["messages"][1]["content"] == "4"
+    report = dataset.check([{"messages": messages}] * 12, content=False)
+    assert report.problems[0].where == "Object of type ndarray is not JSON serializable"
+
+
+def test_rows_for_rewards_stay_as_they_are(tmp_path):
+    rows = [{"messages": [USER], "answer": A, "reference_answer": A}] * 2
+    dataset.write(rows, tmp_path / "rows.jsonl")
+    assert dataset.from_file(tmp_path / "rows.jsonl") == rows
 
 
 @pytest.mark.parametrize(
