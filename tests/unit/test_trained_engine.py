@@ -363,13 +363,13 @@ def test_the_coldest_temperature_is_as_zero(model, tokenizer, temperature):
 def test_an_answer_that_nobody_waits_for_is_not_written(tokenizer, monkeypatch):
     monkeypatch.setattr(serving, "decode", lambda model, tokenizer, batch: written_to.extend(batch))
     written_to, server = [], serving.Server()
-    monkeypatch.setattr(server, "_model", lambda name, adapter: None)
-    server.__dict__["tokenizer"] = tokenizer
+    monkeypatch.setattr(server, "_model", lambda name, base, adapter: None)
+    monkeypatch.setattr(server, "tokenizer", lambda base: (tokenizer, 1))
     left, waits = answer(tokenizer), answer(tokenizer)
     left.fail(ClientGone())
     with pytest.raises(ClientGone):
         list(left)
-    server._answer("m", None, [one for one in (left, waits) if not one.done])
+    server._answer("m", None, None, [one for one in (left, waits) if not one.done])
     assert written_to == [waits]
 
 
@@ -385,7 +385,7 @@ def test_the_thread_outlives_a_panic(tokenizer, monkeypatch):
     for _ in range(2):
         one = answer(tokenizer)
         server._start()
-        server._waiting.put(("m", None, one))
+        server._waiting.put((("m", None), None, one))
         with pytest.raises(RuntimeError):
             list(one)
 
