@@ -80,10 +80,11 @@ def main(address: str) -> None:
         ):  # nobody writes to it: it is its end
             line, _ = server.accept()
             with line, line.makefile("rw") as file:
-                order = json.loads(file.readline())
+                if not (order := file.readline()):
+                    continue  # somebody only wanted to know whether we are here
                 if os.fork() == 0:
                     server.close()
-                    _work(worker, **order)
+                    _work(worker, **json.loads(order))
                 file.write("forked\n")
 
 
