@@ -33,14 +33,19 @@ def launch(store, name: str) -> None:
     folder = store.folder.resolve()
     (folder / "trained").mkdir(exist_ok=True)
     order = {"folder": str(folder), "name": name, "environment": lease.environment()}
-    with start() as line, line.makefile("rw") as file:
+    with _line() as line, line.makefile("rw") as file:
         file.write(json.dumps(order) + "\n")
         file.flush()
         assert file.readline() == "forked\n"
 
 
-def start() -> socket.socket:
-    """A line to the nursery of this run. Who asks first starts it, and it ends with that process."""
+def start() -> None:
+    """Starts it, unless somebody has. It ends with the process that has: a kernel that a test kills should not."""
+    _line().close()
+
+
+def _line() -> socket.socket:
+    """A line to the nursery of this run; who asks first starts it."""
     address = Path(os.environ["TMPDIR"]) / "nursery"  # the folder of this run, see tests/environment.py
     line = socket.socket(socket.AF_UNIX)
     with FileLock(address.with_suffix(".lock")):
@@ -75,13 +80,12 @@ def main(address: str) -> None:
         server.bind(address)
         server.listen()
         print("ready", flush=True)
-        while (
-            sys.stdin not in select.select([sys.stdin, server], [], [])[0]
-        ):  # nobody writes to it: it is its end
+        watched = [sys.stdin, server]
+        while sys.stdin not in select.select(watched, [], [])[0]:  # nobody writes to it: this is its end
             line, _ = server.accept()
             with line, line.makefile("rw") as file:
                 if not (order := file.readline()):
-                    continue  # somebody only wanted to know whether we are here
+                    continue  # somebody only wanted it to be there
                 if os.fork() == 0:
                     server.close()
                     _work(worker, **json.loads(order))
