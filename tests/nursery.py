@@ -94,6 +94,7 @@ def main(address: str) -> None:
 
 def _work(worker, folder: str, name: str, environment: dict[str, str]) -> None:
     os.setsid()
+    os.environ.clear()  # of whoever started the nursery
     os.environ.update(environment)
     Path("/proc/self/comm").write_text(title(Path(folder)))
     with open(os.devnull) as nothing, open(Path(folder, "trained", "worker.log"), "ab") as log:
