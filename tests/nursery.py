@@ -33,14 +33,19 @@ def launch(store, name: str) -> None:
     folder = store.folder.resolve()
     (folder / "trained").mkdir(exist_ok=True)
     order = {"folder": str(folder), "name": name, "environment": lease.environment()}
-    with start() as line, line.makefile("rw") as file:
+    with _line() as line, line.makefile("rw") as file:
         file.write(json.dumps(order) + "\n")
         file.flush()
         assert file.readline() == "forked\n"
 
 
-def start() -> socket.socket:
-    """A line to the nursery of this run. Who asks first starts it, and it ends with that process."""
+def start() -> None:
+    """Starts it, unless somebody has. It ends with the process that has: a kernel that a test kills should not."""
+    _line().close()
+
+
+def _line() -> socket.socket:
+    """A line to the nursery of this run; who asks first starts it."""
     address = Path(os.environ["TMPDIR"]) / "nursery"  # the folder of this run, see tests/environment.py
     line = socket.socket(socket.AF_UNIX)
     with FileLock(address.with_suffix(".lock")):
@@ -75,20 +80,21 @@ def main(address: str) -> None:
         server.bind(address)
         server.listen()
         print("ready", flush=True)
-        while (
-            sys.stdin not in select.select([sys.stdin, server], [], [])[0]
-        ):  # nobody writes to it: it is its end
+        watched = [sys.stdin, server]
+        while sys.stdin not in select.select(watched, [], [])[0]:  # nobody writes to it: this is its end
             line, _ = server.accept()
             with line, line.makefile("rw") as file:
-                order = json.loads(file.readline())
+                if not (order := file.readline()):
+                    continue  # somebody only wanted it to be there
                 if os.fork() == 0:
                     server.close()
-                    _work(worker, **order)
+                    _work(worker, **json.loads(order))
                 file.write("forked\n")
 
 
 def _work(worker, folder: str, name: str, environment: dict[str, str]) -> None:
     os.setsid()
+    os.environ.clear()  # of whoever started the nursery
     os.environ.update(environment)
     Path("/proc/self/comm").write_text(title(Path(folder)))
     with open(os.devnull) as nothing, open(Path(folder, "trained", "worker.log"), "ab") as log:

@@ -12,6 +12,8 @@ import os
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import openai
@@ -60,44 +62,60 @@ def in_a_hurry(known, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.2)))
 
 
-@pytest.fixture
-def provider(request, tmp_path, monkeypatch, in_a_hurry):
+@contextmanager
+def at(name: str, folder: Path) -> Iterator[Provider]:
     """The imitation, in the table of providers and in the environment, as if it had always been there."""
-    name = request.param
-    found = Provider(name, KEY, tmp_path / "state")
-    table = tmp_path / "providers.csv"
+    folder.mkdir(exist_ok=True)
+    found = Provider(name, KEY, folder / "state")
+    found.target = found.base_url if name == "other" else name
+    environment = {
+        "PROVIDERS_TABLE": str(table_with(name, found.base_url, folder / "providers.csv")),
+        "AZURE_OPENAI_ENDPOINT": found.origin,
+        KEY_NAMES[name]: KEY,
+        "SPEND_LIMIT_USD": "100",
+        "OPENAI_LOG": "debug",
+        "COURSE_MY": str(folder / "my"),
+    }
+    # connect() sets these: they are put back afterwards
+    environment |= dict.fromkeys(("OPENAI_API_KEY", "OPENAI_BASE_URL", "NO_PROXY", "no_proxy"), "")
+    caches = (connect_module._place, connect_module._guard)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        patch.setattr(connect_module, "LEARNERS_OWN_KEY", KEY if name == "openai" else "")
+        patch.setattr(SpendGuard, "spent_usd", 0.0)
+        patch.setattr(widgets, "monitor", lambda *_: None)  # it needs a kernel
+        patch.setattr("tempfile.tempdir", str(folder))
+        patch.chdir(refresh.NOTEBOOKS)
+        for cache in caches:
+            cache.cache_clear()
+        try:
+            yield found
+        finally:
+            for cache in caches:
+                cache.cache_clear()
+            found.stop()
+
+
+def table_with(name: str, address: str, path: Path) -> Path:
+    """providers.csv with this address of a provider in the place of the real one."""
     with open(ROOT / "data" / "providers.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        if (
-            row["provider"] == name
-            and row["fact"] in ("base_url", "chat_base_url")
-            and "<" not in row["value"]
-        ):
-            row["value"] = found.base_url
-    with open(table, "w", encoding="utf-8", newline="") as file:
+        is_address = row["fact"] in ("base_url", "chat_base_url") and "<" not in row["value"]
+        if row["provider"] == name and is_address:
+            row["value"] = address
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    environment = {"PROVIDERS_TABLE": str(table), "AZURE_OPENAI_ENDPOINT": found.origin, KEY_NAMES[name]: KEY}
-    environment |= {"SPEND_LIMIT_USD": "100", "OPENAI_LOG": "debug"}
-    for variable, value in environment.items():
-        monkeypatch.setenv(variable, value)
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(variable, "")  # connect() sets them: they are put back afterwards
-    monkeypatch.setattr(connect_module, "LEARNERS_OWN_KEY", KEY if name == "openai" else "")
-    monkeypatch.setattr(SpendGuard, "spent_usd", 0.0)
-    monkeypatch.setattr(widgets, "monitor", lambda *_: None)  # it needs a kernel
-    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.chdir(refresh.NOTEBOOKS)
-    connect_module._place.cache_clear()
-    connect_module._guard.cache_clear()
-    found.target = found.base_url if name == "other" else name
-    yield found
-    connect_module._place.cache_clear()
-    connect_module._guard.cache_clear()
-    found.stop()
+    return path
+
+
+@pytest.fixture
+def provider(request, tmp_path, in_a_hurry):
+    with at(request.param, tmp_path) as found:
+        yield found
 
 
 class Learner:
@@ -165,10 +183,7 @@ def nothing_shows_the_key(learner: Learner, capsys, caplog, folder: Path) -> Non
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*LESSONS, "starter"])
-@pytest.mark.parametrize("provider", SHAPES, indirect=True)
-def test_it_runs_with_another_connect(name, provider, tmp_path, capsys, caplog):
+def it_runs(name: str, provider: Provider, folder: Path, capsys, caplog) -> None:
     caplog.set_level(logging.DEBUG)
     learner = Learner(provider)
     cells = learner.cells(name)
@@ -181,18 +196,37 @@ def test_it_runs_with_another_connect(name, provider, tmp_path, capsys, caplog):
         for cell in cells:
             learner.run(cell)  # the job is there already
         assert (provider.jobs, learner.namespace["job"].status) == (1, "succeeded")
-    nothing_shows_the_key(learner, capsys, caplog, tmp_path)
+    nothing_shows_the_key(learner, capsys, caplog, folder)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ASKING)
 @pytest.mark.parametrize("provider", SHAPES, indirect=True)
-def test_running_all_cells_makes_no_job(provider, tmp_path, capsys, caplog):
+def test_it_runs_with_another_connect(name, provider, tmp_path, capsys, caplog):
+    it_runs(name, provider, tmp_path, capsys, caplog)
+
+
+@pytest.mark.slow
+@pytest.mark.endurance(sample=2, soak=len(SHAPES))
+@pytest.mark.parametrize("name", [name for name in LESSONS if name not in ASKING])
+def test_what_asks_no_model_runs_too(name, count, in_a_hurry, tmp_path, capsys, caplog):
+    """At the first two providers, of which one deploys. The others get these calls from the notebooks that ask, too."""
+    for place in list(SHAPES)[:count]:
+        with at(place, tmp_path / place) as provider:
+            it_runs(name, provider, tmp_path / place, capsys, caplog)
+
+
+@pytest.mark.slow
+@pytest.mark.endurance(sample=2, soak=len(SHAPES))
+def test_running_all_cells_makes_no_job(count, in_a_hurry, tmp_path, capsys, caplog):
     """Twice over: the second time every cell meets what the first has left."""
     caplog.set_level(logging.DEBUG)
-    for name in [*LESSONS, "starter"]:
-        learner = Learner(provider)
-        cells = learner.cells(name)
-        met = learner.run_all(cells) + learner.run_all(cells)
-        assert bool(met["APIStatusError"]) == (name != "03_upload"), met
-        nothing_shows_the_key(learner, capsys, caplog, tmp_path)
-    assert provider.jobs == 0
+    for place in list(SHAPES)[:count]:
+        with at(place, tmp_path / place) as provider:
+            for name in [*LESSONS, "starter"]:
+                learner = Learner(provider)
+                cells = learner.cells(name)
+                met = learner.run_all(cells) + learner.run_all(cells)
+                assert bool(met["APIStatusError"]) == (name != "03_upload"), met
+                nothing_shows_the_key(learner, capsys, caplog, tmp_path / place)
+            assert provider.jobs == 0

@@ -170,7 +170,7 @@ def test_every_job_ends_though_worker_and_kernel_are_killed(
 @pytest.mark.parametrize("method", ["dpo", "reinforcement"])
 def test_jobs_of_the_other_methods_end_as_well(method, tmp_path, tiny_weights, monkeypatch, count, figures):
     """Their training processes are forked: to start one as the product does takes longer than the job."""
-    nursery.start().close()
+    nursery.start()
     begin = partial(Kernel, nursery.USED)
     kill_again_and_again(method, begin, tmp_path, tiny_weights, monkeypatch, count, figures)
 

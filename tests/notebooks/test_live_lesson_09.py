@@ -43,7 +43,7 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = live_and_short(tmp_path)
-    nursery.start().close()
+    nursery.start()
     notebook.cells.insert(0, nbformat.v4.new_code_cell(nursery.USED))
     refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)
     ended = refresh.said(notebook, "jobs.find(client").splitlines()[-1]

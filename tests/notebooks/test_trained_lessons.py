@@ -51,7 +51,7 @@ def with_less_data(folder: Path, rows: int) -> Path:
 
 def execute(notebook, folder: Path, *before: str) -> None:
     """Runs it there after these cells, its training processes forked from one that has imported torch."""
-    nursery.start().close()
+    nursery.start()
     notebook.cells[:0] = [nbformat.v4.new_code_cell(source) for source in (nursery.USED, *before)]
     refresh.execute(notebook, folder, CELL_SECONDS)
 

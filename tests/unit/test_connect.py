@@ -31,10 +31,10 @@ def own_environment(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
 
 
-def run(code: str, **environment) -> subprocess.CompletedProcess:
+def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     inherited = {key: value for key, value in os.environ.items() if key not in OPENAI_NAMES}
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
         env=inherited | environment,
         capture_output=True,
@@ -328,17 +328,31 @@ PROVIDER_KEYS = {
 }
 
 
-@pytest.mark.parametrize(("target", "name"), PROVIDER_KEYS.items())
-def test_without_a_key_there_is_a_clear_error_and_never_a_question(target, name, tmp_path):
+EACH_PROVIDER = """
+import os, sys
+os.chdir(sys.argv[1])
+from helpers.connect import connect
+for target in sys.argv[2:]:
+    try:
+        connect(target)
+    except Exception as error:
+        print(repr(error))
+connect(target)
+"""
+
+
+def test_without_a_key_there_is_a_clear_error_and_never_a_question(tmp_path):
     result = run(
-        f"import os; os.chdir({str(tmp_path)!r})\nfrom helpers.connect import connect; connect({target!r})",
+        EACH_PROVIDER,
+        str(tmp_path),
+        *PROVIDER_KEYS,
         AZURE_OPENAI_ENDPOINT="https://mine.openai.azure.com",
         PYTHONPATH=os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)]),
         **dict.fromkeys(set(PROVIDER_KEYS.values()) - {"OPENAI_API_KEY"}, ""),
     )
-    assert result.returncode == 1
-    assert f"Set {name} in the environment" in result.stderr
-    assert "EOFError" not in result.stderr
+    assert result.returncode == 1 and "EOFError" not in result.stdout + result.stderr
+    for said, name in zip(result.stdout.splitlines(), PROVIDER_KEYS.values(), strict=True):
+        assert f"Set {name} in the environment" in said
 
 
 @pytest.mark.parametrize(
