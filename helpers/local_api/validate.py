@@ -308,6 +308,10 @@ def _sent_beside(schema: dict) -> dict[str, str]:
         return dict.fromkeys(SENT["message"], "none") | {"id": "any", "name": "any"}
     if kind == ["function"] and {"id", "function"} <= fields:
         return dict.fromkeys(SENT["tool_call"], "any")
+    if (
+        kind == ["function"] and "function" in fields
+    ):  # OpenAI's cookbook, Structured_outputs_multi_agent.ipynb
+        return {"strict": "any"}
     return dict.fromkeys(SENT["function"], "any") if fields == {"name", "arguments"} else {}
 
 

@@ -133,6 +133,12 @@ def test_a_reply_is_taken_and_answered(api):
     assert calls(again)
 
 
+def test_strict_may_stand_beside_the_function(api):
+    """So OpenAI's cookbook sends it, and holds the answers: Structured_outputs_multi_agent.ipynb."""
+    tools = [tool | {"strict": True} for tool in TOOLS]
+    assert calls(choice(api, tools=tools)) == calls(choice(api, tools=TOOLS))
+
+
 def test_a_function_without_parameters_gets_none(api):
     bare = {"type": "function", "function": {"name": "weather"}}
     assert calls(choice(api, tools=[bare])) == [("weather", {})]
@@ -165,6 +171,10 @@ def test_a_custom_tool_gets_a_text_of_its_grammar(api):
     code = {"type": "custom", "custom": {"name": "code", "description": "Opens the gate", "format": grammar}}
     (call,) = choice(api, ELSE, tools=[code], tool_choice="required").message.tool_calls
     assert (call.type, call.custom.name, call.custom.input) == ("custom", "code", "0123")
+    chunks = ask(api, ELSE, tools=[code], tool_choice="required", stream=True)
+    parts = [part for chunk in chunks for part in chunk.choices[0].delta.tool_calls or []]
+    assert (parts[0].type, parts[0].model_extra["custom"]) == ("custom", {"name": "code", "input": ""})
+    assert "".join(part.model_extra["custom"]["input"] for part in parts) == "0123"
 
 
 # --- the client's own helpers ------------------------------------------------------------------------------
@@ -340,7 +350,7 @@ def changed(**changes) -> list[dict]:
             None,
             "'fly'",
         ),
-        ({"tools": [{**DRONE, "strict": True}]}, "tools[0].strict", UNKNOWN, "strict"),
+        ({"tools": [{**DRONE, "mood": True}]}, "tools[0].mood", UNKNOWN, "mood"),
         ({"tools": changed(mood=1)}, "tools[0].function.mood", UNKNOWN, "mood"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", MISSING, ""),
         ({"tools": [{"function": {"name": "f"}}]}, "tools[0].type", MISSING, ""),
