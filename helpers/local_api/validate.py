@@ -278,13 +278,24 @@ def _rewrite_object(schema: dict, definitions: dict) -> dict:
 
     ref = {"ref": schema["ref"]} if "ref" in schema else {}
     new = {key: value for key, value in schema.items() if key != "ref"}
-    new |= {"fields": fields, "extra_behavior": "forbid"}
+    new |= {"fields": fields, "extra_behavior": "ignore" if _is_definition(schema) else "forbid"}
     return {
         "type": "function-after",
         "function": {"type": "no-info", "function": without_nulls},
         "schema": new,
         **ref,
     }
+
+
+def _is_definition(schema: dict) -> bool:
+    """Whether it is the definition of a function, or the tool around it. Keys that these do not know are not read.
+
+    So it is at OpenAI, whose cookbook sends ``strict`` beside the function and ``result`` within it, and holds the
+    answers (Structured_outputs_multi_agent.ipynb, Function_calling_finding_nearby_places.ipynb).
+    """
+    fields = set(schema["fields"])
+    is_tool = _literals(schema, "type") == ["function"] and "function" in fields and "id" not in fields
+    return is_tool or {"name", "description", "parameters"} <= fields and "type" not in fields
 
 
 def _left_out(schema: dict) -> set[str]:
@@ -306,12 +317,6 @@ def _sent_beside(schema: dict) -> dict[str, str]:
         return dict.fromkeys(SENT["message"], "any")
     if role:  # a stored message; and a tool's name, which OpenAI's cookbook sends (How_to_call_functions_...)
         return dict.fromkeys(SENT["message"], "none") | {"id": "any", "name": "any"}
-    if kind == ["function"] and {"id", "function"} <= fields:
-        return dict.fromkeys(SENT["tool_call"], "any")
-    if (
-        kind == ["function"] and "function" in fields
-    ):  # OpenAI's cookbook, Structured_outputs_multi_agent.ipynb
-        return {"strict": "any"}
     return dict.fromkeys(SENT["function"], "any") if fields == {"name", "arguments"} else {}
 
 
