@@ -30,7 +30,15 @@ from openai.types.chat.parsed_function_tool_call import ParsedFunction
 from openai.types.fine_tuning import job_create_params
 from openai.types.fine_tuning.alpha import grader_run_params, grader_validate_params
 from openai.types.fine_tuning.checkpoints import permission_create_params
-from openai.types.responses import input_token_count_params, response_create_params
+from openai.types.responses import (
+    ResponseCustomToolCallItem,
+    ResponseCustomToolCallOutputItem,
+    ResponseFunctionToolCallItem,
+    ResponseFunctionToolCallOutputItem,
+    ResponseReasoningItem,
+    input_token_count_params,
+    response_create_params,
+)
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 from typing_extensions import TypedDict
@@ -109,6 +117,13 @@ SENT = {
     "tool_call": {*ChatCompletionMessageFunctionToolCall.model_fields, *ParsedFunctionToolCall.model_fields}
     | set(ChoiceDeltaToolCall.model_fields),
     "function": set(ParsedFunction.model_fields),
+}
+SENT_ITEMS = {
+    "custom_tool_call": ResponseCustomToolCallItem,
+    "custom_tool_call_output": ResponseCustomToolCallOutputItem,
+    "function_call": ResponseFunctionToolCallItem,
+    "function_call_output": ResponseFunctionToolCallOutputItem,
+    "reasoning": ResponseReasoningItem,
 }
 # how the API names types in an error
 WANTED = {
@@ -263,13 +278,24 @@ def _rewrite_object(schema: dict, definitions: dict) -> dict:
 
     ref = {"ref": schema["ref"]} if "ref" in schema else {}
     new = {key: value for key, value in schema.items() if key != "ref"}
-    new |= {"fields": fields, "extra_behavior": "forbid"}
+    new |= {"fields": fields, "extra_behavior": "ignore" if _is_definition(schema) else "forbid"}
     return {
         "type": "function-after",
         "function": {"type": "no-info", "function": without_nulls},
         "schema": new,
         **ref,
     }
+
+
+def _is_definition(schema: dict) -> bool:
+    """Whether it is the definition of a function, or the tool around it. Keys that these do not know are not read.
+
+    So it is at OpenAI, whose cookbook sends ``strict`` beside the function and ``result`` within it, and holds the
+    answers (Structured_outputs_multi_agent.ipynb, Function_calling_finding_nearby_places.ipynb).
+    """
+    fields = set(schema["fields"])
+    is_tool = _literals(schema, "type") == ["function"] and "function" in fields and "id" not in fields
+    return is_tool or {"name", "description", "parameters"} <= fields and "type" not in fields
 
 
 def _left_out(schema: dict) -> set[str]:
@@ -284,13 +310,13 @@ def _left_out(schema: dict) -> set[str]:
 
 def _sent_beside(schema: dict) -> dict[str, str]:
     """What the API may have put into such an object when it sent it: key -> "any" value, or "none" but null."""
-    fields, role = set(schema["fields"]), _literals(schema, "role")
+    fields, role, kind = set(schema["fields"]), _literals(schema, "role"), _literals(schema, "type")
+    if len(kind) == 1 and kind[0] in SENT_ITEMS:
+        return dict.fromkeys(SENT_ITEMS[kind[0]].model_fields, "any")
     if role == ["assistant"]:
         return dict.fromkeys(SENT["message"], "any")
     if role:  # a stored message; and a tool's name, which OpenAI's cookbook sends (How_to_call_functions_...)
         return dict.fromkeys(SENT["message"], "none") | {"id": "any", "name": "any"}
-    if _literals(schema, "type") == ["function"] and {"id", "function"} <= fields:
-        return dict.fromkeys(SENT["tool_call"], "any")
     return dict.fromkeys(SENT["function"], "any") if fields == {"name", "arguments"} else {}
 
 

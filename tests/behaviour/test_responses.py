@@ -300,7 +300,9 @@ def test_a_custom_tool_gets_a_text_and_its_output_is_answered(api):
     assert call.id.startswith("ctc_") and response.tools[0].type == "custom"
     output = {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "28.27"}
     conversation = [{"role": "user", "content": asked["input"]}, *response.output, output]
-    for form in ({"input": [output], "previous_response_id": response.id}, {"input": conversation}):
+    as_dicts = [conversation[0], *[item.model_dump() for item in response.output], output]
+    going_on = {"input": [output], "previous_response_id": response.id}
+    for form in (going_on, {"input": conversation}, {"input": as_dicts}):
         answered = api.client.responses.create(model=MODEL, tools=[CODE], **form)
         assert answered.output_text == "28.27"
         listed = api.client.responses.input_items.list(answered.id, order="asc")
