@@ -23,7 +23,7 @@ AUTO = {  # what "auto" becomes, for each method
         "beta": 0.0,
     },
 }
-USUAL_RATES = {"supervised": 3e-3, "dpo": 3e-4, "reinforcement": 5e-4}  # of a learning rate multiplier of 1
+USUAL_RATES = {"supervised": 3e-3, "dpo": 3e-4, "reinforcement": 5e-4}  # of MODEL: see ``rates``
 
 
 def added() -> list[str]:
