@@ -5,6 +5,10 @@ Nothing heavy is imported here: ``owns`` and ``problem`` are asked for every req
 """
 
 import importlib.util
+import os
+
+# What torch cannot yet compute on Apple's graphics processor, the other one does. It is read when torch is imported.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 MODEL = "smollm2-135m-instruct"  # the course's own; others can be added: see ``adding``
 PLACE = "this-computer"  # stands in the names of models tuned here, where OpenAI's have the organization
@@ -23,7 +27,7 @@ AUTO = {  # what "auto" becomes, for each method
         "beta": 0.0,
     },
 }
-USUAL_RATES = {"supervised": 3e-3, "dpo": 3e-4, "reinforcement": 5e-4}  # of a learning rate multiplier of 1
+USUAL_RATES = {"supervised": 3e-3, "dpo": 3e-4, "reinforcement": 5e-4}  # of MODEL: see ``rates``
 
 
 def added() -> list[str]:

@@ -9,10 +9,7 @@ import os
 import platform
 import sys
 
-# What torch cannot yet compute on Apple's graphics processor, the other one does. Read when torch is imported.
-os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-
-import torch  # noqa: E402
+import torch
 
 VARIABLE = "LOCAL_API_DEVICE"
 

@@ -443,9 +443,8 @@ class Trainer:
 
     def restore(self, state: bytes) -> None:
         """Continues where ``state`` was taken."""
-        saved = torch.load(
-            io.BytesIO(state), weights_only=True, map_location="cpu"
-        )  # the device may be another
+        # on the processor first: the state may come from another device
+        saved = torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")
         set_peft_model_state_dict(self.model, read_tensors(saved["adapter"]))
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step, self.tokens = saved["step"], saved["tokens"]

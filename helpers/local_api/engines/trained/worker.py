@@ -6,6 +6,7 @@ It outlives the notebook that started it. It is paused and cancelled through the
 import base64
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -100,9 +101,7 @@ def _explained(error: BaseException) -> dict:
     if known := errors.storage_error_of_a_job(error):
         return known
     text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    if isinstance(error, MemoryError) or any(
-        sign in str(error) for sign in ("allocate memory", "out of memory")
-    ):
+    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
         text = (
             f"This computer has too little free memory. Close other programs, or use a smaller batch. {text}"
         )
