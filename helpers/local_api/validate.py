@@ -317,6 +317,8 @@ def _sent_beside(schema: dict) -> dict[str, str]:
         return dict.fromkeys(SENT["message"], "any")
     if role:  # a stored message; and a tool's name, which OpenAI's cookbook sends (How_to_call_functions_...)
         return dict.fromkeys(SENT["message"], "none") | {"id": "any", "name": "any"}
+    if kind == ["function"] and {"id", "function"} <= fields:
+        return dict.fromkeys(SENT["tool_call"], "any")
     return dict.fromkeys(SENT["function"], "any") if fields == {"name", "arguments"} else {}
 
 

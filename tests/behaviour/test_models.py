@@ -70,7 +70,7 @@ def test_a_suffix_may_be_any_text(api):
 
 ON_THE_STAGE = [
     *("gpt-4o-2024-05-13", "gpt-4-1106-preview", "gpt-4-turbo-preview", "o1", "o3", "o3-mini", "o1-mini"),
-    *("chatgpt-4o-latest", "gpt-4-0125-preview"),
+    *("chatgpt-4o-latest", "gpt-4-0125-preview", "o1-preview"),
 ]
 
 
@@ -99,7 +99,7 @@ def test_a_model_that_is_gone_says_so(api):
     assert error.status_code == 404 and "deprecated" in error.message
 
 
-@pytest.mark.parametrize("name", ["gpt-4-32k", "o1-preview", "gpt-image-1", "whisper-1", "gpt-3.5-turbo-16k"])
+@pytest.mark.parametrize("name", ["gpt-4-32k", "gpt-image-1", "whisper-1", "gpt-3.5-turbo-16k"])
 def test_a_model_of_openais_that_is_not_simulated_says_so(api, name):
     for call in (lambda: ask(api, model=name), lambda: api.client.models.retrieve(name)):
         error = api.refusal(call)
