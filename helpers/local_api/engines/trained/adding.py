@@ -34,7 +34,10 @@ HUB_FOLDER = re.compile(r"models--([\w.-]+?)--([\w.-]+)")  # in the hub's cache,
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "README.md", "LICENSE*"]
 LONGEST_HEAD = 100_000_000  # bytes of a safetensors file, by its format
 BESIDE = 2e9  # bytes of memory that training takes beside the weights; measured on the course's own model
-BY_OTHERS, BY_ENGINE = 1e-3, 0.1  # the most that ``differences`` may give: bfloat16 rounds
+BY_OTHERS, BY_ENGINE = (
+    1e-3,
+    0.3,
+)  # the most that ``differences`` may give; SmolLM2 in bfloat16: 0 and 0.03
 
 
 class CannotAdd(Exception):
@@ -313,9 +316,12 @@ def differences(ready: Path) -> tuple[float, float]:
     model = training.with_lora(training.load_model(ready), None, seed=0)
     one, other = (
         training.encode(
-            tokenizer, [{"role": "user", "content": text}, {"role": "assistant", "content": text[::-1]}]
+            tokenizer, [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
         )
-        for text in ("Where is the sun at noon?", "Water.")
+        for question, answer in (
+            ("Where is the sun at noon?", "High in the sky."),
+            ("Is water wet?", "Yes, it is."),
+        )
     )
     start = training.common_start([one, other])
     turned = replace(one, tokens=one.tokens[:start] + one.tokens[start:][::-1])
