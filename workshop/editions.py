@@ -1,0 +1,439 @@
+"""Editions in other languages: notebooks/ru/ is made of the English lessons and of the translations in locale/ru/.
+
+python -m workshop.editions             brings all editions up to date: their lists of texts, then their notebooks
+python -m workshop.editions ru 06       begins with lesson 06 in Russian: makes its list of texts
+python -m workshop.editions --report    says what is not translated, what is stale, what nobody needs any more
+
+A list of texts (a PO file, for any editor of such files) has one entry for each paragraph of a lesson, with the id of
+its cell, and for each text of its quiz and of its exercises. If the English text changes, the entry becomes
+"fuzzy": it waits for a translator, and until then the paragraph is shown in English, marked. Never change what is
+made (notebooks/ru/, data/texts/ru.json): change the lesson or the list.
+"""
+
+import argparse
+import ast
+import difflib
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import polib
+from nbformat import NotebookNode
+
+from workshop.minutes import ROOT
+
+NOTEBOOKS, LOCALE, TEXTS, HELPERS = (
+    ROOT / "notebooks",
+    ROOT / "workshop" / "locale",
+    ROOT / "data" / "texts",
+    ROOT / "helpers",
+)
+README, INTERFACE = "README", "interface"
+MORE_QUIZZES = {"00": ["concepts"]}  # beside the quiz that is called like the lesson
+SPOKEN = {"ask", "text", "why", "say", "otherwise", "stopped"}  # keys of quizzes and exercises that hold texts
+ALIKE = 0.6  # an entry at least as like to a new text as this becomes its fuzzy translation
+FENCE = re.compile(r"^(```+|~~~+)")
+NOTHING_TO_SAY = re.compile(r"(```+\w[\s\S]*|(</?[\w ]+>\s*)+|[\W\d_]*)\Z")  # code, bare tags, no letter
+LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)")
+UP = re.compile(r"""(["'])\.\./""")  # where a path begins that is seen from notebooks/
+MINUTES = re.compile(r"Lesson (\d+) · about (\d+) minutes? to read, (\d+) to do \(estimate\)\Z")
+NEIGHBOUR = re.compile(r"(Previous|Next): \[[^\]]*\]\(([\w.]+)\)")
+# What the editions say themselves; translated with the texts of the helpers.
+OWN_TEXTS = {
+    "minutes": "Lesson {} · about {} minutes to read, {} to do (estimate)",
+    "Previous": "Previous",
+    "Next": "Next",
+    "english": "in English",
+    "untranslated": "Not translated yet:",
+    "about": "> **This is a translation.** Code and answers of models are those of the English lesson. Names of "
+    "columns, figures, reports and most widgets are in English, too. [The same lesson in English]({})",
+    "about_readme": "> This is a translation of [the English page]({}).",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A text to translate, and where it stands: the id of a cell, or the name of a file."""
+
+    text: str
+    place: str
+
+
+# --- what there is to translate ----------------------------------------------------------------------------
+
+
+def blocks(text: str) -> list[str]:
+    """The paragraphs of a Markdown text: what empty lines divide, but for those in a fence."""
+    found, fence = [[]], ""
+    for line in text.split("\n"):
+        if mark := FENCE.match(line):
+            fence = "" if fence and line.startswith(fence) else fence or mark[1]
+        if line.strip() or fence:
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return ["\n".join(lines) for lines in found if lines]
+
+
+def is_text(block: str) -> bool:
+    """Whether a paragraph has anything to translate: it is no code of a named language, and no bare tag."""
+    return not NOTHING_TO_SAY.match(block)
+
+
+def messages(name: str) -> list[Message]:
+    """All texts of one list, in order: of a lesson ("03_upload") with its quiz and exercises, README, or interface."""
+    if name == INTERFACE:
+        return [Message(text, "workshop/editions.py") for text in OWN_TEXTS.values()] + list(_of_helpers())
+    if name == README:
+        page = (ROOT / "README.md").read_text(encoding="utf-8")
+        return [Message(block, "README.md") for block in blocks(page) if is_text(block)]
+    return list(_of_cells(lesson(name))) + list(_of_tables(name))
+
+
+def lesson(name: str) -> NotebookNode:
+    """The English lesson."""
+    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+
+
+def _of_cells(notebook: NotebookNode) -> Iterator[Message]:
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for block in blocks(cell.source):
+                if is_text(block) and not (is_generated(cell) and not block.startswith("![")):
+                    yield Message(block, cell.id)
+
+
+def is_generated(cell: NotebookNode) -> bool:
+    """Whether a cell is written by the refresh: minutes, links, and the picture of the way."""
+    return "generated" in cell.metadata.get("tags", [])
+
+
+def _of_tables(name: str) -> Iterator[Message]:
+    number = name.partition("_")[0]
+    files = [ROOT / "data" / kind / f"{number}.toml" for kind in ("quizzes", "exercises")]
+    files += [ROOT / "data" / "quizzes" / f"{more}.toml" for more in MORE_QUIZZES.get(number, [])]
+    for file in filter(Path.is_file, files):
+        place = file.relative_to(ROOT).as_posix()
+        yield from (Message(text, place) for text in _spoken(tomllib.loads(file.read_text("utf-8"))))
+
+
+def _spoken(value: object, key: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _spoken(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _spoken(part, key)
+    elif key in SPOKEN:
+        yield value
+
+
+def _of_helpers() -> Iterator[Message]:
+    """What helpers hand to ``said``: a text, or the name of a constant of the same module."""
+    for file in sorted(HELPERS.rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        known = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "said":
+                given = node.args[0]
+                text = given.value if isinstance(given, ast.Constant) else known.get(getattr(given, "id", ""))
+                if isinstance(text, str):
+                    yield Message(text, file.relative_to(ROOT).as_posix())
+
+
+# --- lists of texts ----------------------------------------------------------------------------------------
+
+
+def languages() -> list[str]:
+    """The languages that there are lists of texts for: ["ru"]."""
+    return sorted(path.name for path in LOCALE.iterdir() if path.is_dir())
+
+
+def names(language: str) -> list[str]:
+    """The lists of a language: ["00_start_here", ..., "README", "interface"]."""
+    return sorted(path.stem for path in (LOCALE / language).glob("*.po"))
+
+
+def lessons(language: str) -> list[str]:
+    """The lessons of an edition, by name."""
+    return [name for name in names(language) if name not in (README, INTERFACE)]
+
+
+def catalog(language: str, name: str) -> polib.POFile:
+    """A list of texts as it is on disk; an empty one if there is none."""
+    file = LOCALE / language / f"{name}.po"
+    return polib.pofile(str(file), wrapwidth=0) if file.is_file() else polib.POFile(wrapwidth=0)
+
+
+def translations(language: str, name: str) -> dict[str, str]:
+    """What is translated and not stale, by the English text."""
+    return {entry.msgid: entry.msgstr for entry in catalog(language, name) if entry.translated()}
+
+
+def merged(old: polib.POFile, wanted: Iterable[Message], memory: dict[str, str]) -> polib.POFile:
+    """A list with exactly the wanted texts, in their order.
+
+    A text keeps its translation, or takes it from ``memory`` (of other lists). A new text that is much like one that
+    nobody wants any more takes that one's translation, fuzzy.
+    """
+    places: dict[str, list[str]] = {}
+    for message in wanted:
+        places.setdefault(message.text, []).append(message.place)
+    known = {entry.msgid: entry for entry in old}
+    free = {text: entry for text, entry in known.items() if text not in places and entry.msgstr}
+    new = polib.POFile(wrapwidth=0)
+    new.metadata = {"Content-Type": "text/plain; charset=utf-8", "Content-Transfer-Encoding": "8bit"}
+    for text, where in places.items():
+        entry = polib.POEntry(msgid=text, occurrences=[(place, "") for place in dict.fromkeys(where)])
+        before = known.get(text)
+        if before is not None and before.msgstr:
+            entry.msgstr, entry.flags = before.msgstr, before.flags
+            entry.previous_msgid, entry.tcomment = before.previous_msgid, before.tcomment
+        elif text in memory:
+            entry.msgstr = memory[text]
+        elif like := difflib.get_close_matches(text, free, 1, ALIKE):
+            entry.msgstr, entry.flags, entry.previous_msgid = free[like[0]].msgstr, ["fuzzy"], like[0]
+        new.append(entry)
+    return new
+
+
+def update(language: str, name: str) -> bool:
+    """Brings one list up to date with its sources. Returns True if it changed."""
+    others = [other for other in names(language) if other != name]
+    memory = {text: said for other in others for text, said in translations(language, other).items()}
+    new = merged(catalog(language, name), messages(name), memory)
+    return write(LOCALE / language / f"{name}.po", str(new) + "\n")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is wrong with one list: texts without a translation, with a stale one, and entries without a source."""
+
+    untranslated: list[str]
+    stale: list[str]
+    orphaned: list[str]
+
+
+def drift(language: str, name: str) -> Drift:
+    """Compares a list with its sources."""
+    wanted = dict.fromkeys(message.text for message in messages(name))
+    entries = {entry.msgid: entry for entry in catalog(language, name)}
+    return Drift(
+        [text for text in wanted if text not in entries or not entries[text].msgstr],
+        [text for text in wanted if text in entries and entries[text].fuzzy],
+        [text for text in entries if text not in wanted],
+    )
+
+
+def report(language: str) -> str:
+    """The drift of an edition in words, a line for each list; below it the beginning of each text."""
+    lines = []
+    for name in names(language):
+        found, total = drift(language, name), len({message.text for message in messages(name)})
+        kinds = {"not translated": found.untranslated, "stale": found.stale, "orphaned": found.orphaned}
+        counts = ", ".join(f"{len(texts)} {kind}" for kind, texts in kinds.items())
+        lines.append(f"{language}/{name}: {total} texts, {counts}")
+        lines += [f"    {kind}: {text[:70]!r}" for kind, texts in kinds.items() for text in texts]
+    return "\n".join(lines)
+
+
+# --- notebooks ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The texts of one language, and what is made of them."""
+
+    language: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its notebooks are."""
+        return NOTEBOOKS / self.language
+
+    def own(self, text: str) -> str:
+        """A text of the editions themselves, by its key in ``OWN_TEXTS``."""
+        return translations(self.language, INTERFACE).get(OWN_TEXTS[text], OWN_TEXTS[text])
+
+    def notebook(self, name: str, outputs: NotebookNode | None = None) -> NotebookNode:
+        """The lesson in this language: the same cells with the same ids.
+
+        The outputs come from ``outputs``, an earlier version of it, wherever that has the same code; else from the
+        English lesson.
+        """
+        known = translations(self.language, name)
+        before = {cell.id: cell for cell in outputs.cells if cell.cell_type == "code"} if outputs else {}
+        made = nbformat.from_dict(lesson(name))
+        for cell in made.cells:
+            if cell.cell_type == "code":
+                self._set_code(cell, before.get(cell.id))
+            else:
+                cell.source = self._text(cell, name, known)
+        return made
+
+    def _set_code(self, cell: NotebookNode, before: NotebookNode | None) -> None:
+        cell.source = deeper(cell.source)
+        if before is not None and before.source == cell.source:
+            cell.outputs, cell.execution_count = before.outputs, before.execution_count
+        else:
+            cell.outputs = nbformat.from_dict(json.loads(json.dumps(cell.outputs).replace("../data/", "../../data/")))
+
+    def _text(self, cell: NotebookNode, name: str, known: dict[str, str]) -> str:
+        parts, is_head = blocks(cell.source), is_generated(cell) and MINUTES.match(cell.source.split("\n")[0])
+        if is_generated(cell):
+            parts = [part if part.startswith("![") else self._generated(part) for part in parts]
+            known = known | {part: part for part in parts if not part.startswith("![")}
+        if is_head:
+            about = self.own("about").format(f"{name}.ipynb")
+            return "\n\n".join([*self._translated(parts, known), self._linked(about, NOTEBOOKS, mark=False)])
+        made = "\n\n".join(self._translated(parts, known))
+        return made
+
+    def _translated(self, parts: list[str], known: dict[str, str], folder: Path = NOTEBOOKS) -> list[str]:
+        """Paragraphs in this language; before those that are not translated, a mark."""
+        made, is_marked = [], False
+        for part in parts:
+            if is_text(part) and part not in known:
+                made += [] if is_marked else [f"*{self.own('untranslated')}*"]
+                is_marked = True
+            elif is_text(part):
+                is_marked = False
+            made.append(self._linked(deeper(known.get(part, part)), folder))
+        return made
+
+    def _generated(self, part: str) -> str:
+        """Minutes and links to the neighbours, in this language."""
+        if found := MINUTES.match(part):
+            return self.own("minutes").format(*found.groups())
+        return NEIGHBOUR.sub(lambda found: f"{self.own(found[1])}: [{self.title(found[2])}]({found[2]})", part)
+
+    def title(self, file: str) -> str:
+        """The heading of a lesson, in this language if it is a part of the edition."""
+        name = file.removesuffix(".ipynb")
+        heading = next(b for cell in lesson(name).cells for b in blocks(cell.source) if b.startswith("# "))
+        known = translations(self.language, name) if name in lessons(self.language) else {}
+        return known.get(heading, heading).removeprefix("# ")
+
+    def readme(self) -> str:
+        """The README in this language, for the folder of the edition."""
+        page = (ROOT / "README.md").read_text(encoding="utf-8")
+        parts = self._translated(blocks(page), translations(self.language, README), ROOT)
+        about = self._linked(self.own("about_readme").format("README.md"), ROOT, mark=False)
+        return "\n\n".join([parts[0], about, *parts[1:]]) + "\n"
+
+    def _linked(self, text: str, folder: Path, mark: bool = True) -> str:
+        """The text with its links, which lead from ``folder``, led from here.
+
+        To a page of this edition, if there is one. Else to the English page, and behind the link stands that it is.
+        """
+
+        def leads(found: re.Match) -> str:
+            words, target, anchor = found[1], found[2], found[3] or ""
+            place = Path(os.path.normpath(folder / target))
+            own = self._page_for(place) if mark else None
+            path = Path(os.path.relpath(own or place, self.folder)).as_posix()
+            is_foreign = mark and own is None and place.suffix in (".ipynb", ".md")
+            return f"{words}({path}{anchor})" + (f" ({self.own('english')})" if is_foreign else "")
+
+        return LINK.sub(leads, text)
+
+    def _page_for(self, place: Path) -> Path | None:
+        if place == ROOT / "README.md" and README in names(self.language):
+            return self.folder / "README.md"
+        is_here = place.parent == NOTEBOOKS and place.stem in lessons(self.language)
+        return self.folder / place.name if is_here else None
+
+    def texts(self) -> dict[str, str]:
+        """What quizzes, exercises and helpers say, by the English text. Headings too: quizzes name them."""
+        found = {}
+        for name in names(self.language):
+            known = translations(self.language, name)
+            places = {message.text: message.place for message in messages(name)}
+            for text, said in known.items():
+                if places.get(text, "").startswith(("data/", "helpers/")):
+                    found[text] = said
+                elif re.match(r"#+ [^\n]+\Z", text):
+                    found[text.lstrip("# ")] = said.lstrip("# ")
+        return dict(sorted(found.items()))
+
+    def write(self) -> list[Path]:
+        """Writes all notebooks, the README and the texts. Returns what has changed."""
+        self.folder.mkdir(exist_ok=True)
+        made = {TEXTS / f"{self.language}.json": as_json(self.texts())}
+        for name in lessons(self.language):
+            made[self.folder / f"{name}.ipynb"] = nbformat.writes(self.in_standard_form(name)) + "\n"
+        if README in names(self.language):
+            made[self.folder / "README.md"] = self.readme()
+        return [path for path, text in made.items() if write(path, text)]
+
+    def in_standard_form(self, name: str) -> NotebookNode:
+        """The lesson in this language with the outputs that are on disk."""
+        file = self.folder / f"{name}.ipynb"
+        return self.notebook(name, nbformat.read(file, as_version=4) if file.is_file() else None)
+
+
+def editions() -> list[Edition]:
+    """All editions."""
+    return [Edition(language) for language in languages()]
+
+
+def deeper(text: str) -> str:
+    """Paths in code that lead from notebooks/, led from a folder in it: "../../data/..." for "../data/..."."""
+    return UP.sub(r"\1../../", text)
+
+
+def as_json(texts: dict[str, str]) -> str:
+    """The file of a dictionary of texts."""
+    return json.dumps(texts, ensure_ascii=False, indent=1) + "\n"
+
+
+def write(path: Path, text: str) -> bool:
+    """Writes a file if that changes it. Returns whether it did."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return True
+
+
+def main(arguments: list[str] | None = None, say: Callable[[str], object] = print) -> int:
+    """Runs the command. Returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("language", nargs="?", help="begin with lessons in this language, such as ru")
+    parser.add_argument("lessons", nargs="*", metavar="NN", help="their numbers")
+    parser.add_argument("--report", action="store_true", help="change nothing, say what drifts")
+    options = parser.parse_args(arguments)
+    if options.report:
+        say("\n".join(map(report, languages())))
+        return 0
+    for number in options.lessons:
+        found = [path.stem for path in NOTEBOOKS.glob("*.ipynb") if path.stem.startswith(number)]
+        if len(found) != 1:
+            parser.error(f"there is no lesson {number}")
+        update(options.language, found[0])
+    if options.language:
+        for name in (README, INTERFACE):
+            update(options.language, name)
+    for edition in editions():
+        changed = [LOCALE / edition.language / f"{name}.po" for name in names(edition.language) if update(edition.language, name)]
+        for path in [*changed, *edition.write()]:
+            say(f"written: {path.relative_to(ROOT).as_posix()}")
+        say(report(edition.language))
+    say("If outputs have changed, too: python -m tests.notebooks.refresh LANGUAGE/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
