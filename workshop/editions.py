@@ -68,8 +68,16 @@ class Message:
 # --- what there is to translate ----------------------------------------------------------------------------
 
 
-def blocks(text: str) -> list[str]:
-    """The paragraphs of a Markdown text: what empty lines divide, but for those in a fence."""
+@dataclass(frozen=True)
+class Part:
+    """A paragraph of a Markdown text, or a row of a table; and the line ends that divide it from the next."""
+
+    text: str
+    end: str = "\n\n"
+
+
+def parts(text: str) -> list[Part]:
+    """A Markdown text in the pieces that are translated: what empty lines divide, but for those in a fence."""
     found, fence = [[]], ""
     for line in text.split("\n"):
         if mark := FENCE.match(line):
@@ -78,12 +86,23 @@ def blocks(text: str) -> list[str]:
             found[-1].append(line)
         elif found[-1]:
             found.append([])
-    return ["\n".join(lines) for lines in found if lines]
+    made = []
+    for lines in filter(None, found):
+        if all(line.startswith("|") for line in lines):
+            made += [Part(row, "\n") for row in lines[:-1]] + [Part(lines[-1])]
+        else:
+            made.append(Part("\n".join(lines)))
+    return made
 
 
-def is_text(block: str) -> bool:
-    """Whether a paragraph has anything to translate: it is no code of a named language, and no bare tag."""
-    return not NOTHING_TO_SAY.match(block)
+def joined(made: Iterable[Part]) -> str:
+    """The Markdown text of such pieces."""
+    return "".join(part.text + part.end for part in made).rstrip("\n")
+
+
+def is_text(text: str) -> bool:
+    """Whether a piece has anything to translate: it is no code of a named language, and no bare tag."""
+    return not NOTHING_TO_SAY.match(text)
 
 
 def messages(name: str) -> list[Message]:
@@ -92,7 +111,7 @@ def messages(name: str) -> list[Message]:
         return [Message(text, "workshop/editions.py") for text in OWN_TEXTS.values()] + list(_of_helpers())
     if name == README:
         page = (ROOT / "README.md").read_text(encoding="utf-8")
-        return [Message(block, "README.md") for block in blocks(page) if is_text(block)]
+        return [Message(part.text, "README.md") for part in parts(page) if is_text(part.text)]
     return list(_of_cells(lesson(name))) + list(_of_tables(name))
 
 
@@ -104,9 +123,9 @@ def lesson(name: str) -> NotebookNode:
 def _of_cells(notebook: NotebookNode) -> Iterator[Message]:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            for block in blocks(cell.source):
-                if is_text(block) and not (is_generated(cell) and not block.startswith("![")):
-                    yield Message(block, cell.id)
+            for part in parts(cell.source):
+                if is_text(part.text) and not (is_generated(cell) and not part.text.startswith("![")):
+                    yield Message(part.text, cell.id)
 
 
 def is_generated(cell: NotebookNode) -> bool:
@@ -135,22 +154,34 @@ def _spoken(value: object, key: str = "") -> Iterator[str]:
 
 
 def _of_helpers() -> Iterator[Message]:
-    """What helpers hand to ``said``: a text, or the name of a constant of the same module."""
+    """What helpers hand to ``said``: a text, or a text or dict of texts that is a constant of the same module."""
     for file in sorted(HELPERS.rglob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        known = {
-            target.id: node.value.value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "said":
-                given = node.args[0]
-                text = given.value if isinstance(given, ast.Constant) else known.get(getattr(given, "id", ""))
-                if isinstance(text, str):
-                    yield Message(text, file.relative_to(ROOT).as_posix())
+        place = file.relative_to(ROOT).as_posix()
+        yield from (Message(text, place) for text in _handed_to_said(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def _handed_to_said(module: ast.Module) -> Iterator[str]:
+    values = {
+        target.id: node.value
+        for node in module.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in ast.walk(module):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "said":
+            for part in ast.walk(call.args[0]):
+                if part is call.args[0] or isinstance(part, ast.Name):
+                    yield from _texts_in(values.get(part.id) if isinstance(part, ast.Name) else part)
+
+
+def _texts_in(value: ast.expr | None) -> Iterator[str]:
+    """A text, or the texts that are the values of a dict."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
+        yield value.value
+    elif isinstance(value, ast.Dict):
+        for part in value.values:
+            yield from _texts_in(part)
 
 
 # --- lists of texts ----------------------------------------------------------------------------------------
@@ -209,12 +240,18 @@ def merged(old: polib.POFile, wanted: Iterable[Message], memory: dict[str, str])
     return new
 
 
-def update(language: str, name: str) -> bool:
-    """Brings one list up to date with its sources. Returns True if it changed."""
+def update(language: str, name: str) -> Path | None:
+    """Brings one list up to date with its sources. Returns its path if that changed it."""
     others = [other for other in names(language) if other != name]
     memory = {text: said for other in others for text, said in translations(language, other).items()}
     new = merged(catalog(language, name), messages(name), memory)
-    return write(LOCALE / language / f"{name}.po", str(new) + "\n")
+    path = LOCALE / language / f"{name}.po"
+    return path if write(path, str(new) + "\n") else None
+
+
+def update_all(language: str) -> list[Path]:
+    """Brings all lists of a language up to date. Returns the paths of those that changed."""
+    return [path for name in names(language) if (path := update(language, name))]
 
 
 @dataclass(frozen=True)
@@ -275,7 +312,7 @@ class Edition:
         """
         known = translations(self.language, name)
         before = {cell.id: cell for cell in outputs.cells if cell.cell_type == "code"} if outputs else {}
-        made = nbformat.from_dict(lesson(name))
+        made = lesson(name)
         for cell in made.cells:
             if cell.cell_type == "code":
                 self._set_code(cell, before.get(cell.id))
@@ -291,47 +328,51 @@ class Edition:
             cell.outputs = nbformat.from_dict(json.loads(json.dumps(cell.outputs).replace("../data/", "../../data/")))
 
     def _text(self, cell: NotebookNode, name: str, known: dict[str, str]) -> str:
-        parts, is_head = blocks(cell.source), is_generated(cell) and MINUTES.match(cell.source.split("\n")[0])
-        if is_generated(cell):
-            parts = [part if part.startswith("![") else self._generated(part) for part in parts]
-            known = known | {part: part for part in parts if not part.startswith("![")}
-        if is_head:
-            about = self.own("about").format(f"{name}.ipynb")
-            return "\n\n".join([*self._translated(parts, known), self._linked(about, NOTEBOOKS, mark=False)])
-        made = "\n\n".join(self._translated(parts, known))
-        return made
+        if not is_generated(cell):
+            return joined(self._translated(parts(cell.source), known))
+        made = []
+        for part in parts(cell.source):
+            if part.text.startswith("!["):
+                made += self._translated([part], known)
+            else:
+                made.append(Part(self._linked(self._generated(part.text), NOTEBOOKS)))
+        if MINUTES.match(cell.source.partition("\n")[0]):
+            made.append(Part(self._linked(self.own("about").format(f"{name}.ipynb"), NOTEBOOKS, mark=False)))
+        return joined(made)
 
-    def _translated(self, parts: list[str], known: dict[str, str], folder: Path = NOTEBOOKS) -> list[str]:
-        """Paragraphs in this language; before those that are not translated, a mark."""
+    def _translated(self, given: list[Part], known: dict[str, str], folder: Path = NOTEBOOKS) -> list[Part]:
+        """The pieces in this language. What is not translated is marked: a paragraph before it, a row of a table in it."""
         made, is_marked = [], False
-        for part in parts:
-            if is_text(part) and part not in known:
-                made += [] if is_marked else [f"*{self.own('untranslated')}*"]
-                is_marked = True
-            elif is_text(part):
-                is_marked = False
-            made.append(self._linked(deeper(known.get(part, part)), folder))
+        for part in given:
+            text = known.get(part.text, part.text)
+            is_missing = is_text(part.text) and part.text not in known
+            if is_missing and part.text.startswith("|"):
+                text = re.sub(r" \|$", f" *({self.own('english')})* |", text)
+            elif is_missing and not is_marked:
+                made.append(Part(f"*{self.own('untranslated')}*"))
+            is_marked = is_missing if is_text(part.text) else is_marked
+            made.append(Part(self._linked(deeper(text), folder), part.end))
         return made
 
-    def _generated(self, part: str) -> str:
+    def _generated(self, text: str) -> str:
         """Minutes and links to the neighbours, in this language."""
-        if found := MINUTES.match(part):
+        if found := MINUTES.match(text):
             return self.own("minutes").format(*found.groups())
-        return NEIGHBOUR.sub(lambda found: f"{self.own(found[1])}: [{self.title(found[2])}]({found[2]})", part)
+        return NEIGHBOUR.sub(lambda found: f"{self.own(found[1])}: [{self.title(found[2])}]({found[2]})", text)
 
     def title(self, file: str) -> str:
         """The heading of a lesson, in this language if it is a part of the edition."""
         name = file.removesuffix(".ipynb")
-        heading = next(b for cell in lesson(name).cells for b in blocks(cell.source) if b.startswith("# "))
+        heading = parts(lesson(name).cells[0].source)[0].text
         known = translations(self.language, name) if name in lessons(self.language) else {}
         return known.get(heading, heading).removeprefix("# ")
 
     def readme(self) -> str:
         """The README in this language, for the folder of the edition."""
         page = (ROOT / "README.md").read_text(encoding="utf-8")
-        parts = self._translated(blocks(page), translations(self.language, README), ROOT)
+        made = self._translated(parts(page), translations(self.language, README), ROOT)
         about = self._linked(self.own("about_readme").format("README.md"), ROOT, mark=False)
-        return "\n\n".join([parts[0], about, *parts[1:]]) + "\n"
+        return joined([made[0], Part(about), *made[1:]]) + "\n"
 
     def _linked(self, text: str, folder: Path, mark: bool = True) -> str:
         """The text with its links, which lead from ``folder``, led from here.
@@ -427,8 +468,7 @@ def main(arguments: list[str] | None = None, say: Callable[[str], object] = prin
         for name in (README, INTERFACE):
             update(options.language, name)
     for edition in editions():
-        changed = [LOCALE / edition.language / f"{name}.po" for name in names(edition.language) if update(edition.language, name)]
-        for path in [*changed, *edition.write()]:
+        for path in [*update_all(edition.language), *edition.write()]:
             say(f"written: {path.relative_to(ROOT).as_posix()}")
         say(report(edition.language))
     say("If outputs have changed, too: python -m tests.notebooks.refresh LANGUAGE/")
