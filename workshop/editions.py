@@ -20,6 +20,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -46,6 +47,7 @@ MINUTES = re.compile(r"Lesson (\d+) · about (\d+) minutes? to read, (\d+) to do
 NEIGHBOUR = re.compile(r"(Previous|Next): \[[^\]]*\]\(([\w.]+)\)")
 # What the editions say themselves; translated with the texts of the helpers.
 OWN_TEXTS = {
+    "name": "In English",
     "minutes": "Lesson {} · about {} minutes to read, {} to do (estimate)",
     "Previous": "Previous",
     "Next": "Next",
@@ -117,7 +119,12 @@ def messages(name: str) -> list[Message]:
 
 def lesson(name: str) -> NotebookNode:
     """The English lesson."""
-    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    return read(NOTEBOOKS / f"{name}.ipynb")
+
+
+def read(notebook: Path) -> NotebookNode:
+    """A notebook of ours. It is in the newest format, and tests have validated it."""
+    return nbformat.v4.reads(notebook.read_text(encoding="utf-8"))
 
 
 def _of_cells(notebook: NotebookNode) -> Iterator[Message]:
@@ -197,11 +204,6 @@ def names(language: str) -> list[str]:
     return sorted(path.stem for path in (LOCALE / language).glob("*.po"))
 
 
-def lessons(language: str) -> list[str]:
-    """The lessons of an edition, by name."""
-    return [name for name in names(language) if name not in (README, INTERFACE)]
-
-
 def catalog(language: str, name: str) -> polib.POFile:
     """A list of texts as it is on disk; an empty one if there is none."""
     file = LOCALE / language / f"{name}.po"
@@ -210,7 +212,13 @@ def catalog(language: str, name: str) -> polib.POFile:
 
 def translations(language: str, name: str) -> dict[str, str]:
     """What is translated and not stale, by the English text."""
-    return {entry.msgid: entry.msgstr for entry in catalog(language, name) if entry.translated()}
+    file = LOCALE / language / f"{name}.po"
+    return _translations(file, file.stat().st_mtime_ns) if file.is_file() else {}
+
+
+@cache
+def _translations(file: Path, _changed: int) -> dict[str, str]:
+    return {entry.msgid: entry.msgstr for entry in polib.pofile(str(file)) if entry.translated()}
 
 
 def merged(old: polib.POFile, wanted: Iterable[Message], memory: dict[str, str]) -> polib.POFile:
@@ -300,6 +308,14 @@ class Edition:
         """Where its notebooks are."""
         return NOTEBOOKS / self.language
 
+    def path(self, name: str) -> Path:
+        """Where a lesson of it is."""
+        return self.folder / f"{name}.ipynb"
+
+    def lessons(self) -> list[str]:
+        """The names of its lessons, in order: ["00_start_here", ...]."""
+        return [name for name in names(self.language) if name not in (README, INTERFACE)]
+
     def own(self, text: str) -> str:
         """A text of the editions themselves, by its key in ``OWN_TEXTS``."""
         return translations(self.language, INTERFACE).get(OWN_TEXTS[text], OWN_TEXTS[text])
@@ -351,7 +367,7 @@ class Edition:
             elif is_missing and not is_marked:
                 made.append(Part(f"*{self.own('untranslated')}*"))
             is_marked = is_missing if is_text(part.text) else is_marked
-            made.append(Part(self._linked(deeper(text), folder), part.end))
+            made.append(Part(self._linked(text if folder == ROOT else deeper(text), folder), part.end))
         return made
 
     def _generated(self, text: str) -> str:
@@ -364,7 +380,7 @@ class Edition:
         """The heading of a lesson, in this language if it is a part of the edition."""
         name = file.removesuffix(".ipynb")
         heading = parts(lesson(name).cells[0].source)[0].text
-        known = translations(self.language, name) if name in lessons(self.language) else {}
+        known = translations(self.language, name) if name in self.lessons() else {}
         return known.get(heading, heading).removeprefix("# ")
 
     def readme(self) -> str:
@@ -391,9 +407,11 @@ class Edition:
         return LINK.sub(leads, text)
 
     def _page_for(self, place: Path) -> Path | None:
+        if place.parent == self.folder:
+            return place
         if place == ROOT / "README.md" and README in names(self.language):
             return self.folder / "README.md"
-        is_here = place.parent == NOTEBOOKS and place.stem in lessons(self.language)
+        is_here = place.parent == NOTEBOOKS and place.stem in self.lessons()
         return self.folder / place.name if is_here else None
 
     def texts(self) -> dict[str, str]:
@@ -413,21 +431,26 @@ class Edition:
         """Writes all notebooks, the README and the texts. Returns what has changed."""
         self.folder.mkdir(exist_ok=True)
         made = {TEXTS / f"{self.language}.json": as_json(self.texts())}
-        for name in lessons(self.language):
-            made[self.folder / f"{name}.ipynb"] = nbformat.writes(self.in_standard_form(name)) + "\n"
+        for name in self.lessons():
+            made[self.path(name)] = nbformat.writes(self.in_standard_form(name)) + "\n"
         if README in names(self.language):
             made[self.folder / "README.md"] = self.readme()
         return [path for path, text in made.items() if write(path, text)]
 
     def in_standard_form(self, name: str) -> NotebookNode:
         """The lesson in this language with the outputs that are on disk."""
-        file = self.folder / f"{name}.ipynb"
-        return self.notebook(name, nbformat.read(file, as_version=4) if file.is_file() else None)
+        file = self.path(name)
+        return self.notebook(name, read(file) if file.is_file() else None)
 
 
 def editions() -> list[Edition]:
     """All editions."""
     return [Edition(language) for language in languages()]
+
+
+def of(notebook: Path) -> Edition | None:
+    """The edition that a notebook belongs to; None for an English one, and for one that is none of the course's."""
+    return next((edition for edition in editions() if edition.folder == notebook.parent), None)
 
 
 def deeper(text: str) -> str:
