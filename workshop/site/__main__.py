@@ -35,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     for problem in found:
         print(problem, file=sys.stderr)
     if not found:
-        count = len(list(folder.rglob("*.html")))
-        print(f"{count} pages in {folder}. Open index.html there, or put the folder on a server.")
+        print(f"The site is in {folder}. Open index.html there, or put the folder on a server.")
     return 1 if found else 0
 
 

@@ -10,6 +10,7 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_theme_options = {
     "home_page_in_toc": True,
+    "navbar_persistent": [],  # the search is in the list at the side
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_download_button": False,

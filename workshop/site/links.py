@@ -26,7 +26,8 @@ class Page(HTMLParser):
 
 def problems(folder: Path) -> list[str]:
     """A sentence for each link that leads nowhere in the site, and for all that a page loads from elsewhere."""
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
+    files = [path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts]  # no pages there
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in files}
     found = []
     for path, page in pages.items():
         name = path.relative_to(folder).as_posix()

@@ -16,6 +16,7 @@ CLAIMS = "claims.md"
 # Where a page of the course is in the site, if not in the same place.
 MOVED = {"README.md": "index.md", GLOSSARY: "glossary.md"}
 CODE = re.compile(r"^(```+|~~~+)(?!\{)[\s\S]*?^\1", re.MULTILINE)  # but no directive
+NOTEBOOK = re.compile(r'(href="(?!https?:)[^"#]+)\.ipynb')  # of a link in an output
 TOC = """
 ```{{toctree}}
 :hidden:
@@ -57,16 +58,28 @@ def write(folder: Path) -> None:
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
                     cell.source = _led(cell.source, page, known, folder)
+                for output in cell.get("outputs", []):
+                    if "text/html" in output.get("data", {}):
+                        output.data["text/html"] = NOTEBOOK.sub(r"\1.html", output.data["text/html"])
             nbformat.write(notebook, target)
         else:
             text = (ROOT / page).read_text(encoding="utf-8")
             target.write_text(_led(text, page, known, folder), encoding="utf-8")
     toc = [
-        TOC.format(caption=caption, pages="\n".join(known[page].rpartition(".")[0] for page in pages))
+        TOC.format(caption=caption, pages="\n".join(_entry(page, known[page]) for page in pages))
         for caption, pages in listed.items()
     ]
     with open(folder / "index.md", "a", encoding="utf-8") as index:
         index.write("".join(toc))
+
+
+def _entry(page: str, place: str) -> str:
+    """A page in the list of contents; a lesson with its number."""
+    name = place.rpartition(".")[0]
+    if not re.match(r"\d.*\.ipynb", Path(page).name):
+        return name
+    heading = editions.parts(editions.read(ROOT / page).cells[0].source)[0].text.removeprefix("# ")
+    return f"{Path(page).name[:2]} {heading} <{name}>"
 
 
 def claims() -> str:
@@ -85,7 +98,8 @@ def _claim(row: dict[str, str]) -> str:
     held = " to ".join(filter(None, (row["held_from"], row["held_until"])))
     lines = [
         f"## {row['number']}. {row['claim']}",
-        f"**{row['in_short']}.** {row['verdict']}",
+        f"**{row['mark'].capitalize()}:** {row['in_short']}.",
+        f"- Verdict: {row['verdict']}",
         f"- Lessons: {lessons}",
         f"- How it was tested: {row['how_tested']}",
         f"- Source: {_source(row['source'])}",
