@@ -78,7 +78,9 @@ def from_git(course: Path) -> dict[str, bytes]:
     """Name and content of each notebook in the newest commit that is not the reader's own; empty without git."""
     commit = _git(course, "merge-base", "HEAD", "@{upstream}").decode().strip() or "HEAD"
     listed = (
-        _git(course, "ls-tree", "-r", "--name-only", commit, "notebooks/").decode("utf-8", "replace").split("\n")
+        _git(course, "ls-tree", "-r", "--name-only", commit, "notebooks/")
+        .decode("utf-8", "replace")
+        .split("\n")
     )
     names = [name.removeprefix("notebooks/") for name in listed if name.endswith(".ipynb")]
     found = {name: _git(course, "show", f"{commit}:./notebooks/{name}") for name in names}

@@ -263,9 +263,7 @@ class Quiz(VBox):
     def __init__(self, name: str):
         self.name, self.questions = name, _load("quizzes", name)["question"]
         self._choices = [
-            RadioButtons(
-                options=[(said(option["text"]), option["text"]) for option in question["options"]], value=None
-            )
+            RadioButtons(options=[said(option["text"]) for option in question["options"]], value=None)
             for question in self.questions
         ]
         self._said = [HTML(_status()) for _ in self.questions]
@@ -299,7 +297,10 @@ class Quiz(VBox):
         texts = [
             verdict(*pair) for pair in zip(self.questions, [one.index for one in self._choices], strict=True)
         ]
-        chosen = [choice.value for choice in self._choices]
+        chosen = [
+            None if choice.index is None else question["options"][choice.index]["text"]
+            for question, choice in zip(self.questions, self._choices, strict=True)
+        ]
         before = _first_answers(self.name, chosen)
         for place, text, now, then in zip(self._said, texts, chosen, before, strict=True):
             first = f"{said('The first time you chose:')} {said(then)}" if then and then != now else ""

@@ -37,7 +37,14 @@ NOTEBOOKS, LOCALE, TEXTS, HELPERS = (
 )
 README, INTERFACE = "README", "interface"
 MORE_QUIZZES = {"00": ["concepts"]}  # beside the quiz that is called like the lesson
-SPOKEN = {"ask", "text", "why", "say", "otherwise", "stopped"}  # keys of quizzes and exercises that hold texts
+SPOKEN = {
+    "ask",
+    "text",
+    "why",
+    "say",
+    "otherwise",
+    "stopped",
+}  # keys of quizzes and exercises that hold texts
 ALIKE = 0.6  # an entry at least as like to a new text as this becomes its fuzzy translation
 FENCE = re.compile(r"^(```+|~~~+)")
 NOTHING_TO_SAY = re.compile(r"(```+\w[\s\S]*|(</?[\w ]+>\s*)+|[\W\d_]*)\Z")  # code, bare tags, no letter
@@ -163,8 +170,10 @@ def _spoken(value: object, key: str = "") -> Iterator[str]:
 def _of_helpers() -> Iterator[Message]:
     """What helpers hand to ``said``: a text, or a text or dict of texts that is a constant of the same module."""
     for file in sorted(HELPERS.rglob("*.py")):
-        place = file.relative_to(ROOT).as_posix()
-        yield from (Message(text, place) for text in _handed_to_said(ast.parse(file.read_text(encoding="utf-8"))))
+        code = file.read_text(encoding="utf-8")
+        if "said(" in code:
+            place = file.relative_to(ROOT).as_posix()
+            yield from (Message(text, place) for text in _handed_to_said(ast.parse(code)))
 
 
 def _handed_to_said(module: ast.Module) -> Iterator[str]:
@@ -341,23 +350,28 @@ class Edition:
         if before is not None and before.source == cell.source:
             cell.outputs, cell.execution_count = before.outputs, before.execution_count
         else:
-            cell.outputs = nbformat.from_dict(json.loads(json.dumps(cell.outputs).replace("../data/", "../../data/")))
+            cell.outputs = nbformat.from_dict(
+                json.loads(json.dumps(cell.outputs).replace("../data/", "../../data/"))
+            )
 
     def _text(self, cell: NotebookNode, name: str, known: dict[str, str]) -> str:
         if not is_generated(cell):
-            return joined(self._translated(parts(cell.source), known))
+            return joined(self._translated(parts(cell.source), known, NOTEBOOKS))
         made = []
         for part in parts(cell.source):
             if part.text.startswith("!["):
-                made += self._translated([part], known)
+                made += self._translated([part], known, NOTEBOOKS)
             else:
                 made.append(Part(self._linked(self._generated(part.text), NOTEBOOKS)))
         if MINUTES.match(cell.source.partition("\n")[0]):
             made.append(Part(self._linked(self.own("about").format(f"{name}.ipynb"), NOTEBOOKS, mark=False)))
         return joined(made)
 
-    def _translated(self, given: list[Part], known: dict[str, str], folder: Path = NOTEBOOKS) -> list[Part]:
-        """The pieces in this language. What is not translated is marked: a paragraph before it, a row of a table in it."""
+    def _translated(self, given: list[Part], known: dict[str, str], folder: Path) -> list[Part]:
+        """The pieces of a page of ``folder`` in this language, for the folder of the edition.
+
+        What is not translated is marked: a paragraph before it, a row of a table in it.
+        """
         made, is_marked = [], False
         for part in given:
             text = known.get(part.text, part.text)
@@ -374,7 +388,9 @@ class Edition:
         """Minutes and links to the neighbours, in this language."""
         if found := MINUTES.match(text):
             return self.own("minutes").format(*found.groups())
-        return NEIGHBOUR.sub(lambda found: f"{self.own(found[1])}: [{self.title(found[2])}]({found[2]})", text)
+        return NEIGHBOUR.sub(
+            lambda found: f"{self.own(found[1])}: [{self.title(found[2])}]({found[2]})", text
+        )
 
     def title(self, file: str) -> str:
         """The heading of a lesson, in this language if it is a part of the edition."""
@@ -474,7 +490,9 @@ def write(path: Path, text: str) -> bool:
 
 def main(arguments: list[str] | None = None, say: Callable[[str], object] = print) -> int:
     """Runs the command. Returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("language", nargs="?", help="begin with lessons in this language, such as ru")
     parser.add_argument("lessons", nargs="*", metavar="NN", help="their numbers")
     parser.add_argument("--report", action="store_true", help="change nothing, say what drifts")

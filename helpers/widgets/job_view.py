@@ -71,7 +71,9 @@ def total_steps(measured: Sequence[dict]) -> int | None:
 
 def status_line(job: FineTuningJob) -> str:
     """The status in the API's word and in plain words. Read aloud when it changes, so it holds no numbers."""
-    unknown = said("The job has ended.") if is_over(job) else said("This status is not known here; still watching.")
+    unknown = (
+        said("The job has ended.") if is_over(job) else said("This status is not known here; still watching.")
+    )
     parts = [f"<strong>Status: {_text(job.status)}.</strong>", said(MEANING.get(job.status, unknown))]
     if job.error and job.error.message:
         parts.append(f"{_text(job.error.message)}")

@@ -78,7 +78,11 @@ class TokenExplorer(VBox):
 
     def __init__(self, text: str, first_model: str, second_model: str):
         self._text = Textarea(
-            text, description=said("Text"), rows=3, layout={"width": "auto"}, style={"description_width": "initial"}
+            text,
+            description=said("Text"),
+            rows=3,
+            layout={"width": "auto"},
+            style={"description_width": "initial"},
         )
         countable = [model for model in costs.models() if tokens.is_exact(model)]
         names = list(dict.fromkeys([first_model, second_model, *countable]))

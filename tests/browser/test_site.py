@@ -1,4 +1,4 @@
-"""The site of the course, built by Sphinx: all links lead somewhere, and it can be read on a telephone, without JavaScript."""
+"""The site of the course, built by Sphinx: all links lead somewhere, and a telephone shows it, without JavaScript."""
 
 import json
 import subprocess
@@ -26,7 +26,10 @@ def site(tmp_path_factory):
     """The folder of the site. To build it fails if Sphinx warns, or if a link in it leads nowhere."""
     folder = tmp_path_factory.mktemp("site")
     run = subprocess.run(
-        [sys.executable, "-m", "workshop.site", str(folder)], cwd=environment.ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "workshop.site", str(folder)],
+        cwd=environment.ROOT,
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     return folder
@@ -48,7 +51,9 @@ def test_every_notebook_is_a_page_with_its_texts_and_outputs(site):
         made = site / path.relative_to(environment.ROOT).with_suffix(".html")
         html = made.read_text(encoding="utf-8")
         cells = refresh.code_cells(refresh.read(path))
-        assert html.count('class="cell_output docutils container"') == sum(bool(cell.outputs) for cell in cells)
+        assert html.count('class="cell_output docutils container"') == sum(
+            bool(cell.outputs) for cell in cells
+        )
         assert f'<html lang="{"ru" if path.parent.name == "ru" else "en"}"' in html
 
 

@@ -8,7 +8,7 @@ import nbformat
 import polib
 import pytest
 
-from helpers import language, teach
+from helpers import language, mine, teach
 from tests.notebooks import frame, refresh
 from workshop import editions
 from workshop.editions import Message, Part
@@ -79,7 +79,10 @@ def test_the_folder_holds_nothing_else(edition):
 @pytest.mark.parametrize("edition", EDITIONS, ids=called)
 def test_every_link_of_the_readme_leads_somewhere(edition):
     page = edition.readme()
-    anchors = {re.sub(r"[^\w -]", "", name).strip().lower().replace(" ", "-") for name in re.findall(r"^#+ (.+)", page, re.M)}
+    anchors = {
+        re.sub(r"[^\w -]", "", name).strip().lower().replace(" ", "-")
+        for name in re.findall(r"^#+ (.+)", page, re.M)
+    }
     links = editions.LINK.findall(page)
     assert links and [target for _, target, _ in links if not (edition.folder / target).exists()] == []
     assert {unquote(link) for link in re.findall(r"\]\(#([^)]+)\)", page)} <= anchors
@@ -98,7 +101,9 @@ def test_a_translation_keeps_fields_code_and_links(lang, name):
 # --- the machinery -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [*refresh.notebooks(), refresh.ROOT / "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*refresh.notebooks(), refresh.ROOT / "README.md"], ids=lambda path: path.stem
+)
 def test_a_text_taken_apart_and_joined_is_the_same(path):
     texts = [path.read_text(encoding="utf-8").strip()]
     if path.suffix == ".ipynb":
@@ -161,7 +166,9 @@ def test_a_changed_text_becomes_stale_a_new_one_untranslated_and_a_lost_one_goes
 
 
 def test_a_text_that_stands_twice_is_one_entry_with_both_places():
-    new = editions.merged(listed({}), [Message("Run it.", "a"), Message("Run it.", "b"), Message("Run it.", "a")], {})
+    new = editions.merged(
+        listed({}), [Message("Run it.", "a"), Message("Run it.", "b"), Message("Run it.", "a")], {}
+    )
     assert [entry.occurrences for entry in new] == [[("a", ""), ("b", "")]]
 
 
@@ -170,22 +177,50 @@ def course(tmp_path, monkeypatch):
     """A course of two lessons, the first of them in Russian, all of it translated."""
     for name in ("notebooks", "locale/ru", "texts", "helpers", "data/quizzes"):
         (tmp_path / name).mkdir(parents=True)
-    folders = {"ROOT": "", "NOTEBOOKS": "notebooks", "LOCALE": "locale", "TEXTS": "texts", "HELPERS": "helpers"}
+    folders = {
+        "ROOT": "",
+        "NOTEBOOKS": "notebooks",
+        "LOCALE": "locale",
+        "TEXTS": "texts",
+        "HELPERS": "helpers",
+    }
     for name, place in folders.items():
         monkeypatch.setattr(editions, name, tmp_path / place)
-    write_lesson(tmp_path, "00_start", "# Start\n\nSee [the next](01_next.ipynb), [it](00_start.ipynb).\n\n| a |\n| --- |\n| b |")
+    write_lesson(
+        tmp_path,
+        "00_start",
+        "# Start\n\nSee [the next](01_next.ipynb), [it](00_start.ipynb).\n\n| a |\n| --- |\n| b |",
+    )
     write_lesson(tmp_path, "01_next", "# Next")
-    (tmp_path / "data/quizzes/00.toml").write_text('[[question]]\nask = "Why?"\nheading = "Start"\n', encoding="utf-8")
-    (tmp_path / "helpers/talk.py").write_text('A = {"x": "Yes."}\nsaid("No.")\nsaid(A["x"])\n', encoding="utf-8")
-    texts = {"# Start": "# Начало", "See [the next](01_next.ipynb), [it](00_start.ipynb).": "См. [дальше](01_next.ipynb), [его](00_start.ipynb).", "| a |": "| а |", "| b |": "| б |", "Why?": "Почему?"}
+    (tmp_path / "data/quizzes/00.toml").write_text(
+        '[[question]]\nask = "Why?"\nheading = "Start"\n', encoding="utf-8"
+    )
+    (tmp_path / "helpers/talk.py").write_text(
+        'A = {"x": "Yes."}\nsaid("No.")\nsaid(A["x"])\n', encoding="utf-8"
+    )
+    (tmp_path / "README.md").write_text("# Course", encoding="utf-8")
+    texts = {
+        "# Start": "# Начало",
+        "See [the next](01_next.ipynb), [it](00_start.ipynb).": "См. [дальше](01_next.ipynb), [его](00_start.ipynb).",
+        "| a |": "| а |",
+        "| b |": "| б |",
+        "Why?": "Почему?",
+    }
     save(tmp_path, "00_start", texts)
-    save(tmp_path, editions.INTERFACE, {"in English": "по-английски", "Not translated yet:": "Пока так:", "Yes.": "Да."})
+    save(
+        tmp_path,
+        editions.INTERFACE,
+        {"in English": "по-английски", "Not translated yet:": "Пока так:", "Yes.": "Да."},
+    )
     editions.update_all("ru")
     return tmp_path
 
 
 def write_lesson(course, name: str, text: str) -> None:
-    cells = [nbformat.v4.new_markdown_cell(text, id="text"), nbformat.v4.new_code_cell('open("../data/x")', id="code")]
+    cells = [
+        nbformat.v4.new_markdown_cell(text, id="text"),
+        nbformat.v4.new_code_cell('open("../data/x")', id="code"),
+    ]
     cells[1].outputs = [nbformat.v4.new_output("stream", text="read ../data/x\n")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), course / "notebooks" / f"{name}.ipynb")
 
@@ -212,7 +247,11 @@ def test_a_lesson_is_made_with_links_paths_and_outputs_of_its_folder(course):
 
 
 def test_what_is_stale_is_shown_in_english_and_marked(course):
-    write_lesson(course, "00_start", "# Start\n\nSee [the next](01_next.ipynb), [it](00_start.ipynb)!\n\n| a |\n| --- |\n| c |")
+    write_lesson(
+        course,
+        "00_start",
+        "# Start\n\nSee [the next](01_next.ipynb), [it](00_start.ipynb)!\n\n| a |\n| --- |\n| c |",
+    )
     editions.main([], say=lambda text: None)
     english = "See [the next](../01_next.ipynb) (по-английски), [it](00_start.ipynb)!"
     table = "| а |\n| --- |\n| c *(по-английски)* |"
@@ -251,18 +290,31 @@ def test_a_new_lesson_is_begun_and_a_wrong_number_refused(course, capsys):
 # --- the language of what runs -----------------------------------------------------------------------------
 
 
-def test_texts_are_in_the_language_of_the_folder(monkeypatch):
+def test_texts_are_in_the_language_of_the_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
     monkeypatch.chdir(refresh.NOTEBOOKS)
-    assert language.said("Right. ") == "Right. " and "1. What does fine-tuning do" in repr(teach.quiz("concepts"))
+    assert language.said("Right. ") == "Right. " and "1. What does fine-tuning do" in repr(
+        teach.quiz("concepts")
+    )
     monkeypatch.chdir(refresh.NOTEBOOKS / "ru")
     assert language.said("Right. ") == "Верно. " and language.said("Unknown.") == "Unknown."
     quiz = teach.quiz("concepts")
     assert "1. Что дообучение делает с моделью?" in repr(quiz)
     assert repr(quiz).count("   Об этом в уроке 00 в разделе «Три шага».") == 1
-    (right,) = [option["text"] for option in quiz.questions[0]["options"] if option.get("right")]
-    quiz._choices[0].value = right  # what is kept is the English text: lesson 10 compares with it
+    right = [
+        [option.get("right", False) for option in question["options"]].index(True)
+        for question in quiz.questions
+    ]
+    for choice, place in zip(quiz._choices, right, strict=True):
+        choice.index = place
     quiz._say()
-    assert "Верно." in quiz._said[0].value and "Верно: 1 из 6." in quiz._sum.value
+    assert (
+        "Верно.</strong> Продолжение обучения" in quiz._said[0].value and "Верно: 6 из 6." in quiz._sum.value
+    )
+    kept = json.loads((mine.folder() / "first_answers_concepts.json").read_text(encoding="utf-8"))
+    assert kept[0].startswith(
+        "It trains a model"
+    )  # in English: lesson 10, which is not translated, compares with it
 
 
 def test_a_check_speaks_the_language_of_the_folder(monkeypatch, capsys):

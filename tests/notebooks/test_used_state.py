@@ -63,7 +63,9 @@ def test_all_notebooks_on_a_used_state_folder_with_the_sums_of_an_older_processo
     state = tmp_path / "state"
     passes = 1 if count == 1 and state_of_this_run(state) else 2
     for number in range(passes):
-        paths = once_in_some_language(with_state()) if count == 1 else refresh.notebooks() + refresh.translated()
+        paths = (
+            once_in_some_language(with_state()) if count == 1 else refresh.notebooks() + refresh.translated()
+        )
         said = run_notebooks(paths, state)
         assert said == "", f"time {number + 1} of {passes}"
     assert any(state.iterdir()), "the notebooks did not use this state folder"

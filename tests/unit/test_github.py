@@ -16,7 +16,12 @@ SITE = ROOT / ".github" / "workflows" / "site.yml"
 UPDATES = ROOT / ".github" / "dependabot.yml"
 CITATION = ROOT / "CITATION.cff"
 # The schemas come with the linter, so this needs no network.
-SCHEMAS = {WORKFLOW: "github-workflows", SITE: "github-workflows", UPDATES: "dependabot", CITATION: "citation-file-format"}
+SCHEMAS = {
+    WORKFLOW: "github-workflows",
+    SITE: "github-workflows",
+    UPDATES: "dependabot",
+    CITATION: "citation-file-format",
+}
 
 
 def lint(path: Path, schema: str) -> Result:

@@ -22,7 +22,10 @@ def test_every_claim_is_on_the_page_with_its_verdict_and_links():
         rows = list(csv.DictReader(file))
     assert text.count("\n## ") == len(rows) == 25
     for row in rows:
-        assert f"## {row['number']}. {row['claim']}\n\n**{row['mark'].capitalize()}:** {row['in_short']}.\n" in text
+        assert (
+            f"## {row['number']}. {row['claim']}\n\n**{row['mark'].capitalize()}:** {row['in_short']}.\n"
+            in text
+        )
         assert f"\n- Verdict: {row['verdict']}\n" in text
     assert "- Lessons: [01](notebooks/01_decide.ipynb)\n" in text
 

@@ -838,7 +838,9 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.SITE, 20)])
+@pytest.mark.parametrize(
+    ("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.SITE, 20)]
+)
 def test_requirement_files_pin_exactly_and_agree(name, least):
     learner, others = pins(start.LEARNER), pins(name)
     assert len(learner) > 100 and len(others) > least

@@ -40,7 +40,12 @@ def contents() -> dict[str, list[str]]:
         found[edition.own("name")] = [_path(edition.folder / "README.md"), *made]
     kit = sorted((ROOT / "workshop").rglob("*.md"), key=lambda path: (path.name != "README.md", path))
     found["To teach it"] = [_path(path) for path in kit if _path(path) != GLOSSARY]
-    found["To build on it"] = ["helpers/local_api/README.md", "data/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+    found["To build on it"] = [
+        "helpers/local_api/README.md",
+        "data/README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ]
     return found
 
 
@@ -114,7 +119,13 @@ def _lesson(number: str) -> str:
 
 
 def _source(text: str) -> str:
-    return f"<{text}>" if text.startswith("https://") else f"[{text}]({text})" if (ROOT / text).is_file() else text
+    return (
+        f"<{text}>"
+        if text.startswith("https://")
+        else f"[{text}]({text})"
+        if (ROOT / text).is_file()
+        else text
+    )
 
 
 def _led(text: str, page: str, known: dict[str, str], folder: Path) -> str:
