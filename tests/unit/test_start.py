@@ -161,7 +161,7 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
     more = (
-        ["requirements-local.txt", "tests/requirements-trl.txt", "weights"]
+        ["requirements-local.txt", "tests/requirements-trl.txt", "workshop/site/requirements.txt", "weights"]
         if {"--all", "--soak"} & {*arguments}
         else []
     )
