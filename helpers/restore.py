@@ -33,7 +33,7 @@ def main(names: Sequence[str], course: Path = mine.ROOT) -> int:
 
 
 def restore(names: Sequence[str], course: Path = mine.ROOT) -> list[str]:
-    """Puts these lessons ("04", "starter"; none means all) back as they were; says in sentences what was done.
+    """Puts these lessons ("04", "starter", "ru/04"; none means all) back as they were; says what was done.
 
     What was there moves into ``my/``, with date and time in its name. Killed at any moment nothing is lost: first a
     changed notebook is kept, then the lesson is replaced, in one step. Raises ValueError for a name that no lesson
@@ -63,8 +63,9 @@ def keep(course: Path = mine.ROOT) -> None:
     with contextlib.suppress(OSError):
         place.parent.mkdir(exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=place.parent))
-        for notebook in (course / "notebooks").glob("*.ipynb"):
-            shutil.copyfile(notebook, part / notebook.name)
+        for name in _notebooks(course / "notebooks"):
+            (part / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(course / "notebooks" / name, part / name)
         os.replace(part, place)  # in one step; fails if another start was quicker
     for old in set(place.parent.glob("*")) - {place}:
         shutil.rmtree(old, ignore_errors=True)
@@ -77,7 +78,9 @@ def from_git(course: Path) -> dict[str, bytes]:
     """Name and content of each notebook in the newest commit that is not the reader's own; empty without git."""
     commit = _git(course, "merge-base", "HEAD", "@{upstream}").decode().strip() or "HEAD"
     listed = (
-        _git(course, "ls-tree", "--name-only", commit, "notebooks/").decode("utf-8", "replace").split("\n")
+        _git(course, "ls-tree", "-r", "--name-only", commit, "notebooks/")
+        .decode("utf-8", "replace")
+        .split("\n")
     )
     names = [name.removeprefix("notebooks/") for name in listed if name.endswith(".ipynb")]
     found = {name: _git(course, "show", f"{commit}:./notebooks/{name}") for name in names}
@@ -86,7 +89,14 @@ def from_git(course: Path) -> dict[str, bytes]:
 
 def from_copies(course: Path) -> dict[str, bytes]:
     """Name and content of each notebook when this version of the course was first started; empty without copies."""
-    return {path.name: path.read_bytes() for path in _place_of_copies(course).glob("*.ipynb")}
+    place = _place_of_copies(course)
+    return {name: (place / name).read_bytes() for name in _notebooks(place)}
+
+
+def _notebooks(folder: Path) -> list[str]:
+    """The notebooks of a folder, and of the folders of other languages in it: "04_job.ipynb", "ru/04_job.ipynb"."""
+    found = [*folder.glob("*.ipynb"), *folder.glob("[!.]*/*.ipynb")]
+    return [path.relative_to(folder).as_posix() for path in found]
 
 
 def _git(course: Path, *arguments: str) -> bytes:
@@ -111,13 +121,20 @@ def _place_of_copies(course: Path) -> Path:
 
 
 def _called(name: str, originals: dict[str, bytes]) -> list[str]:
-    wanted = Path(name).name.removesuffix(".ipynb")
-    wanted = wanted.zfill(2) if wanted.isdigit() else wanted
-    found = [one for one in originals if wanted in (one[:2], one.removesuffix(".ipynb"))]
+    wanted = Path(name).as_posix().removeprefix("notebooks/").removesuffix(".ipynb")
+    folder, stroke, last = wanted.rpartition("/")
+    wanted = folder + stroke + (last.zfill(2) if last.isdigit() else last)
+    found = [one for one in originals if wanted in (_short(one), one.removesuffix(".ipynb"))]
     if not found:
-        known = sorted(one[:2] if one[:2].isdigit() else one.removesuffix(".ipynb") for one in originals)
+        known = sorted(map(_short, originals), key=lambda one: ("/" in one, one))
         raise ValueError(f"No lesson is called {name!r}. There are: {', '.join(known)}.")
     return found
+
+
+def _short(notebook: str) -> str:
+    """How a notebook may be called: "04", "starter", "ru/04"."""
+    folder, stroke, name = notebook.removesuffix(".ipynb").rpartition("/")
+    return folder + stroke + (name[:2] if name[:2].isdigit() else name)
 
 
 def _is_as_it_was(notebook: Path, original: bytes) -> bool:

@@ -19,11 +19,13 @@ from IPython.display import display
 from ipywidgets import HTML, Button, RadioButtons, VBox
 
 from helpers import memo, mine
+from helpers.language import said
 
 HELPERS = Path(__file__).resolve().parent
 DATA = HELPERS.parent / "data"
 LETTERS = "abcdefgh"
-RIGHT, NOT_YET = "Right. ", "Not yet. "
+RIGHT = "Right. "
+NOT_YET = "Not yet. "
 ASKED_TWICE = "concepts"  # a quiz of which the first answers are kept in my/, to show what has changed
 
 
@@ -115,12 +117,12 @@ def check(exercise: str, *values: object) -> None:
     An exercise that ``saves`` a section of the decision memo writes its first value there once it is right.
     Raises ValueError if there is no such exercise, or if it takes another number of values.
     """
-    said = answer(exercise, *values)
+    text = answer(exercise, *values)
     if _cells.is_stale():
-        said = NOT_YET + CELL_STOPPED
-    elif said.startswith(RIGHT) and (title := _task(exercise).get("saves")):
-        said += " " + memo.save(title, values[0])
-    display(Said(said))
+        text = NOT_YET + said(CELL_STOPPED)
+    elif text.startswith(RIGHT) and (title := _task(exercise).get("saves")):
+        text += " " + memo.save(title, values[0])
+    display(Said(text))
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,26 @@ class Said:
     text: str
 
     def __repr__(self) -> str:
-        return self.text
+        return _in_language(self.text)
 
     def _repr_html_(self) -> str:
         return f'<div role="status">{box(self.text)}</div>'
 
 
-def box(said: str) -> str:
+def box(text: str) -> str:
     """The HTML of an answer that begins with "Right." (a green box) or with something else (an orange one)."""
-    sign, colours = ("✓", GREEN) if said.startswith(RIGHT) else ("✗", ORANGE)
-    first, mark, rest = said.partition(". ")
+    sign, colours = ("✓", GREEN) if text.startswith(RIGHT) else ("✗", ORANGE)
+    first, mark, rest = _in_language(text).partition(". ")
     head = f'<strong><span aria-hidden="true">{sign}</span> {html.escape(first + mark.strip())}</strong>'
     return f'<div style="{BOX.format(*colours)}">{head} {html.escape(rest)}</div>'
+
+
+def _in_language(text: str) -> str:
+    """An answer whose first words, by which the code knows what it says, are in the language of the lesson."""
+    for words, translated in ((RIGHT, said(RIGHT)), (NOT_YET, said(NOT_YET))):
+        if text.startswith(words):
+            return translated + text.removeprefix(words)
+    return text
 
 
 class _Cells:
@@ -186,13 +196,13 @@ def answer(exercise: str, *values: object) -> str:
     try:
         for rule in task["hints"]:
             if _holds(rule["when"], named):
-                return NOT_YET + _filled_in(rule["say"], texts)
+                return NOT_YET + _filled_in(said(rule["say"]), texts)
         rule = task["right"]
         if _is_right(rule, parts, named):
-            return RIGHT + _filled_in(rule["say"], texts)
+            return RIGHT + _filled_in(said(rule["say"]), texts)
     except _Stopped as error:
-        return NOT_YET + f"{error} {_filled_in(rule.get('stopped', ''), texts)}".rstrip()
-    return NOT_YET + _filled_in(task["otherwise"], texts)
+        return NOT_YET + f"{error} {_filled_in(said(rule.get('stopped', '')), texts)}".rstrip()
+    return NOT_YET + _filled_in(said(task["otherwise"]), texts)
 
 
 class _Values(string.Formatter):
@@ -253,29 +263,30 @@ class Quiz(VBox):
     def __init__(self, name: str):
         self.name, self.questions = name, _load("quizzes", name)["question"]
         self._choices = [
-            RadioButtons(options=[option["text"] for option in question["options"]], value=None)
+            RadioButtons(options=[said(option["text"]) for option in question["options"]], value=None)
             for question in self.questions
         ]
         self._said = [HTML(_status()) for _ in self.questions]
-        self._button = Button(description="Check my answers", layout={"width": "auto"})
+        self._button = Button(description=said("Check my answers"), layout={"width": "auto"})
         self._sum = HTML(_status())
         parts = zip(self.questions, self._choices, self._said, strict=True)
         asked = []
-        for number, (question, choice, said) in enumerate(parts, start=1):
-            asked += [HTML(f"<p><strong>{number}. {html.escape(question['ask'])}</strong></p>"), choice, said]
-            choice.observe(lambda _, said=said: self._forget(said), "index")
+        for number, (question, choice, place) in enumerate(parts, start=1):
+            ask = html.escape(said(question["ask"]))
+            asked += [HTML(f"<p><strong>{number}. {ask}</strong></p>"), choice, place]
+            choice.observe(lambda _, place=place: self._forget(place), "index")
         super().__init__([HTML(STYLE), *asked, self._button, self._sum])
         self.add_class("quiz")
         self._button.on_click(self._say)
 
     def __repr__(self) -> str:
         """Questions and options as text, without the answers: what a notebook stores and a static page shows."""
-        lines = ["Quiz (buttons appear while the notebook runs)"]
+        lines = [said("Quiz (buttons appear while the notebook runs)")]
         for number, question in enumerate(self.questions, start=1):
-            lines += ["", *_wrapped(f"{number}. {question['ask']}", "   ")]
+            lines += ["", *_wrapped(f"{number}. {said(question['ask'])}", "   ")]
             for letter, option in zip(LETTERS, question["options"], strict=False):
-                lines += _wrapped(f"   {letter}) {option['text']}", "      ")
-            lines += _wrapped(f"   Answered {_place(question)}", "   ")
+                lines += _wrapped(f"   {letter}) {said(option['text'])}", "      ")
+            lines += _wrapped(f"   {said('Answered')} {_place(question)}", "   ")
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, **settings) -> dict:
@@ -286,19 +297,22 @@ class Quiz(VBox):
         texts = [
             verdict(*pair) for pair in zip(self.questions, [one.index for one in self._choices], strict=True)
         ]
-        chosen = [choice.value for choice in self._choices]
+        chosen = [
+            None if choice.index is None else question["options"][choice.index]["text"]
+            for question, choice in zip(self.questions, self._choices, strict=True)
+        ]
         before = _first_answers(self.name, chosen)
-        for said, text, now, then in zip(self._said, texts, chosen, before, strict=True):
-            other = f"<p>The first time you chose: {html.escape(then)}</p>" if then and then != now else ""
-            said.value = _status(box(text) + other)
-        right = sum(text.startswith(RIGHT) for text in texts)
-        why = "Each explanation is under its question."
+        for place, text, now, then in zip(self._said, texts, chosen, before, strict=True):
+            first = f"{said('The first time you chose:')} {said(then)}" if then and then != now else ""
+            place.value = _status(box(text) + (f"<p>{html.escape(first)}</p>" if first else ""))
+        count = said("{} of {} right.").format(sum(text.startswith(RIGHT) for text in texts), len(texts))
+        why = said("Each explanation is under its question.")
         earlier = _right_then(self.questions, before)
-        self._sum.value = _status(f"<p><strong>{right} of {len(texts)} right.</strong> {earlier}{why}</p>")
+        self._sum.value = _status(f"<p><strong>{count}</strong> {earlier}{why}</p>")
 
-    def _forget(self, said: HTML) -> None:
+    def _forget(self, place: HTML) -> None:
         """Another option was chosen: what was said of the one before is taken away, and the sum with it."""
-        said.value = self._sum.value = _status()
+        place.value = self._sum.value = _status()
 
 
 def _first_answers(name: str, chosen: list[str | None]) -> list[str | None]:
@@ -330,17 +344,17 @@ def _right_then(questions: list[dict], before: list[str | None]) -> str:
         any(option["text"] == then and option.get("right") for option in question["options"])
         for question, then in pairs
     )
-    return f"The first time: {right}. "
+    return said("The first time: {}.").format(right) + " "
 
 
 def verdict(question: dict, chosen: int | None) -> str:
     """What the quiz says to one choice (its place from 0, or None): right or not, and why."""
     if chosen is None:
-        return "No answer yet. Choose one."
+        return said("No answer yet. Choose one.")
     option = question["options"][chosen]
     if option.get("right"):
-        return f"Right. {option['why']}"
-    return f"Not yet. {option['why']} Read again {_place(question)}"
+        return RIGHT + said(option["why"])
+    return f"{NOT_YET}{said(option['why'])} {said('Read again')} {_place(question)}"
 
 
 def _status(content: str = "") -> str:
@@ -349,8 +363,8 @@ def _status(content: str = "") -> str:
 
 
 def _place(question: dict) -> str:
-    lesson = f"in lesson {question['lesson']}" if "lesson" in question else ""
-    heading = f'under "{question["heading"]}"' if "heading" in question else ""
+    lesson = said("in lesson {}").format(question["lesson"]) if "lesson" in question else ""
+    heading = said('under "{}"').format(said(question["heading"])) if "heading" in question else ""
     return " ".join(filter(None, (lesson, heading))) + "."
 
 

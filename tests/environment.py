@@ -158,7 +158,7 @@ def has_been_run(notebook: Path) -> bool:
 
 
 def _done_with(notebook: Path) -> Path:
-    return Path(os.environ["TMPDIR"], f"done-{notebook.stem}")
+    return Path(os.environ["TMPDIR"], f"done-{notebook.parent.name}-{notebook.stem}")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -10,6 +10,7 @@ from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 from ..charts import loss_curve_svg
 from ..jobs import is_over
+from ..language import said
 
 Events = Sequence[FineTuningJobEvent]
 MEANING = {
@@ -70,8 +71,10 @@ def total_steps(measured: Sequence[dict]) -> int | None:
 
 def status_line(job: FineTuningJob) -> str:
     """The status in the API's word and in plain words. Read aloud when it changes, so it holds no numbers."""
-    unknown = "The job has ended." if is_over(job) else "This status is not known here; still watching."
-    parts = [f"<strong>Status: {_text(job.status)}.</strong>", MEANING.get(job.status, unknown)]
+    unknown = (
+        said("The job has ended.") if is_over(job) else said("This status is not known here; still watching.")
+    )
+    parts = [f"<strong>Status: {_text(job.status)}.</strong>", said(MEANING.get(job.status, unknown))]
     if job.error and job.error.message:
         parts.append(f"{_text(job.error.message)}")
     if job.fine_tuned_model:
@@ -84,9 +87,10 @@ def progress(job: FineTuningJob, events: Events, now: float) -> str:
     measured = points(events)
     step, total = (measured[-1]["step"], total_steps(measured)) if measured else (0, None)
     if not total:
-        share, text = "0", "No step yet."
+        share, text = "0", said("No step yet.")
     else:
-        share, text = f"{step / total:.3f}", f"Step {step} of {total} ({step / total:.0%})."
+        share = f"{step / total:.3f}"
+        text = said("Step {} of {} ({:.0%}).").format(step, total, step / total)
         if (left := seconds_left(job, events, now)) is not None:
             text += f" {duration(left)} left."
     return f'<progress aria-label="Training progress" value="{share}" max="1"></progress> <span>{text}</span>'
@@ -154,7 +158,7 @@ def log(events: Events) -> str:
     """The last messages, oldest first. The steps are left out: they are in the curve and the table."""
     messages = [event for event in events if event.type != "metrics"][-LOG_LENGTH:]
     items = "".join(f"<li>{_log_line(event)}</li>" for event in messages)
-    return f"<p><strong>Last events</strong></p><ul>{items}</ul>" if items else ""
+    return f"<p><strong>{said('Last events')}</strong></p><ul>{items}</ul>" if items else ""
 
 
 def _log_line(event: FineTuningJobEvent) -> str:

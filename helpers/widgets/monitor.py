@@ -11,6 +11,7 @@ from openai import OpenAI
 from openai.types.fine_tuning import FineTuningJob
 
 from .. import jobs
+from ..language import said
 from . import job_view
 
 ANSWER_SECONDS = 20.0  # the client's own 10 minutes would let the monitor stand still without a word
@@ -78,7 +79,7 @@ class Monitor(VBox):
 
     def __repr__(self) -> str:
         """The same for every job: it is what a notebook stores and what is shown where widgets are not."""
-        return "Job monitor (live while the notebook runs)"
+        return said("Job monitor (live while the notebook runs)")
 
     def _button(self, name: str, action: Callable[[str], FineTuningJob]) -> Button:
         button = Button(description=name, tooltip=f"{name} this job", disabled=True)

@@ -9,6 +9,7 @@ from ipywidgets import HTML, Dropdown, HBox, Textarea, VBox
 
 from .. import costs, tokens
 from ..charts.tokens import visible as shown
+from ..language import said
 from .style import style
 
 SHOWN_PIECES = 300
@@ -77,13 +78,17 @@ class TokenExplorer(VBox):
 
     def __init__(self, text: str, first_model: str, second_model: str):
         self._text = Textarea(
-            text, description="Text", rows=3, layout={"width": "auto"}, style={"description_width": "initial"}
+            text,
+            description=said("Text"),
+            rows=3,
+            layout={"width": "auto"},
+            style={"description_width": "initial"},
         )
         countable = [model for model in costs.models() if tokens.is_exact(model)]
         names = list(dict.fromkeys([first_model, second_model, *countable]))
         self._models = [
             Dropdown(options=names, value=model, description=label, style={"description_width": "initial"})
-            for label, model in (("First model", first_model), ("Second model", second_model))
+            for label, model in ((said("First model"), first_model), (said("Second model"), second_model))
         ]
         self._shown = HTML()
         super().__init__([HTML(STYLE), self._text, HBox(self._models), self._shown])
@@ -94,15 +99,15 @@ class TokenExplorer(VBox):
 
     def __repr__(self) -> str:
         """The same for every text: it is what a notebook stores and what is shown where widgets are not."""
-        return "Token explorer (live while the notebook runs)"
+        return said("Token explorer (live while the notebook runs)")
 
     def _show(self, _=None) -> None:
         readings = [read(self._text.value, model.value) for model in self._models]
-        said = "; ".join(f"{reading.model}: {reading.counted()}" for reading in readings)
+        counts = "; ".join(f"{reading.model}: {reading.counted()}" for reading in readings)
         boxes = "".join(f"<div>{_boxes(reading)}</div>" for reading in readings)
         self._shown.value = (
-            f'<p role="status" aria-live="polite"><strong>{html.escape(said)}</strong></p>'
-            f'<div class="pair">{boxes}</div><p>{LEGEND}</p>'
+            f'<p role="status" aria-live="polite"><strong>{html.escape(counts)}</strong></p>'
+            f'<div class="pair">{boxes}</div><p>{said(LEGEND)}</p>'
             f"{_table(readings, ('model', 'tokens', 'a call', '1,000 calls'))}{_prices(readings)}"
         )
 

@@ -1,8 +1,9 @@
 """Runs the lessons again and writes them back in one form: outputs, counts, links, minutes and pictures are current.
-The minutes in the guides of workshop/ are renewed, too.
+The minutes in the guides of workshop/ are renewed, too, and the lessons in other languages.
 
 python -m tests.notebooks.refresh            all notebooks, in order
-python -m tests.notebooks.refresh 03 04      those whose names begin so
+python -m tests.notebooks.refresh 03 04      those whose names begin so, in all languages
+python -m tests.notebooks.refresh ru         those in Russian
 
 They run in order on one fresh state folder, in the environment of the tests (tests/environment.py). A notebook
 that fails is left as it was. If nothing changes but random ids and times, the old outputs stay.
@@ -26,7 +27,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
-from workshop import minutes
+from workshop import editions, minutes
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", help="beginnings of file names (default: all)")
     names = tuple(parser.parse_args(arguments).names)
-    paths = [path for path in notebooks() if not names or path.name.startswith(names)]
+    paths = [path for path in [*notebooks(), *translated()] if not names or is_called(path, names)]
     if not paths:
         parser.error(f"no notebook in {NOTEBOOKS.name} has such a name")
 
@@ -66,7 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
         environment.enter(Path(work) / "state")
         os.environ["NETWORK_LOG"] = str(Path(work) / "network.log")
         drawn().write(NOTEBOOKS / "pictures")
-        return max([_refresh_and_report(path) for path in paths])
+        in_english = [path for path in paths if path.parent == NOTEBOOKS]
+        statuses = [_refresh_and_report(path) for path in in_english]
+        editions.main([])  # the translated ones are made of these
+        return max(statuses + [_refresh_and_report(path) for path in paths if path not in in_english])
 
 
 def _refresh_and_report(path: Path) -> int:
@@ -88,6 +92,16 @@ def notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
 def lessons(folder: Path = NOTEBOOKS) -> list[Path]:
     """The lessons in their order: 00_start_here.ipynb and so on."""
     return [path for path in notebooks(folder) if is_lesson(path)]
+
+
+def translated() -> list[Path]:
+    """The lessons in other languages, in order."""
+    return [edition.path(name) for edition in editions.editions() for name in edition.lessons()]
+
+
+def is_called(path: Path, names: tuple[str, ...]) -> bool:
+    """Whether a notebook's name begins with one of these, alone or with the folder of its language: 03, ru/03, ru."""
+    return path.name.startswith(names) or path.relative_to(NOTEBOOKS).as_posix().startswith(names)
 
 
 def is_lesson(path: Path) -> bool:
@@ -148,6 +162,10 @@ def execute(notebook: NotebookNode, folder: Path, seconds: int = CELL_SECONDS) -
 
 def in_standard_form(notebook: NotebookNode, path: Path) -> NotebookNode:
     """A copy with current generated cells and ids, and without what differs from computer to computer."""
+    if edition := editions.of(path):
+        for cell in code_cells(notebook):
+            cell.outputs = [nbformat.from_dict(_clean_output(output)) for output in cell.outputs]
+        return edition.notebook(path.stem, notebook)
     cells = [_clean(cell) for cell in notebook.cells]
     if is_lesson(path):
         cells = _with_generated_cells(cells, path)

@@ -1,4 +1,8 @@
-"""Every notebook passes on a state folder that all of them have used, and on another processor."""
+"""Every notebook passes on a state folder that all of them have used, and on another processor.
+
+A lesson that has been translated runs here in the other language: the code is the same, so this is also the run that
+compares the outputs of the translation.
+"""
 
 import os
 import shutil
@@ -15,6 +19,12 @@ from tests.notebooks import refresh
 def with_state() -> list[Path]:
     """The notebooks that find in the state folder what was there before: those that connect."""
     return [path for path in refresh.notebooks() if "connect(" in path.read_text(encoding="utf-8")]
+
+
+def once_in_some_language(paths: list[Path]) -> list[Path]:
+    """These notebooks, those that are translated in the place of the English ones; and the other translations."""
+    other = refresh.translated()
+    return [path for path in paths if path.name not in {one.name for one in other}] + other
 
 
 def run_notebooks(paths: list[Path], state: Path) -> str:
@@ -53,6 +63,9 @@ def test_all_notebooks_on_a_used_state_folder_with_the_sums_of_an_older_processo
     state = tmp_path / "state"
     passes = 1 if count == 1 and state_of_this_run(state) else 2
     for number in range(passes):
-        said = run_notebooks(with_state() if count == 1 else refresh.notebooks(), state)
+        paths = (
+            once_in_some_language(with_state()) if count == 1 else refresh.notebooks() + refresh.translated()
+        )
+        said = run_notebooks(paths, state)
         assert said == "", f"time {number + 1} of {passes}"
     assert any(state.iterdir()), "the notebooks did not use this state folder"

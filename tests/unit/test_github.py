@@ -9,12 +9,19 @@ import yaml
 from click.testing import CliRunner, Result
 
 from tests.environment import ROOT
+from workshop import site as site_of_the_course
 
 WORKFLOW = ROOT / ".github" / "workflows" / "tests.yml"
+SITE = ROOT / ".github" / "workflows" / "site.yml"
 UPDATES = ROOT / ".github" / "dependabot.yml"
 CITATION = ROOT / "CITATION.cff"
 # The schemas come with the linter, so this needs no network.
-SCHEMAS = {WORKFLOW: "github-workflows", UPDATES: "dependabot", CITATION: "citation-file-format"}
+SCHEMAS = {
+    WORKFLOW: "github-workflows",
+    SITE: "github-workflows",
+    UPDATES: "dependabot",
+    CITATION: "citation-file-format",
+}
 
 
 def lint(path: Path, schema: str) -> Result:
@@ -39,7 +46,7 @@ def test_the_linter_finds_a_mistake(path, right, wrong, tmp_path):
 
 
 def test_every_workflow_is_linted():
-    assert [*WORKFLOW.parent.iterdir()] == [WORKFLOW]
+    assert {*WORKFLOW.parent.iterdir()} == {WORKFLOW, SITE}
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +85,19 @@ def test_a_run_may_read_the_repository_and_no_more(workflow):
         assert job["steps"][0]["with"] == {"persist-credentials": False}
 
 
-def test_actions_are_pinned_to_a_commit_and_say_its_version():
-    lines = [line for line in WORKFLOW.read_text(encoding="utf-8").splitlines() if "uses:" in line]
+def test_the_site_is_built_with_the_right_to_read_and_published_without_that_to_write_files():
+    site = yaml.safe_load(SITE.read_text(encoding="utf-8"))
+    build, publish = site["jobs"]["build"], site["jobs"]["publish"]
+    assert site["permissions"] == {} and build["permissions"] == {"contents": "read"}
+    assert build["steps"][0]["with"] == {"persist-credentials": False}
+    assert build["steps"][2]["run"] == "python start.py site"
+    assert ROOT / build["steps"][3]["with"]["path"] == site_of_the_course.FOLDER
+    assert publish["needs"] == "build" and publish["permissions"] == {"pages": "write", "id-token": "write"}
+
+
+@pytest.mark.parametrize("workflow", [WORKFLOW, SITE], ids=lambda path: path.name)
+def test_actions_are_pinned_to_a_commit_and_say_its_version(workflow):
+    lines = [line for line in workflow.read_text(encoding="utf-8").splitlines() if "uses:" in line]
     assert lines
     assert [
         line for line in lines if not re.search(r"uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)
@@ -89,4 +107,4 @@ def test_actions_are_pinned_to_a_commit_and_say_its_version():
 def test_updates_are_proposed_for_all_requirement_files_and_for_actions():
     updates = yaml.safe_load(UPDATES.read_text(encoding="utf-8"))["updates"]
     places = [(one["package-ecosystem"], one.get("directories", one.get("directory"))) for one in updates]
-    assert places == [("pip", ["/", "/tests"]), ("github-actions", "/")]
+    assert places == [("pip", ["/", "/tests", "/workshop/site"]), ("github-actions", "/")]

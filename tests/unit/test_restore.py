@@ -1,6 +1,7 @@
 """python start.py restore: lessons come back as they were, with git and without; nothing of the reader's is lost."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,12 +33,13 @@ def course(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(params=["git", "copies"])
 def kept(request, course) -> Path:
     """The course after its first start, as a clone of git or not."""
-    if request.param == "git":
-        for command in (["init", "-q"], ["add", "."], [*IDENTITY, "commit", "-qm", "1"]):
-            subprocess.run(["git", "-C", str(course), *command], check=True)
-    else:
-        restore.keep(course)
+    git_init(course) if request.param == "git" else restore.keep(course)
     return course
+
+
+def git_init(course: Path) -> None:
+    for command in (["init", "-q"], ["add", "."], [*IDENTITY, "commit", "-qm", "1"]):
+        subprocess.run(["git", "-C", str(course), *command], check=True)
 
 
 def content(course: Path) -> dict[str, str]:
@@ -97,6 +99,26 @@ def test_a_name_that_no_lesson_has_is_refused_and_nothing_is_done(name, kept):
     with pytest.raises(ValueError, match="No lesson is called .* There are: 00, 04, starter."):
         restore.restore(["00", name], kept)
     assert content(kept) == before and not mine.folder().exists()
+
+
+def test_a_lesson_in_another_language_comes_back_by_its_folder_and_number(course):
+    (course / "notebooks" / "ru").mkdir()
+    english, russian = (course / "notebooks" / folder / NAMES[1] for folder in ("", "ru"))
+    russian.write_text("было", encoding="utf-8")
+    for kept in ("git", "copies"):
+        if kept == "git":
+            git_init(course)
+        else:
+            shutil.rmtree(course / ".git")
+            restore.keep(course)
+        english.write_text("mine")
+        russian.write_text("моё", encoding="utf-8")
+        assert restore.restore(["ru/4"], course)[0].startswith("04_job.ipynb is as it was.")
+        assert (english.read_text(), russian.read_text(encoding="utf-8")) == ("mine", "было")
+        assert restore.restore([], course)[0].startswith("04_job.ipynb is as it was.")
+        assert english.read_text() == '{"was": "04_job.ipynb"}\n'
+    with pytest.raises(ValueError, match="There are: 00, 04, starter, ru/04."):
+        restore.restore(["ru/00"], course)
 
 
 def test_restored_twice_in_a_second_both_are_kept(kept):

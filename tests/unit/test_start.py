@@ -161,7 +161,7 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
     more = (
-        ["requirements-local.txt", "tests/requirements-trl.txt", "weights"]
+        ["requirements-local.txt", "tests/requirements-trl.txt", "workshop/site/requirements.txt", "weights"]
         if {"--all", "--soak"} & {*arguments}
         else []
     )
@@ -212,6 +212,17 @@ def test_handouts_are_made_in_the_environment_of_the_course(course, monkeypatch)
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 2)
     assert start.main(["workshop", "03", "4"]) == 2
     assert called == [[start.LEARNER], [str(start.venv_python()), "-m", "workshop", "03", "4"]]
+
+
+def test_the_site_is_built_with_what_tests_and_sphinx_need(course, monkeypatch):
+    called = []
+    monkeypatch.setattr(start, "prepare", lambda requirements, wheels: called.append(requirements))
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 1)
+    assert start.main(["site", "DIR"]) == 1
+    assert called == [
+        [start.LEARNER, start.TESTS, start.SITE],
+        [str(start.venv_python()), "-m", "workshop.site", "DIR"],
+    ]
 
 
 # --- installing ------------------------------------------------------------------------------------------
@@ -897,7 +908,9 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5)])
+@pytest.mark.parametrize(
+    ("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.SITE, 20)]
+)
 def test_requirement_files_pin_exactly_and_agree(name, least):
     learner, others = pins(start.LEARNER), pins(name)
     assert len(learner) > 100 and len(others) > least
