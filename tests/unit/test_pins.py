@@ -7,7 +7,7 @@ import pytest
 import start
 from tests import pins
 
-FILES = (start.LEARNER, start.TESTS, start.LOCAL, start.TRL)
+FILES = (start.LEARNER, start.TESTS, start.LOCAL, start.TRL, start.HUB)
 LEARNER = "# For lessons.\n#= openai\n#= argon<26\n# The end.\nargon==25.1\nopenai==3.54.0\n"
 
 
