@@ -369,8 +369,9 @@ def test(options, extra):
     whole = options.all or options.soak
     if whole:
         refuse_without_torch()
-    prepare([LEARNER, TESTS] + ([LOCAL, TRL, HUB] if whole else []), options.wheels)
-    if whole and (fetch_weights(options.wheels) or fetch_proxy()):
+    hub = [HUB] if whole and os.name == "posix" else []  # there is no JupyterHub for Windows
+    prepare([LEARNER, TESTS] + ([LOCAL, TRL] + hub if whole else []), options.wheels)
+    if whole and fetch_weights(options.wheels) or hub and fetch_proxy():
         return 1
     return run_tests((["--soak"] if options.soak else [] if options.all else QUICK) + extra)
 
@@ -419,7 +420,11 @@ def fetch_weights(wheels, gather_in=None):
 
 def add_hub(wheels):
     """Installs what a JupyterHub for a class needs, the real model included. Returns 0 if it can be started then."""
+    if os.name != "posix":
+        raise Problem("There is no JupyterHub for Windows. The page workshop/jupyterhub/README.md says what it needs.")
     prepare([LEARNER, LOCAL, HUB], wheels)
+    # Learners cannot write there, so each start of theirs would compile all of it again.
+    subprocess.call([str(venv_python()), "-m", "compileall", "-q", str(site_packages()), str(ROOT / "helpers")])
     return fetch_weights(wheels) or fetch_proxy()
 
 

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from tests.environment import ROOT
 
 SRV = Path("/srv")
 GROUP = "course"
-PATIENCE = 300  # seconds until it is given up; nothing is measured
+PATIENCE = 900  # seconds until it is given up; nothing is measured
 LESSON = "fine-tuning-course/notebooks/00_start_here.ipynb"
 
 
@@ -75,13 +76,34 @@ def run(*command, stdin: str = "") -> None:
     subprocess.run([*map(str, command)], input=stdin, text=True, check=True)
 
 
+def start_proxy(public: int, hub: int, api: int) -> None:
+    """Starts the proxy as a service of its own. JupyterHub would give it ten seconds, too few on a busy computer."""
+    os.environ["CONFIGPROXY_AUTH_TOKEN"] = secrets.token_hex(16)
+    command = [Path(sys.executable).with_name("configurable-http-proxy"), "--ip=127.0.0.1", f"--port={public}"]
+    command += ["--api-ip=127.0.0.1", f"--api-port={api}", f"--error-target=http://127.0.0.1:{hub}/hub/error"]
+    bin = str(Path(sys.executable).parent)
+    subprocess.Popen(command, env=os.environ | {"PATH": os.pathsep.join([bin, os.environ["PATH"]])})
+
+
 def main(folder: Path) -> None:
     """Sets everything up, and becomes the hub."""
     order = json.loads((folder / "room.json").read_text())
     set_up(order["people"], [Path(path) for path in order["visible"]])
     (SRV / "config.py").write_text(order["config"])
     os.environ["COURSE_HUB_DATA"] = str(SRV / "hub")
+    start_proxy(*order["ports"])
+    answers(order["ports"][2])
     os.execv(sys.executable, [sys.executable, "-m", "jupyterhub", "--config", str(SRV / "config.py")])
+
+
+def answers(port: int) -> None:
+    """Returns once somebody listens there."""
+    for _ in range(10 * PATIENCE):
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    raise TimeoutError
 
 
 # --- outside -------------------------------------------------------------------------------------------------
@@ -92,16 +114,17 @@ class Room:
 
     def __init__(self, folder: Path, count: int, more_config: str = "", visible: tuple[Path, ...] = ()):
         self.people = {f"learner{number}": secrets.token_hex(12) for number in range(1, count + 1)}
-        port, hub, proxy = free_ports(3)
+        ports = port, hub, proxy = free_ports(3)
         self.url, self.log = f"http://127.0.0.1:{port}", folder / "hub.log"
         config = (
             f"load_subconfig({str(ROOT / 'workshop' / 'jupyterhub' / 'jupyterhub_config.py')!r})\n"
             f"c.JupyterHub.bind_url = {self.url!r}\n"
             f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{hub}'\n"
+            "c.ConfigurableHTTPProxy.should_start = False\n"
             f"c.ConfigurableHTTPProxy.api_url = 'http://127.0.0.1:{proxy}'\n" + more_config
         )
         paths = [Path(sys.base_prefix), ROOT, Path(os.path.realpath(sys.prefix)), *visible]
-        order = {"people": self.people, "config": config, "visible": [str(path) for path in paths]}
+        order = {"people": self.people, "config": config, "ports": ports, "visible": [*map(str, paths)]}
         folder.mkdir(mode=0o700, exist_ok=True)
         (folder / "room.json").write_text(json.dumps(order))
         namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -138,7 +161,8 @@ class Room:
                         if answer.status == 200:
                             return
                 except aiohttp.ClientConnectionError:
-                    await asyncio.sleep(0.1)
+                    pass
+                await asyncio.sleep(0.5)
 
 
 def as_root() -> list[str]:
@@ -163,8 +187,6 @@ def environment() -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    import socket
-
     with_sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in with_sockets]
     for one in with_sockets:

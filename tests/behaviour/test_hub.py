@@ -76,8 +76,11 @@ async def work(place: room.Room, name: str) -> tuple[room.Learner, room.Kernel, 
     return learner, kernel, [await kernel.run(source) for source in await learner.notebook()]
 
 
+LEARNERS = 5
+
+
 async def test_five_learners_run_lesson_00_and_nobody_sees_what_is_anothers(tmp_path):
-    with room.Room(tmp_path / "room", 5) as place:
+    with room.Room(tmp_path / "room", LEARNERS) as place:
         await place.ready()
         await wrong_passwords_are_refused(place)
         found = await asyncio.gather(*[work(place, name) for name in place.people])
@@ -87,7 +90,7 @@ async def test_five_learners_run_lesson_00_and_nobody_sees_what_is_anothers(tmp_
         learners, kernels = [one[0] for one in found], [one[1] for one in found]
         own = [json.loads(await kernel.run(OWN)) for kernel in kernels]
         for name in ("user", "home", "address", "key", "job", "file"):
-            assert len({one[name] for one in own}) == 5, name
+            assert len({one[name] for one in own}) == LEARNERS, name
         for one in own:
             assert (one["jobs"], one["files"].count(one["file"])) == ([one["job"]], 1)
             assert one["hubs_environment"] == []

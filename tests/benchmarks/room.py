@@ -52,24 +52,50 @@ def memory(place: room.Room) -> dict[str, list[float]]:
     return found
 
 
+def processor_seconds(place: room.Room) -> float:
+    """What all processes of the room have taken so far."""
+    total = 0.0
+    for process in psutil.Process(place.pid).children(recursive=True):
+        try:
+            total += sum(process.cpu_times()[:4])  # with those of children that have ended
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+class Stopwatch:
+    """Seconds, and processor seconds of one learner, since it was last asked."""
+
+    def __init__(self, place: room.Room, count: int):
+        self._place, self._count = place, count
+        self.lap()
+
+    def lap(self) -> tuple[float, float]:
+        now = time.perf_counter(), processor_seconds(self._place)
+        passed = [new - old for new, old in zip(now, getattr(self, "_last", now), strict=True)]
+        self._last = now
+        return passed[0], passed[1] / self._count
+
+
 async def measure(count: int, trainings: int, work: Path):
     """Yields (what, value, unit) for a class of so many."""
     home = weights.folder()
     more = f"c.Spawner.environment['LOCAL_API_WEIGHTS'] = {str(home)!r}\n" if trainings else ""
-    start = time.perf_counter()
     with room.Room(work, count, more, (home,) if trainings else ()) as place:
         await place.ready()
-        yield "hub is up", time.perf_counter() - start, "s"
+        watch = Stopwatch(place, count)
         learners = [room.Learner(place, name) for name in place.people]
         await asyncio.gather(*[one.log_in(place.people[one.name]) for one in learners])
-        start = time.perf_counter()
         await asyncio.gather(*[one.open_server() for one in learners])
-        yield "all servers ready, opened at once", time.perf_counter() - start, "s"
-        start = time.perf_counter()
+        seconds, of_one = watch.lap()
+        yield "all servers ready, opened at once", seconds, "s"
+        yield "processor: to log in and open a server", of_one, "s a learner"
         kernels = await asyncio.gather(*[one.open_notebook() for one in learners])
         sources = await learners[0].notebook()
         await asyncio.gather(*[through(kernel, sources) for kernel in kernels])
-        yield "all have run lesson 00, begun at once", time.perf_counter() - start, "s"
+        seconds, of_one = watch.lap()
+        yield "all have run lesson 00, begun at once", seconds, "s"
+        yield "processor: to open and run lesson 00", of_one, "s a learner"
         for kind, sizes in sorted(memory(place).items()):
             yield f"memory: {kind}", statistics.mean(sizes), "MB"
         disk = await kernels[0].run("import subprocess; print(subprocess.getoutput('du -sk ~').split()[0])")

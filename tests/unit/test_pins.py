@@ -30,20 +30,22 @@ def test_a_file_of_additions_leaves_out_what_is_pinned_for_as_many_systems():
 
 def test_the_files_are_resolved_one_after_the_other_and_without_graphics_cards(tmp_path, monkeypatch):
     monkeypatch.setattr(pins, "ROOT", tmp_path)
-    (tmp_path / "tests").mkdir()
     wishes = {
         start.LEARNER: "openai",
         start.TESTS: "pytest",
         start.LOCAL: "torch==2.13.0 ; m != 'x'",
         start.TRL: "trl",
+        start.HUB: "hub",
     }
     for name, wish in wishes.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"#= {wish}\n")
     answers = {
         "openai": ["openai==4"],
         "pytest": ["openai==4", "pytest==10"],
         "torch==2.13.0 ; m != 'x'": ["nvidia-cublas==13 ; l", "openai==4", "torch==2.13.0", "triton==3"],
         "trl": ["openai==4", "torch==2.13.0", "trl==2"],
+        "hub": ["hub==6", "openai==4"],
     }
     asked = []
 
@@ -56,8 +58,9 @@ def test_the_files_are_resolved_one_after_the_other_and_without_graphics_cards(t
         start.TESTS: ["openai==4", "pytest==10"],
         start.LOCAL: ["torch==2.13.0 ; m != 'x'"],
         start.TRL: ["trl==2"],
+        start.HUB: ["hub==6"],
     }
-    assert asked == [[], ["openai==4"], ["openai==4"], ["openai==4", "torch==2.13.0"]]
+    assert asked == [[], ["openai==4"], ["openai==4"], *[["openai==4", "torch==2.13.0"]] * 2]
 
 
 def test_what_pip_reports_is_read_by_plain_names():

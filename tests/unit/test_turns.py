@@ -152,10 +152,14 @@ def test_a_queue_can_be_given_another_number(queue):
 
 def test_a_folder_that_is_no_queue_is_named_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_QUEUE", str(tmp_path))
-    with pytest.raises(Failure, match="that is no queue.*turns FOLDER 2") as raised:
-        with turns.turn(lambda *numbers: None):
-            pass
-    assert raised.value.error["code"] == "no_queue"
+    for made in (False, True):  # the second time somebody else's file is in the way
+        with pytest.raises(Failure, match=f"{tmp_path}, and that is no queue.*turns FOLDER 2") as raised:
+            with turns.turn(lambda *numbers: None, "1"):
+                pass
+        assert raised.value.error["code"] == "no_queue"
+        if not made:
+            turns.make(tmp_path, 1)
+            (tmp_path / "line" / "1.waits").mkdir()
 
 
 def test_the_command_makes_a_queue_and_says_what_to_set(tmp_path, monkeypatch, capsys):

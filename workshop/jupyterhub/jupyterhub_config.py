@@ -92,6 +92,7 @@ c.Spawner.environment = {
     "PATH": os.defpath,
     "LOCAL_API_QUEUE": str(DATA / "queue"),
     "LOCAL_API_THREADS": str(threads),
+    "OMP_NUM_THREADS": str(threads),
     "LOCAL_API_WEIGHTS": os.environ.get("LOCAL_API_WEIGHTS", str(COURSE / ".weights")),
 }
 

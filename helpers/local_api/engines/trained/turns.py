@@ -60,10 +60,7 @@ def turn(look: Callable[[int, int], None], person: str | None = None) -> Iterato
         yield
         return
     with ExitStack() as held:
-        try:
-            _wait(Path(named), person, look, held)
-        except OSError:
-            raise Failure(NO_QUEUE.format(named), "no_queue", None) from None
+        _wait(Path(named), person, look, held)
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
         yield
 
@@ -72,7 +69,7 @@ def _wait(queue: Path, person: str | None, look: Callable[[int, int], None], hel
     """Returns once this person holds a slot. What ``held`` holds then, is given back when the training is over."""
     slots = sorted(queue.glob("slot-*"))
     if fcntl is None or not slots:
-        raise FileNotFoundError
+        raise Failure(NO_QUEUE.format(queue), "no_queue", None)
     person, at_once = person or str(os.getuid()), len(slots)
     held.enter_context(_locked(queue / "line" / f"{person}.trains", lambda: look(1, at_once)))
     place = queue / "line" / f"{person}.waits"
@@ -86,7 +83,10 @@ def _wait(queue: Path, person: str | None, look: Callable[[int, int], None], hel
 @contextmanager
 def _locked(path: Path, look: Callable[[], None]) -> Iterator[None]:
     """Waits for the lock of a file of one's own."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        raise Failure(NO_QUEUE.format(path.parent.parent), "no_queue", None) from None
     try:
         os.fchmod(file, 0o644)  # whatever the umask says: others look whether it is locked
         while not _take(file):
