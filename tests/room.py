@@ -237,7 +237,7 @@ class Learner:
                     return
                 assert page.status < 400, text
             place = f"/hub/spawn-pending/{self.name}"
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1)
         raise TimeoutError(self.room.log.read_text())
 
     async def get(self, path: str) -> tuple[int, str]:
