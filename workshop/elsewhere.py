@@ -21,7 +21,7 @@ BRANCH = "main"
 FIRST = "00_start_here.ipynb"
 BLOCK = re.compile(r"(<!-- links: .*? -->\n).*?(<!-- end of links -->)", re.DOTALL)
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)\s#]+)")
-START_CELL = '''# Start cell, for Colab and Kaggle: fetches the course, installs what is missing, connects.
+START_CELL = """# Start cell, for Colab and Kaggle: fetches the course, installs what is missing, connects.
 import os
 import subprocess
 
@@ -29,7 +29,7 @@ place = "/content" if os.path.isdir("/content") else "/kaggle/working"
 course = os.path.join(place, "fine-tuning-course")
 if not os.path.isdir(course):
     subprocess.run(["git", "clone", "--quiet", "--depth=1", "{address}", course], check=True)
-%run {{course}}/workshop/hosted.py'''
+%run {{course}}/workshop/hosted.py"""
 
 
 def repository(root: Path = ROOT) -> str:
@@ -37,7 +37,9 @@ def repository(root: Path = ROOT) -> str:
     with open(root / "pyproject.toml", "rb") as file:
         name = tomllib.load(file)["tool"]["course"]["repository"]
     if name and not re.fullmatch(r"[\w-]+/[\w.-]+", name):
-        raise ValueError(f'repository in pyproject.toml is {name!r}. Write it as "owner/name", or leave it empty.')
+        raise ValueError(
+            f'repository in pyproject.toml is {name!r}. Write it as "owner/name", or leave it empty.'
+        )
     return name
 
 

@@ -84,26 +84,34 @@ async def test_five_learners_run_lesson_00_and_nobody_sees_what_is_anothers(tmp_
         await place.ready()
         await wrong_passwords_are_refused(place)
         found = await asyncio.gather(*[work(place, name) for name in place.people])
-        for _, _, shown in found:
-            assert shown[5].split()[0] == "succeeded" and "Desk: Quarantine" in "".join(shown)
-            assert re.sub(r"ft:\S+", "", "".join(shown)) == re.sub(r"ft:\S+", "", "".join(found[0][2]))
-        learners, kernels = [one[0] for one in found], [one[1] for one in found]
-        own = [json.loads(await kernel.run(OWN)) for kernel in kernels]
-        for name in ("user", "home", "address", "key", "job", "file"):
-            assert len({one[name] for one in own}) == LEARNERS, name
-        for one in own:
-            assert (one["jobs"], one["files"].count(one["file"])) == ([one["job"]], 1)
-            assert one["hubs_environment"] == []
-        for number, kernel in enumerate(kernels):
-            other = own[number - 1]
-            await kernel.run(f"other = json.loads({json.dumps(json.dumps(other))}); SHARED = {str(ROOT)!r}")
-            assert json.loads(await kernel.run(OTHERS)) == REFUSED
-            status, _ = await learners[number].get(f"/user/{learners[number - 1].name}/api/status")
-            assert status in (403, 404)
+        learners, kernels, shown = zip(*found, strict=True)
+        everybody_has_seen_the_same(shown)
+        await nobody_sees_what_is_anothers(learners, kernels)
         await a_fresh_copy_keeps_what_was_there(kernels[0])
-        for learner, kernel, _ in found:
-            await kernel.close()
+        for learner in learners:
             await learner.__aexit__()
+
+
+def everybody_has_seen_the_same(shown: tuple[list[str], ...]) -> None:
+    texts = [re.sub(r"ft:\S+", "ft:NAME", "\n".join(cells)) for cells in shown]
+    assert len(set(texts)) == 1
+    assert "succeeded\nft:NAME" in texts[0] and "Desk: Quarantine" in texts[0]
+
+
+async def nobody_sees_what_is_anothers(learners, kernels) -> None:
+    own = [json.loads(await kernel.run(OWN)) for kernel in kernels]
+    for name in ("user", "home", "address", "key", "job", "file"):
+        assert len({one[name] for one in own}) == len(own), name
+    for one in own:
+        assert (one["jobs"], one["files"].count(one["file"])) == ([one["job"]], 1)
+        assert one["hubs_environment"] == []
+    for number, (learner, kernel) in enumerate(zip(learners, kernels, strict=True)):
+        await kernel.run(
+            f"other = json.loads({json.dumps(json.dumps(own[number - 1]))}); SHARED = {str(ROOT)!r}"
+        )
+        assert json.loads(await kernel.run(OTHERS)) == REFUSED
+        status, _ = await learner.get(f"/user/{learners[number - 1].name}/api/status")
+        assert status in (403, 404)
 
 
 async def wrong_passwords_are_refused(place):

@@ -143,7 +143,9 @@ async def timed(kernel: room.Kernel) -> float:
 
 async def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("learners", nargs="+", type=int)
     parser.add_argument("--train", type=int, default=0)
     options = parser.parse_args()

@@ -38,7 +38,9 @@ def test_what_is_made_from_the_setting_is_current():
 def test_the_repository_stands_in_one_place():
     name = elsewhere.repository()
     if name:
-        listed = subprocess.run(["git", "grep", "-l", name], cwd=ROOT, capture_output=True, text=True).stdout.split()
+        listed = subprocess.run(
+            ["git", "grep", "-l", name], cwd=ROOT, capture_output=True, text=True
+        ).stdout.split()
         own = {"pyproject.toml", *(path.as_posix() for path in elsewhere.made())}
         assert set(listed) <= own
 
@@ -52,12 +54,15 @@ def test_one_setting_makes_all_links(published):
     for link in (found["Colab"], found["Kaggle"]):
         assert (published / link.partition(f"{SET}/blob/main/")[2]).is_file()
     assert (ROOT / found["Binder"].partition("urlpath=lab/tree/")[2]).is_file()
-    assert elsewhere.with_links(readme, "") == elsewhere.with_links((ROOT / "README.md").read_text(encoding="utf-8"), "")
+    ours = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert elsewhere.with_links(readme, "") == elsewhere.with_links(ours, "")
 
 
 def test_a_setting_that_is_no_repository_is_refused(published, monkeypatch):
     settings = (published / "pyproject.toml").read_text(encoding="utf-8")
-    (published / "pyproject.toml").write_text(settings.replace(SET, f"https://github.com/{SET}"), encoding="utf-8")
+    (published / "pyproject.toml").write_text(
+        settings.replace(SET, f"https://github.com/{SET}"), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match='Write it as "owner/name"'):
         elsewhere.made(published)
 
@@ -69,7 +74,9 @@ def test_a_lesson_for_colab_is_the_lesson_with_a_start_cell_before_its_first_cod
         nbformat.validate(theirs)
         code = [cell for cell in theirs.cells if cell.cell_type == "code"]
         assert code[0].id == "start-cell" and f"https://github.com/{SET}" in code[0].source
-        assert [cell.source for cell in code[1:]] == [cell.source for cell in ours.cells if cell.cell_type == "code"]
+        assert [cell.source for cell in code[1:]] == [
+            cell.source for cell in ours.cells if cell.cell_type == "code"
+        ]
         assert len(theirs.cells) == len(ours.cells) + 1 and not any(cell.outputs for cell in code)
 
 

@@ -178,7 +178,9 @@ def test_a_hub_gets_the_real_model_its_proxy_and_compiled_packages(course, monke
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 0)
     assert start.main(["hub"]) == 0
     assert prepared == [start.LEARNER, start.LOCAL, start.HUB, "weights"]
-    assert called[0][1:3] == ["-m", "compileall"] and called[1][1] == "install" and called[1][-1] == start.PROXY
+    assert (
+        called[0][1:3] == ["-m", "compileall"] and called[1][1] == "install" and called[1][-1] == start.PROXY
+    )
     (start.VENV / "bin").mkdir(parents=True)
     (start.VENV / "bin" / "configurable-http-proxy").touch()
     assert start.fetch_proxy() == 0 and len(called) == 2
@@ -853,7 +855,9 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.HUB, 5)])
+@pytest.mark.parametrize(
+    ("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.HUB, 5)]
+)
 def test_requirement_files_pin_exactly_and_agree(name, least):
     learner, others = pins(start.LEARNER), pins(name)
     assert len(learner) > 100 and len(others) > least

@@ -65,7 +65,11 @@ def environment(home: Path) -> dict[str, str]:
     """What the learner's programs shall know: the lessons import the learner's own copy of the helpers."""
     course = copy_of(home)
     path = [COURSE / "workshop" / "jupyterhub", COURSE / ".venv" / "bin", os.environ.get("PATH", os.defpath)]
-    return {"PATH": os.pathsep.join(map(str, path)), "PYTHONPATH": str(course), "COURSE_MY": str(course / "my")}
+    return {
+        "PATH": os.pathsep.join(map(str, path)),
+        "PYTHONPATH": str(course),
+        "COURSE_MY": str(course / "my"),
+    }
 
 
 def main(arguments: list[str]) -> int:

@@ -19,7 +19,7 @@ from helpers.local_api.engines.trained import turns  # noqa: E402
 
 GROUP = "course"  # only members of this group of the system may log in
 ADDRESS = "http://127.0.0.1:8000"  # where the server with the certificate passes requests on to
-MEMORY_GB = 3.0  # that one process of a learner may take; a kernel that wants more gets a MemoryError
+MEMORY_GB = 4.0  # that one process of a learner may take; a kernel that wants more gets a MemoryError
 PROCESSES = 500  # processes and threads of one learner
 FILE_GB = 4.0  # the largest file of a learner
 IDLE_MINUTES = 120  # without a sign of life until a learner's server is stopped; longer than the lunch break
@@ -53,6 +53,8 @@ class LimitedSpawner(LocalProcessSpawner):
 
         def before_start():
             for kind, most in limits.items():
+                hard = resource.getrlimit(kind)[1]
+                most = most if hard == resource.RLIM_INFINITY else min(most, hard)
                 resource.setrlimit(kind, (most, most))
             # If the memory of the machine ends all the same, a learner's process goes, and not the hub.
             Path("/proc/self/oom_score_adj").write_text("500")
@@ -99,7 +101,10 @@ c.Spawner.environment = {
 # Servers that nobody uses are stopped. Files, jobs and models stay; so does a training that runs.
 culler = "idle-culler"
 c.JupyterHub.services = [
-    {"name": culler, "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={IDLE_MINUTES * 60}"]}
+    {
+        "name": culler,
+        "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={IDLE_MINUTES * 60}"],
+    }
 ]
 c.JupyterHub.load_roles = [
     {
