@@ -213,6 +213,8 @@ class Learner:
         self._session = aiohttp.ClientSession(
             room.url,
             cookie_jar=aiohttp.CookieJar(unsafe=True),
+            # The proxy closes a connection that rests for five seconds; on a busy computer just as it is used again.
+            connector=aiohttp.TCPConnector(force_close=True),
             timeout=aiohttp.ClientTimeout(total=PATIENCE),
         )
 

@@ -79,7 +79,7 @@ def test_cancel_ends_it_and_the_next_job_follows(local):
 def test_with_a_queue_a_training_waits_for_its_turn_and_can_be_cancelled_there(local, tmp_path, monkeypatch):
     turns.make(tmp_path / "queue", 1)
     monkeypatch.setenv("LOCAL_API_QUEUE", str(tmp_path / "queue"))
-    monkeypatch.setattr(turns.os, "setpriority", lambda *numbers: None)  # not of the tests themselves
+    monkeypatch.setattr(turns.os, "nice", lambda more: 0)  # not of the tests themselves
 
     def waits(job):
         return "Waiting for a turn: 1 before this one, 1 at a time here" in [

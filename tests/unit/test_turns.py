@@ -21,7 +21,7 @@ PATIENCE = 20
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
     monkeypatch.setattr(turns, "PACE", 0.01)
-    monkeypatch.setattr(turns.os, "setpriority", lambda *numbers: None)
+    monkeypatch.setattr(turns.os, "nice", lambda more: 0)
     monkeypatch.setenv("LOCAL_API_QUEUE", str(tmp_path / "queue"))
     turns.make(tmp_path / "queue", 2)
     return tmp_path / "queue"
@@ -73,6 +73,19 @@ def test_without_a_queue_a_training_begins_at_once(monkeypatch):
     monkeypatch.delenv("LOCAL_API_QUEUE", raising=False)
     with turns.turn(lambda *numbers: pytest.fail("it waits")):
         pass
+
+
+@pytest.mark.parametrize(("now", "after"), [(0, 10), (4, 10), (10, 10), (19, 19)])
+def test_a_training_gives_way_to_others_and_never_the_other_way_round(queue, monkeypatch, now, after):
+    niceness = [now]
+
+    def nice(more):
+        niceness[0] += more
+        return niceness[0]
+
+    monkeypatch.setattr(turns.os, "nice", nice)
+    with turns.turn(lambda *numbers: None, "1"):
+        assert niceness == [after]
 
 
 def test_so_many_at_a_time_and_the_others_in_the_order_of_their_coming(queue):

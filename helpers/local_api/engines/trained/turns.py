@@ -61,7 +61,7 @@ def turn(look: Callable[[int, int], None], person: str | None = None) -> Iterato
         return
     with ExitStack() as held:
         _wait(Path(named), person, look, held)
-        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+        os.nice(max(0, NICENESS - os.nice(0)))
         yield
 
 
