@@ -403,6 +403,8 @@ class BreakEven(_Sum):
     def lines(self) -> list[tuple[str, str]]:
         """Name and value of each number behind the sum."""
         now, tuned = self.spent(self.calls)
+        if min(now, tuned) >= 0.1:  # the difference of the sums as they are shown, for those who add them up
+            now, tuned = round(now, 2), round(tuned, 2)
         verdict = f"tuning {'saves' if self.pays else 'costs'} {dollars(abs(now - tuned))}"
         ways = {f"As now, {self.now.model}": self.now, f"Tuned {self.tuned.model}": self.tuned}
         shown = []

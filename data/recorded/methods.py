@@ -30,10 +30,7 @@ from helpers.evaluate.checks import STYLE
 from . import make
 
 SEEDS = (0, 1, 2)
-EXAMPLES, QUESTIONS = (
-    10,
-    72,
-)  # rows that are learned as examples; rows whose questions are answered for a reward
+EXAMPLES, QUESTIONS = 10, 60  # rows learned as examples; rows whose questions are answered for a reward
 GRADER = {
     "type": "multi",
     "name": "house style",
