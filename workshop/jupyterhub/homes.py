@@ -4,6 +4,7 @@ python homes.py start COMMAND ...   gives the learner a copy of the course if th
 python homes.py fresh               gives a fresh copy; the old one stays beside it, and the folder my/ comes along
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -82,7 +83,8 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     os.umask(0o077)  # nobody else reads what is made from here on
-    home.chmod(0o700)
+    with contextlib.suppress(PermissionError):  # on Kubernetes it is the system's, and nobody else sees it
+        home.chmod(0o700)
     if not copy_of(home).exists():
         give(home)
     os.environ.update(environment(home))
