@@ -1,6 +1,7 @@
 """What opens the course elsewhere: links and Colab's lessons from one setting, the files of Binder and containers."""
 
 import ast
+import csv
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from tests.environment import ROOT
 from workshop import elsewhere, hosted
 
 SET = "someone/a-course"
+HUB = ROOT / "workshop" / "jupyterhub"
 
 
 @pytest.fixture
@@ -154,13 +156,32 @@ def test_the_devcontainer_installs_with_the_courses_own_command():
 
 
 def test_kubernetes_and_one_machine_start_the_same():
-    folder = ROOT / "workshop" / "jupyterhub"
-    values = yaml.safe_load((folder / "values.yaml").read_text())
-    config = (folder / "jupyterhub_config.py").read_text()
-    image = (folder / "Dockerfile").read_text()
+    values = yaml.safe_load((HUB / "values.yaml").read_text())
+    config = (HUB / "jupyterhub_config.py").read_text()
+    image = (HUB / "Dockerfile").read_text()
     single = values["singleuser"]
     assert f'c.Spawner.default_url = "{single["defaultUrl"]}"' in config and single["defaultUrl"] in image
     assert single["cmd"][2:] == ["start", "python", "-m", "jupyterhub.singleuser"]
     assert f'ENTRYPOINT ["{single["cmd"][0]}", "{single["cmd"][1]}", "start"]' in image
     assert f"MEMORY_GB = {float(single['memory']['limit'].removesuffix('G'))}" in config
     assert f"IDLE_MINUTES = {values['cull']['timeout'] // 60} " in config
+
+
+def test_the_page_on_the_hub_shows_the_measured_table():
+    page = (HUB / "README.md").read_text(encoding="utf-8")
+    with open(HUB / "room.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["how"].partition(":")[0] for row in rows} == {"measured", "extrapolated"}
+    shown = re.findall(r"^\| (.+) \| (\d+) \| (\S+) (.+?) \| (.+) \|$", page, re.MULTILINE)
+    assert shown == [tuple(row.values()) for row in rows]
+
+
+def test_the_page_on_the_hub_names_the_limits_of_its_configuration():
+    page = (HUB / "README.md").read_text(encoding="utf-8")
+    config = (HUB / "jupyterhub_config.py").read_text(encoding="utf-8")
+    limits = {
+        name: float(value) for name, value in re.findall(r"^([A-Z_]+) = ([\d.]+) ", config, re.MULTILINE)
+    }
+    assert f"{limits['MEMORY_GB']:.0f} GB of memory for each process" in page
+    assert f"{limits['PROCESSES']:.0f} processes and threads, {limits['FILE_GB']:.0f} GB for a file" in page
+    assert limits["IDLE_MINUTES"] == 120 and "for two hours is stopped" in page
