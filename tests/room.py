@@ -27,7 +27,7 @@ from tests.environment import ROOT
 
 SRV = Path("/srv")
 GROUP = "course"
-PATIENCE = 1800  # seconds until it is given up; nothing is measured
+PATIENCE = 900  # seconds until it is given up; nothing is measured
 NAMESPACES = "unshare --mount --propagation private --pid --fork --kill-child --mount-proc".split()
 LESSON = "fine-tuning-course/notebooks/00_start_here.ipynb"
 
@@ -59,7 +59,7 @@ def keep_visible(paths: list[Path]) -> None:
     for parent in set(closed.values()):
         mount_new(parent)
     for path, place in aside.items():
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
         run("mount", "--bind", place, path)
 
 
@@ -260,6 +260,18 @@ class Learner:
         async with self._session.post(home + path, json=body, headers=headers) as answer:
             assert answer.status < 300, await answer.text()
             return await answer.json()
+
+    async def type(self, command: str) -> str:
+        """What a terminal shows from the command on, until it is done."""
+        home, said = f"/user/{self.name}/", ""
+        terminal = await self._post("api/terminals", {})
+        place = f"{home}terminals/websocket/{terminal['name']}?_xsrf={self._token(home)}"
+        async with self._session.ws_connect(place) as socket:
+            await socket.send_json(["stdin", f"{command}; echo done $((6 * 7))\r"])
+            while "done 42" not in said:
+                kind, *text = await socket.receive_json(timeout=PATIENCE)
+                said += "".join(text) if kind == "stdout" else ""
+        return said
 
     async def notebook(self, path: str = LESSON) -> list[str]:
         """The code cells of a notebook as their server gives it."""

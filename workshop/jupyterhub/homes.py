@@ -63,13 +63,17 @@ def fresh(home: Path) -> str:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """What the learner's programs shall know: the lessons import the learner's own copy of the helpers."""
-    course = copy_of(home)
-    path = [COURSE / "workshop" / "jupyterhub", COURSE / ".venv" / "bin", os.environ.get("PATH", os.defpath)]
+    """What the learner's programs shall know: the lessons import the learner's own copy of the helpers.
+
+    The settings keep terminals from being login shells, which would forget the path.
+    """
+    course, here = copy_of(home), COURSE / "workshop" / "jupyterhub"
+    path = [here, COURSE / ".venv" / "bin", os.environ.get("PATH", os.defpath)]
     return {
         "PATH": os.pathsep.join(map(str, path)),
         "PYTHONPATH": str(course),
         "COURSE_MY": str(course / "my"),
+        "JUPYTER_CONFIG_PATH": str(here / "settings"),
     }
 
 

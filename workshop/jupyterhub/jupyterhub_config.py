@@ -80,7 +80,6 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 c.JupyterHub.spawner_class = LimitedSpawner
 homes = str(COURSE / "workshop" / "jupyterhub" / "homes.py")
 c.Spawner.cmd = [sys.executable, homes, "start", sys.executable, "-m", "jupyterhub.singleuser"]
-c.Spawner.args = ["--LabApp.extension_manager=readonly"]
 c.Spawner.notebook_dir = "~"
 c.Spawner.default_url = "/lab/tree/fine-tuning-course/notebooks/00_start_here.ipynb"
 c.Spawner.start_timeout = 300  # thirty start at once
