@@ -9,12 +9,14 @@ python start.py local        adds what lesson 09 needs to train a real model on 
   --model X [--as NAME]      adds another model too: a folder, a .gguf file, or OWNER/NAME of the Hugging Face hub
   --remove NAME              removes one that was added
   --cuda                     with a torch for NVIDIA's graphics cards, on Linux (several GB)
+python start.py install      installs what the lessons need, and opens nothing
 python start.py check        says [OK] or [FAIL] for each thing that the course needs
 python start.py reset        deletes the files and jobs of the mock API, after asking (--yes: without asking)
 python start.py restore 04   puts lesson 04 back as it was, and keeps what you had there (no number: all lessons)
 python start.py api          runs the mock API alone, for programs of your own, until Ctrl+C (--port N; default 8765)
 python start.py workshop     makes slides, exercise sheets and solutions of the lessons in handouts/ (03: of 03 only)
 python start.py site         builds the course as a site in handouts/site/, and looks at its links
+python start.py hub          adds what a server for a class needs; workshop/jupyterhub has the page on it
 python start.py wheels DIR   gathers in a folder what --wheels installs from (--local: lesson 09's part and the weights)
 python start.py help         shows this page
 
@@ -70,8 +72,11 @@ TESTS = "tests/requirements.txt"
 LOCAL = "requirements-local.txt"
 TRL = "tests/requirements-trl.txt"
 SITE = "workshop/site/requirements.txt"
+HUB = "workshop/jupyterhub/requirements.txt"
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-COMMANDS = ("open", "test", "local", "check", "reset", "restore", "api", "workshop", "site", "wheels", "help")
+COMMANDS = (
+    "open", "install", "test", "local", "check", "reset", "restore", "api", "workshop", "site", "hub", "wheels", "help",
+)  # fmt: skip
 TAKE_MORE = ("test", "restore", "workshop", "site", "wheels")  # commands with arguments of their own
 UNFINISHED = "unfinished"
 QUICK = ["-m", "not slow"]
@@ -79,8 +84,11 @@ HELD = []  # what installers inherit: the lock, while it is held
 DISK_GB = 1
 PROBE_MB = 20  # more than any file of pip's
 SECONDS_TO_END = 15  # JupyterLab stops its kernels in this time
-DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300, TRL: 55, SITE: 20}
+DOWNLOAD_MB = {LEARNER: 145, TESTS: 70, LOCAL: 300, TRL: 55, SITE: 20, HUB: 70}
 LOCAL_DISK_GB = 1.5
+
+# JupyterHub's proxy is a program for node.js, which comes with HUB; npm gets it.
+PROXY = "configurable-http-proxy@5.3.0"
 
 # On Linux the usual torch brings several GB for graphics cards; this index of PyTorch has it without them.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -259,6 +267,9 @@ def run_command(command, options, extra):
     if command == "help":
         print(__doc__.strip())
         return 0
+    if command == "install":
+        prepare([LEARNER], options.wheels)
+        return 0
     if command == "check":
         return check()
     if command == "reset":
@@ -275,6 +286,8 @@ def run_command(command, options, extra):
         return make_handouts(options.wheels, extra)
     if command == "site":
         return build_site(options.wheels, extra)
+    if command == "hub":
+        return add_hub(options.wheels)
     if command == "wheels":
         return gather(extra, options.local)
     return open_lessons(options)
@@ -370,8 +383,9 @@ def test(options, extra):
     whole = options.all or options.soak
     if whole:
         refuse_without_torch()
-    prepare([LEARNER, TESTS] + ([LOCAL, TRL, SITE] if whole else []), options.wheels)
-    if whole and fetch_weights(options.wheels):
+    hub = [HUB] if whole and os.name == "posix" else []  # there is no JupyterHub for Windows
+    prepare([LEARNER, TESTS] + ([LOCAL, TRL, SITE] + hub if whole else []), options.wheels)
+    if whole and fetch_weights(options.wheels) or hub and fetch_proxy():
         return 1
     return run_tests((["--soak"] if options.soak else [] if options.all else QUICK) + extra)
 
@@ -460,6 +474,30 @@ def fetch_weights(wheels, gather_in=None):
     command += ["--wheels", str(wheels)] if wheels else []
     command += ["--gather", str(gather_in)] if gather_in else []
     return subprocess.call(command, cwd=str(ROOT), env=clean_environment())
+
+
+def add_hub(wheels):
+    """Installs what a JupyterHub for a class needs, the real model included. Returns 0 if it can be started then."""
+    if os.name != "posix":
+        raise Problem(
+            "There is no JupyterHub for Windows. The page workshop/jupyterhub/README.md says what it needs."
+        )
+    prepare([LEARNER, LOCAL, HUB], wheels)
+    # Learners cannot write there, so each start of theirs would compile all of it again.
+    subprocess.call(
+        [str(venv_python()), "-m", "compileall", "-q", str(site_packages()), str(ROOT / "helpers")]
+    )
+    return fetch_weights(wheels) or fetch_proxy()
+
+
+def fetch_proxy():
+    """Gets JupyterHub's proxy into .venv, unless it is there. Returns 0 if it is there then."""
+    if (VENV / "bin" / "configurable-http-proxy").exists():
+        return 0
+    print("Getting {}".format(PROXY), flush=True)
+    npm = [str(VENV / "bin" / "npm"), "install", "--global", "--no-audit", "--no-fund", "--silent"]
+    environment = dict(clean_environment(), PATH=str(VENV / "bin") + os.pathsep + os.environ.get("PATH", ""))
+    return subprocess.call(npm + ["--prefix", str(VENV), PROXY], env=environment)
 
 
 def refuse_without_torch():

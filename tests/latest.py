@@ -17,7 +17,7 @@ import start
 from tests import pins
 
 TRIED = (start.LEARNER, start.TESTS)
-NOT_TRIED = (start.LOCAL, start.TRL, start.SITE)  # the quick tests do without these
+NOT_TRIED = (start.LOCAL, start.TRL, start.SITE, start.HUB)  # the quick tests do without these
 STOPPED = 130  # the exit status after Ctrl+C
 PYTHONS_OWN = "setuptools"  # in a new environment of Python 3.11, unasked
 WHEELS_ONLY = ["--only-binary", ":all:"]  # as learners, who may have no compiler

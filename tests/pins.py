@@ -1,6 +1,6 @@
 """Pins anew, at the newest releases, what each requirement file asks for in its lines after ``#=``.
 
-python -m tests.pins            writes the list of pins of all five files; needs uv (python -m pip install uv)
+python -m tests.pins            writes the list of pins of all files; needs uv (python -m pip install uv)
 python -m tests.pins --pip      prints the lists for this Python and this system alone; needs only pip
 
 Only uv can resolve for every Python and every system at once, so only its lists are written into the files.
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from start import LEARNER, LOCAL, ROOT, SITE, TESTS, TRL
+from start import HUB, LEARNER, LOCAL, ROOT, SITE, TESTS, TRL
 
 OLDEST_PYTHON = "3.11"
 # A file, and the files whose pins hold for it too.
@@ -26,9 +26,10 @@ FILES = {
     LOCAL: [LEARNER],
     TRL: [LEARNER, LOCAL],
     SITE: [LEARNER, TESTS],
+    HUB: [LEARNER, LOCAL],
 }
 # These list only what they add to the files above them.
-ADDITIONS = (LOCAL, TRL, SITE)
+ADDITIONS = (LOCAL, TRL, SITE, HUB)
 # What torch brings on Linux for graphics cards; start.py installs a torch that does without.
 FOR_GRAPHICS_CARDS = re.compile(r"nvidia-|cuda-|triton==")
 

@@ -7,7 +7,7 @@ import psutil
 
 from helpers.jobs import metrics, new_events
 from helpers.local_api.engines import trained
-from helpers.local_api.engines.trained import lease
+from helpers.local_api.engines.trained import lease, turns
 from tests import tiny_model
 
 from .conftest import rows
@@ -74,6 +74,26 @@ def test_cancel_ends_it_and_the_next_job_follows(local):
     assert status(local, second, "succeeded", "failed").status == "succeeded"
     assert local.client.fine_tuning.jobs.retrieve(first.id).fine_tuned_model is None
     assert len(steps(local, first)) < 150
+
+
+def test_with_a_queue_a_training_waits_for_its_turn_and_can_be_cancelled_there(local, tmp_path, monkeypatch):
+    turns.make(tmp_path / "queue", 1)
+    monkeypatch.setenv("LOCAL_API_QUEUE", str(tmp_path / "queue"))
+    monkeypatch.setattr(turns.os, "nice", lambda more: 0)  # not of the tests themselves
+
+    def waits(job):
+        return "Waiting for a turn: 1 before this one, 1 at a time here" in [
+            event.message for event in new_events(local.client, job.id)
+        ]
+
+    with turns.turn(lambda *numbers: None, "somebody else"):
+        first, second = create(local), create(local)
+        until(lambda: waits(first))
+        assert local.client.fine_tuning.jobs.retrieve(first.id).status == "queued" and not waits(second)
+        assert local.client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
+        until(lambda: waits(second))
+        assert steps(local, first) == steps(local, second) == []
+    assert status(local, second, "succeeded", "failed").status == "succeeded"
 
 
 def test_a_row_that_is_too_long_fails_with_its_number(local):

@@ -107,4 +107,7 @@ def test_actions_are_pinned_to_a_commit_and_say_its_version(workflow):
 def test_updates_are_proposed_for_all_requirement_files_and_for_actions():
     updates = yaml.safe_load(UPDATES.read_text(encoding="utf-8"))["updates"]
     places = [(one["package-ecosystem"], one.get("directories", one.get("directory"))) for one in updates]
-    assert places == [("pip", ["/", "/tests", "/workshop/site"]), ("github-actions", "/")]
+    assert places == [
+        ("pip", ["/", "/tests", "/workshop/site", "/workshop/jupyterhub"]),
+        ("github-actions", "/"),
+    ]

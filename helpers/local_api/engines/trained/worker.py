@@ -19,7 +19,7 @@ from ... import errors, history, jobs
 from ...graders import GraderBroken
 from ...store import Row, Store, new_id
 from ...training_files import Failure
-from . import PLACE, base_of, problem, resolve, weights
+from . import PLACE, base_of, problem, resolve, turns, weights
 from .lease import PACE, Lease, LeaseLost
 
 ACTIVE = ("queued", "running")
@@ -80,8 +80,9 @@ def run(store: Store, lease: Lease, row: Row) -> None:
     """Trains one job to its end, or until it is paused or cancelled."""
     diary = Diary(store, lease, row)
     try:
-        diary.begin_attempt()
-        _train(store, row, diary)
+        with turns.turn(diary.wait):
+            diary.begin_attempt()
+            _train(store, row, diary)
     except Stopped:
         if jobs.status(store, row.id) not in jobs.TERMINAL:
             return  # paused
@@ -204,6 +205,7 @@ class Diary:
         self.steps = self._steps()
         self.seen = max((step["step"] for step in self.steps), default=0)
         self.path = store.folder / "trained" / f"{row.id}.pt"
+        self.before: int | None = None
 
     def _steps(self) -> list[dict]:
         events = self.store.children("event", self.row.id)
@@ -224,6 +226,14 @@ class Diary:
 
     def _state(self, db, changes: dict) -> None:
         jobs.insert_state(self.store, db, self.row.owner, self.row.id, changes)
+
+    def wait(self, before: int, at_once: int) -> None:
+        """Tells that trainings of other people come first, whenever their number has changed; see ``turns``."""
+        if before == self.before:
+            return refuse_if_stopped(self.store, self.row)
+        self.before = before
+        with self._writing() as db:
+            self._event(db, f"Waiting for a turn: {before} before this one, {at_once} at a time here")
 
     def begin_attempt(self) -> None:
         """Counts the processes that began and were never heard of again. Raises Failure at one too many."""
