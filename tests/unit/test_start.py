@@ -161,19 +161,11 @@ def test_tests_get_their_tier_and_the_extra_arguments(arguments, expected, cours
     monkeypatch.setattr(start, "fetch_proxy", lambda: prepared.append("proxy"))
     monkeypatch.setattr(start.subprocess, "call", lambda command, **options: called.append(command) or 5)
     assert start.main(arguments) == 5
-<<<<<<< HEAD
-    more = (
-        ["requirements-local.txt", "tests/requirements-trl.txt", "workshop/site/requirements.txt", "weights"]
-        if {"--all", "--soak"} & {*arguments}
-        else []
-    )
-=======
-    more = [start.LOCAL, start.TRL, start.HUB, "weights", "proxy"]
+    more = [start.LOCAL, start.TRL, start.SITE, start.HUB, "weights", "proxy"]
     if os.name == "nt":
-        more = [start.LOCAL, start.TRL, "weights"]
+        more = [start.LOCAL, start.TRL, start.SITE, "weights"]
     if not {"--all", "--soak"} & {*arguments}:
         more = []
->>>>>>> ae97d934af438730431778470997648a1cbab9d3
     assert prepared == ["requirements.txt", "tests/requirements.txt", *more]
     workers = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
     assert called[-1][1:] == ["-m", "pytest", *workers, *expected]
@@ -945,11 +937,8 @@ def pins(name: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
-    ("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.SITE, 20)]
-=======
-    ("name", "least"), [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.HUB, 5)]
->>>>>>> ae97d934af438730431778470997648a1cbab9d3
+    ("name", "least"),
+    [(start.TESTS, 40), (start.LOCAL, 10), (start.TRL, 5), (start.SITE, 20), (start.HUB, 5)],
 )
 def test_requirement_files_pin_exactly_and_agree(name, least):
     learner, others = pins(start.LEARNER), pins(name)
