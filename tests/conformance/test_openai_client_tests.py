@@ -88,18 +88,9 @@ def run_tests(source: Path, url: str, plugins: Path) -> ElementTree.Element:
     (plugins / "reset_plugin.py").write_text(RESET_BEFORE_EVERY_TEST)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     report = plugins / "report.xml"
-    options = [
-        "-p",
-        "reset_plugin",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:nbval",
-        "-o",
-        "addopts=",
-        "-q",
-        "--tb=line",
-    ]
+    # nbval takes seconds to import
+    which = ["-p", "reset_plugin", "-p", "no:cacheprovider", "-p", "no:nbval"]
+    options = [*which, "-o", "addopts=", "-q", "--tb=line"]
     subprocess.run(
         [sys.executable, "-m", "pytest", *options, f"--junitxml={report}"]
         + [f"tests/api_resources/{name}" for name in TESTS],
