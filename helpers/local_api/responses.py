@@ -32,9 +32,12 @@ REFUSED = {
     "context_management": "Compaction",
     "moderation": "Moderation of a response",
 }
-# Kinds of items that a chat can be made of; all others come from built-in tools.
-CALLS = {"function_call": "arguments", "custom_tool_call": "input"}  # what the model calls with, and its name
+CALLS = {
+    "function_call": "arguments",
+    "custom_tool_call": "input",
+}  # item -> where it says what is called with
 OUTPUTS = {f"{kind}_output" for kind in CALLS}
+# Kinds of items that a chat can be made of; all others come from built-in tools.
 KINDS = {"message", "reasoning", "item_reference", *CALLS, *OUTPUTS}
 PREFIXES = {
     "message": "msg_",

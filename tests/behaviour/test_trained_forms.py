@@ -73,6 +73,7 @@ def test_any_object_where_any_is_asked_for(local):
         assert answer.choices[0].finish_reason == "stop"
 
 
+@pytest.mark.slow
 def test_parse_gives_an_object(local):
     class Weather(BaseModel):
         place: str
@@ -116,6 +117,7 @@ def test_an_answer_is_brought_to_its_end_before_the_limit_if_it_can_be(local):
     assert cut.finish_reason == "length" and "{" in cut.message.content
 
 
+@pytest.mark.slow
 def test_a_form_that_needs_more_than_the_usual_room_gets_it(local):
     schema = an_object(a={"const": "".join(map(str, range(150)))})
     answer = ask(local, response_format=of_schema(schema), max_tokens=None)
@@ -166,6 +168,7 @@ def test_the_forms_of_vllm(local, form, takes):
     assert (error.code, error.param) == ("unknown_parameter", "structured_outputs")
 
 
+@pytest.mark.slow
 def test_questions_with_and_without_a_form_are_answered_together(local):
     forms = [None, of_schema(WEATHER), {"type": "text"}, of_schema(an_object(a={"const": 1}))]
     with ThreadPoolExecutor() as pool:
@@ -287,6 +290,7 @@ def test_a_model_learns_calls_from_examples(local, tiny_weights):
 # --- the Responses API -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_responses_with_a_format_and_with_functions(local):
     text = {"format": {"type": "json_schema", "name": "x", "schema": WEATHER, "strict": True}}
     response = local.client.responses.create(model=MODEL, input="The weather?", text=text)
