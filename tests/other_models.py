@@ -3,6 +3,7 @@
 They differ from ``tiny_model`` in what an engine can get wrong: layers, tokenizer, chat template, end mark.
 """
 
+import json
 from pathlib import Path
 
 TEXTS = [
@@ -72,14 +73,18 @@ def make_gemma(folder: Path, seed: int = 0) -> Path:
     from tokenizers import Tokenizer, decoders, models, normalizers, trainers
     from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
 
-    raw = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
-    raw.normalizer = normalizers.Replace(" ", "▁")
-    raw.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
-    bytes_of = [f"<0x{byte:02X}>" for byte in range(256)]
-    raw.train_from_iterator(
-        TEXTS, trainers.BpeTrainer(vocab_size=400, special_tokens=special + bytes_of, show_progress=False)
-    )
+    first = Tokenizer(models.BPE(unk_token="<unk>"))
+    first.normalizer = normalizers.Replace(" ", "▁")
+    trainer = trainers.BpeTrainer(vocab_size=140, special_tokens=special, show_progress=False)
+    first.train_from_iterator(TEXTS, trainer)
+    learned = json.loads(first.to_str())["model"]
+    vocabulary = learned["vocab"] | {f"<0x{byte:02X}>": len(learned["vocab"]) + byte for byte in range(256)}
+    merges = [tuple(pair) for pair in learned["merges"]]
+    raw = Tokenizer(models.BPE(vocabulary, merges, byte_fallback=True, unk_token="<unk>"))
+    raw.normalizer = first.normalizer
+    raw.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    raw.add_special_tokens(special)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
         bos_token="<bos>",
