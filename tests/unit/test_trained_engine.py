@@ -312,7 +312,9 @@ def test_a_seed_gives_the_same_draw_again(model, tokenizer):
     assert draws[0] == draws[1] != draws[2]
 
 
-@pytest.mark.parametrize("temperature, expected", [(1.0, [0, 0.5, 0.2, 0.3, 0]), (0.5, [0, 25 / 38, 4 / 38, 9 / 38, 0])])
+@pytest.mark.parametrize(
+    "temperature, expected", [(1.0, [0, 0.5, 0.2, 0.3, 0]), (0.5, [0, 25 / 38, 4 / 38, 9 / 38, 0])]
+)
 def test_tokens_are_drawn_as_often_as_they_are_likely(temperature, expected):
     scores = torch.log(torch.tensor([0.0, 0.5, 0.2, 0.3, 0.0]))
     answer = serving.Answer([1], limit=1, temperature=temperature, seed=1, stops=[], top=-1)
