@@ -198,7 +198,7 @@ def test_the_three_exported_forms_continue_as_the_served_model(real, tmp_path, m
     from helpers.local_api.engines.trained.export import export
 
     monkeypatch.delenv("LOCAL_API_WEIGHTS", raising=False)
-    adapter, merged, file = export(real.store, real.job.fine_tuned_model, tmp_path / "out")
+    adapter, merged, file, _ = export(real.store, real.job.fine_tuned_model, tmp_path / "out")
     # The merged file holds bfloat16, which many processors compute slowly.
     load = functools.partial(training.AutoModelForCausalLM.from_pretrained, dtype=torch.float32)
     tokenizer = training.load_tokenizer(merged)
