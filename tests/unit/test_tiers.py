@@ -17,7 +17,7 @@ AT_LEAST = {
     "behaviour/test_fuzz.py": 20_000,
     "behaviour/test_crowd.py": 30,
     "behaviour/test_lessons_at_providers.py": 5,
-    "behaviour/test_providers.py": 6,
+    "behaviour/test_providers.py": 5,
     "behaviour/test_real_model.py": 112,
     "behaviour/test_large_upload.py": 512,
     "behaviour/test_spend_guard.py": 5_000,
