@@ -261,18 +261,6 @@ class Learner:
             assert answer.status < 300, await answer.text()
             return await answer.json()
 
-    async def type(self, command: str) -> str:
-        """What a terminal shows from the command on, until it is done."""
-        home, said = f"/user/{self.name}/", ""
-        terminal = await self._post("api/terminals", {})
-        place = f"{home}terminals/websocket/{terminal['name']}?_xsrf={self._token(home)}"
-        async with self._session.ws_connect(place) as socket:
-            await socket.send_json(["stdin", f"{command}; echo done $((6 * 7))\r"])
-            while "done 42" not in said:
-                kind, *text = await socket.receive_json(timeout=PATIENCE)
-                said += "".join(text) if kind == "stdout" else ""
-        return said
-
     async def notebook(self, path: str = LESSON) -> list[str]:
         """The code cells of a notebook as their server gives it."""
         status, text = await self.get(f"/user/{self.name}/api/contents/{path}?content=1")

@@ -1,6 +1,8 @@
 """The course in a learner's home on a hub: a copy of their own, and a fresh one that loses nothing."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,13 @@ def test_programs_of_the_learner_take_the_shared_python_and_the_helpers_of_the_c
     assert found["PYTHONPATH"] == str(homes.copy_of(home)) and found["COURSE_MY"].endswith(
         "fine-tuning-course/my"
     )
+
+
+def test_terminals_are_no_login_shells_which_would_forget_the_path():
+    settings = Path(homes.environment(Path("home"))["JUPYTER_CONFIG_PATH"], "jupyter_server_config.json")
+    assert json.loads(settings.read_text())["ServerApp"]["terminado_settings"] == {
+        "shell_command": ["/bin/bash"]
+    }
 
 
 def test_a_wrong_command_says_what_there_is(capsys):
