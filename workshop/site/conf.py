@@ -17,6 +17,7 @@ html_theme_options = {
 nb_execution_mode = "off"  # the outputs are those that the tests compare
 nb_ipywidgets_js = {}  # no output holds a widget, and these scripts would come from another machine
 myst_heading_anchors = 3
+myst_enable_extensions = []  # a dollar is a dollar
 highlight_language = "none"  # a block of code that names no language is a command or a formula
 
 
