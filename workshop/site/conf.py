@@ -5,8 +5,6 @@ from pathlib import PurePosixPath
 project = html_title = "Fine-tune chat models: a hands-on course"
 extensions = ["myst_nb"]
 html_theme = "sphinx_book_theme"
-html_static_path = ["site.css"]
-html_css_files = ["site.css"]
 html_copy_source = False
 html_theme_options = {
     "home_page_in_toc": True,
@@ -19,7 +17,7 @@ html_theme_options = {
 nb_execution_mode = "off"  # the outputs are those that the tests compare
 nb_ipywidgets_js = {}  # no output holds a widget, and these scripts would come from another machine
 myst_heading_anchors = 3
-myst_enable_extensions = []
+myst_enable_extensions = []  # a dollar is a dollar
 highlight_language = "none"  # a block of code that names no language is a command or a formula
 
 
