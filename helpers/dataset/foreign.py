@@ -199,7 +199,7 @@ def _without_messages(values: dict, row: dict, method: str | None) -> Form | Non
             return form
     prompt = values.get("prompt")
     if {"prompt", "completion"} <= row.keys():
-        return PAIRS_OF_MESSAGES if any(map(is_list_of_objects, (prompt, values["completion"]))) else None
+        return PAIRS_OF_MESSAGES if any(map(is_list_of_objects, (prompt, values.get("completion")))) else None
     if is_list_of_objects(prompt) or (isinstance(prompt, str) and method == "reinforcement"):
         return PROMPTS
     if columns := _columns(values, row):
