@@ -12,7 +12,7 @@ START_SECONDS = 10
 LOOPBACK = "127.0.0.1"
 
 
-def _config(app: Starlette, port: int, host: str) -> uvicorn.Config:
+def _config(app: Starlette, port: int, host: str = LOOPBACK) -> uvicorn.Config:
     # uvicorn binds the socket itself: one made by hand leaves Nagle's algorithm on, 44 ms a call
     return uvicorn.Config(
         app,

@@ -100,7 +100,9 @@ def test_so_many_at_a_time_and_the_others_in_the_order_of_their_coming(queue):
         assert people[number + 2].training.wait(PATIENCE)
     for person in people[4:]:
         person.end()
-    assert people[5].told[-1] in ((2, 2), (3, 2)) and people[5].told[0] == (5, 2)
+    # the line before it got shorter and never longer; how often it looked hangs on the machine
+    assert people[5].told[0] == (5, 2) and people[5].told == sorted(people[5].told, reverse=True)
+    assert people[5].told[-1] >= (2, 2)
 
 
 def test_one_person_trains_one_model_at_a_time_though_a_slot_is_free(queue):
