@@ -39,6 +39,7 @@ CHROMIUM_FLAGS = [
     "--disable-dev-shm-usage",
 ]
 START_SECONDS, RUN_SECONDS, STOP_SECONDS = 180, 180, 15
+FIRST_TRY_SECONDS = 60  # to open a notebook
 PATIENCE = 120  # seconds: a deadline for a hang, not a measure of speed
 NO_PAGE = "about:blank"
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
@@ -280,10 +281,19 @@ class Lab:
 
     def _open(self, name: str, with_kernel: bool) -> None:
         if self.page.url == NO_PAGE:
-            self.page.goto(f"{self.server.url}/lab?token={self.server.token}&reset")
-            await_in_page(self.page, STARTED, START_SECONDS)
+            self._load()
         self.close_all()
-        await_in_page(self.page, OPEN, START_SECONDS, [name, with_kernel])
+        try:
+            await_in_page(self.page, OPEN, FIRST_TRY_SECONDS, [name, with_kernel])
+        except PlaywrightError:
+            # now and then a page never hears that the kernel has started; a new page does
+            self._load()
+            self.close_all()
+            await_in_page(self.page, OPEN, START_SECONDS, [name, with_kernel])
+
+    def _load(self) -> None:
+        self.page.goto(f"{self.server.url}/lab?token={self.server.token}&reset")
+        await_in_page(self.page, STARTED, START_SECONDS)
 
     def close_all(self) -> None:
         """Closes all documents, unsaved, and ends all kernels."""
