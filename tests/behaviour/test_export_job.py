@@ -221,7 +221,9 @@ def test_trl_on_two_processes_gives_our_losses(method, start, state, tiny_weight
     rows = pairs(10) if method == "dpo" else random.Random(1).sample(chat_rows(), 12)
     how = {"type": method, method: {"hyperparameters": {"n_epochs": 4, "batch_size": 4}}}
     folder = exported(state, create_with(state, rows, how, **options), tmp_path / "out")
-    settings = settings_in(folder) | {"order": "sequential"}
+    settings = settings_in(folder)
+    assert settings["order"] == ("group_by_length" if method == "supervised" else "random")
+    settings["order"] = "sequential"
     (folder / "settings.json").write_text(json.dumps(settings))
     theirs = launch(folder, tiny_weights, processes=2)
     ours, model = our_losses(tiny_weights, rows, settings, adapter)

@@ -214,7 +214,8 @@ def settings_of(job: dict, base: weights.Base, rows: int) -> dict:
         "adam_betas": training.BETAS,
         "seed": job["seed"],
         "max_tokens": training.MAX_TOKENS,
-        "order": "group_by_length",  # batches of similar length, as in the course; "sequential": as in the file
+        # batches of similar length, as in the course; TRL can do that for examples only. "sequential": as in the file
+        "order": "group_by_length" if method == "supervised" else "random",
         **own,
     }
 
