@@ -28,6 +28,11 @@ IN_THE_WAY = {
 }
 PARTLY = ("training only", "reinforcement only", "partly")
 
+# What a training holds in memory for each parameter of the base, in bytes, at least. All matrices: the weight and its
+# gradient in 16 bits, a finer copy and two means of AdamW in 32. LoRA: the frozen weight; QLoRA: the same in 4 bits.
+BYTES = {"all matrices": 2 + 2 + 4 + 4 + 4, "LoRA": 2, "QLoRA": 0.5}
+LARGE = {"million": 10**6, "billion": 10**9}
+
 Row = dict[str, str]
 
 
@@ -83,6 +88,22 @@ def bases() -> list[Row]:
         }
         for model, known in facts.items()
     ]
+
+
+def plan() -> list[Row]:
+    """What it takes to train each open base: gigabytes at least for each way, the rate to begin with, the licence."""
+    return [
+        {"base": row["base"], "licence": row["licence"]}
+        | {f"{way}, GB": _gigabytes(row["parameters"], held) for way, held in BYTES.items()}
+        | {"learning rate to begin with": row["learning rate to begin with"]}
+        for row in bases()
+    ]
+
+
+def _gigabytes(parameters: str, held: float) -> str:
+    number, unit = parameters.split()
+    size = float(number) * LARGE[unit] * held / 10**9
+    return f"{size:.0f}" if size >= 10 else f"{size:.2g}"
 
 
 def wind_down() -> charts.Chart:

@@ -124,6 +124,29 @@ def search(query: dict) -> list[dict]:
     return sorted(found, key=SORTED_BY[query.get("sort", "early")])[: query.get("limit")]
 
 
+def numbers(text: str) -> list[str]:
+    """The numbers of the flights that the query in a text asks for, in their order; none if there is no valid query."""
+    try:
+        return [flight["flight"] for flight in find(text)]
+    except ValueError:
+        return []
+
+
+def same_flights(text: str, wanted: dict) -> bool:
+    """Whether the query in a text finds the flights that ``wanted`` finds; in the same order where that one sorts.
+
+    Where both find none, flights tell nothing: then the two queries have to be the same.
+    """
+    try:
+        query = read(text)
+    except ValueError:
+        return False
+    found, right = numbers(text), numbers(written(wanted))
+    if not right:
+        return query == wanted
+    return found == right if "sort" in wanted else set(found) == set(right)
+
+
 def written(query: dict) -> str:
     """A query as the training answers have it: JSON, keys in order. Raises ValueError if it is not valid."""
     return json.dumps(checked(query))
@@ -141,6 +164,14 @@ def flights() -> list[dict]:
 def manual() -> str:
     """The page that says what a query can express, short enough for a prompt."""
     return (FOLDER / "manual.md").read_text(encoding="utf-8")
+
+
+def schema() -> dict:
+    """A JSON schema that holds an answer to the keys of a query, in their order, and to the values they may have."""
+    keys = Query.model_json_schema()["properties"]
+    # without null: an answer that does not ask for something leaves it out
+    values = {key: value.get("anyOf", [value])[0] for key, value in keys.items()}
+    return {"type": "object", "properties": values, "additionalProperties": False}
 
 
 def _departure(flight: dict) -> tuple[int, int]:

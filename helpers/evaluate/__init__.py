@@ -8,12 +8,15 @@ answer, or copy: ``evaluate`` does not care. Rows are dicts with the keys of dat
     rivals     what needs no training        record     what the really trained model answered
     versus     a recorded way next to every rival
     asked      several ways at once
+    taught     facts by tuning: what they cost
     tickets    the tickets of lesson 06       own        a file of the reader's own
     held_out   a test file as questions for a model
+    inventing  what an answer states that its rule does not say
     ways       every way next to the others, their answers to one question
     clinic     models with one planted fault each
     timetable  queries of the airport's timetable
     timetable_parser, timetable_words  a rival for them: plain code, no model
+    timetable_record  what was recorded of them    methods  what pairs and rewards taught of the house style
 """
 
 from ..charts import loss_curve as loss_chart
@@ -41,6 +44,7 @@ from .checks import (
     last_line,
     makes_up,
     no_rule,
+    refuses,
     regex,
     right,
 )
@@ -61,6 +65,8 @@ from .counting import (
     summary,
 )
 from .held_out import held_out
+from .inventing import in_no_rule, invented, invents, sound
+from .methods import style_pairs, style_rewards, style_said
 from .own import against_all, as_results, askable, opening, sees, untrained
 from .people import Agreement, agreement, preference, printable, write_sheet
 from .record import (
@@ -88,9 +94,24 @@ from .rivals import (
     nearest_turns,
     without_a_model,
 )
+from .taught import facts_board, rows_of, side_effects, taught, taught_runs
 from .tickets import TICKET_CHECKS, ticket_answers, tickets
 from .timetable import TIMETABLE_CHECKS, timetable_board, timetable_rivals, timetable_rows
 from .timetable_parser import answer_by_parser
+from .timetable_record import (
+    TIMETABLE_WAYS,
+    timetable_asked,
+    timetable_cheat,
+    timetable_conclusion,
+    timetable_growth,
+    timetable_jobs,
+    timetable_next_to,
+    timetable_planned,
+    timetable_prompt,
+    timetable_results,
+    timetable_rewards,
+    timetable_verdicts,
+)
 from .versus import against
 from .ways import answers_to, compare_ways, passed, results, said, ways
 
@@ -101,6 +122,7 @@ __all__ = [
     "FACTS_APART",
     "TICKET_CHECKS",
     "TIMETABLE_CHECKS",
+    "TIMETABLE_WAYS",
     "WAYS",
     "Agreement",
     "Answering",
@@ -134,12 +156,16 @@ __all__ = [
     "every_run",
     "every_size",
     "fact",
+    "facts_board",
     "fitting",
     "form",
     "growth",
     "held_out",
     "holm",
+    "in_no_rule",
     "interval",
+    "invented",
+    "invents",
     "json_keys",
     "last_line",
     "loss_chart",
@@ -161,10 +187,12 @@ __all__ = [
     "prompts",
     "questions",
     "recorded",
+    "refuses",
     "regex",
     "results",
     "right",
     "rows_needed",
+    "rows_of",
     "rules",
     "runs",
     "said",
@@ -172,16 +200,34 @@ __all__ = [
     "sealed",
     "sees",
     "side_by_side",
+    "side_effects",
     "signs",
     "size_chart",
+    "sound",
     "strongest",
+    "style_pairs",
+    "style_rewards",
+    "style_said",
     "summary",
+    "taught",
+    "taught_runs",
     "their_answers",
     "ticket_answers",
     "tickets",
+    "timetable_asked",
     "timetable_board",
+    "timetable_cheat",
+    "timetable_conclusion",
+    "timetable_growth",
+    "timetable_jobs",
+    "timetable_next_to",
+    "timetable_planned",
+    "timetable_prompt",
+    "timetable_results",
+    "timetable_rewards",
     "timetable_rivals",
     "timetable_rows",
+    "timetable_verdicts",
     "untrained",
     "ward",
     "ways",

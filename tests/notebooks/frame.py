@@ -10,7 +10,21 @@ from nbformat import NotebookNode
 
 from tests.notebooks.refresh import as_text, code_cells, in_standard_form
 
-VERBS = {"Start", "Decide", "Prepare", "Upload", "Create", "Use", "Find", "Count", "Choose", "Train", "Carry"}
+VERBS = {
+    "Start",
+    "Decide",
+    "Prepare",
+    "Upload",
+    "Create",
+    "Use",
+    "Find",
+    "Count",
+    "Choose",
+    "Train",
+    "Carry",
+    "Teach",
+    "Grow",
+}
 FIRST_SECTIONS = ["What you'll do", "What you'll learn", "What you'll need"]
 LAST_SECTIONS = ["Try it", "What you take home"]
 MAX_CODE_LINES = 15

@@ -37,7 +37,7 @@ PAGES = {
     "article": "00",
     "clinic": "06",
 }  # extra pages, by their names, each with the lesson that sends readers there
-CELL_SECONDS = 120
+CELL_SECONDS = 1200
 KERNEL_SECONDS = 180  # a deadline for a hang: to start one takes long on a busy machine
 KEPT_METADATA = ("tags", "jupyter", "jp-MarkdownHeadingCollapsed")
 NOTEBOOK_METADATA = {

@@ -28,6 +28,8 @@ FILES = (
     "practice.jsonl",
     "sealed.jsonl",
     "valid_facts.csv",
+    "wordings.jsonl",
+    "details.toml",
     "with_rules_unanswered.csv",
     *MADE,
 )
@@ -147,6 +149,7 @@ def test_row_counts_are_those_of_the_readme():
         "valid_facts.csv": VALID_FACTS,
         "practice.jsonl": PRACTICE,
         "sealed.jsonl": SEALED,
+        "wordings.jsonl": read_jsonl("wordings.jsonl"),
         "train_with_rules.jsonl": TRAIN_WITH,
         "valid_with_rules.jsonl": VALID_WITH,
         "practice_with_rules.jsonl": PRACTICE_WITH,

@@ -1,4 +1,4 @@
-"""The decision helper: its rules on twelve written cases, what would change an answer, its page and its widget."""
+"""The decision helper: its rules on fifteen written cases, what would change an answer, its page and its widget."""
 
 import html
 import itertools
@@ -16,7 +16,14 @@ NAMES = [case["name"] for case in CASES]
 AIRPORT = next(case["answers"] for case in CASES if case["name"] == "The airport")
 WITHOUT_TRAINING = {"write plain code", "search, no model", "whole book in the prompt"}
 ANSWERS = {"do not build it", "prepare first", "improve the prompt", "keep the prompt"} | WITHOUT_TRAINING
-ANSWERS |= {"retrieve", "tune", "tune and retrieve"}
+ANSWERS |= {
+    "retrieve",
+    "tune",
+    "tune and retrieve",
+    "tune by preferences",
+    "tune by rewards",
+    "distill the prompt",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +40,8 @@ def test_a_written_case(case):
     assert decide(case["answers"]).answer == case["expect"]
 
 
-def test_the_cases_are_twelve_and_lead_everywhere():
-    assert len(set(NAMES)) == len(CASES) == 12
+def test_the_cases_are_fifteen_and_lead_everywhere():
+    assert len(set(NAMES)) == len(CASES) == 15
     found = Counter(case["expect"] for case in CASES)
     assert set(found) == ANSWERS
     assert sum(found[end] for end in WITHOUT_TRAINING) >= 3
@@ -51,7 +58,7 @@ def test_the_airport_is_told_what_the_recorded_run_shows():
 
 def test_there_are_about_a_dozen_questions_and_each_counts():
     questions = room.questions()
-    assert 12 <= len(questions) <= 13
+    assert 12 <= len(questions) <= 14
     assert all(2 <= len(set(question.options)) == len(question.options) for question in questions.values())
     assert {name for rule in room.rules() for name in rule.when} == set(questions)
 

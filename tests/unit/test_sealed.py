@@ -1,8 +1,9 @@
-"""The sealed tests stay sealed: lessons 06 and 09 open the airport's in one code cell each, and nothing else does.
+"""The sealed tests stay sealed: lessons 06 and 09 open the airport's in one code cell each, lesson 11 the timetable's,
+and nothing else does.
 
-``evaluate.sealed()`` gives out the rows of data/airport/sealed.jsonl as the recorded run has asked them. No lesson
-opens the timetable's yet, data/timetable/sealed.jsonl. In code only the files of MAY_OPEN may name a sealed test, and
-only those of MAY_HOLD may hold a question of it.
+``evaluate.sealed()`` gives out the rows of data/airport/sealed.jsonl as the recorded run has asked them,
+``evaluate.timetable_rows("sealed")`` those of data/timetable/sealed.jsonl. In code only the files of MAY_OPEN may name
+a sealed test, and only those of MAY_HOLD may hold a question of it.
 """
 
 import html
@@ -18,11 +19,18 @@ import pytest
 from helpers import evaluate
 from tests.environment import ROOT
 
-LESSONS = ("notebooks/06_find_out.ipynb", "notebooks/09_train_a_real_model.ipynb")
+LESSONS = {  # lesson -> the call that opens the test, in one cell
+    "notebooks/06_find_out.ipynb": "evaluate.sealed()",
+    "notebooks/09_train_a_real_model.ipynb": "evaluate.sealed()",
+    "notebooks/11_teach_by_reward.ipynb": 'evaluate.timetable_rows("sealed")',
+}
+FIRST, SECOND, _ = LESSONS
 MAY_OPEN = {
     "data/recorded/changed.py",  # leaves them out
     "data/recorded/make.py",  # asks the questions
     "data/recorded/score.py",
+    "data/recorded/timetable.py",  # asks the questions
+    "data/recorded/timetable_score.py",
     "data/recorded/verdicts.py",
     "helpers/evaluate/__init__.py",
     "helpers/evaluate/record.py",  # gives the rows out
@@ -30,14 +38,17 @@ MAY_OPEN = {
     "tests/unit/test_evaluate.py",
     "tests/unit/test_lesson_06.py",  # count again what the lessons show
     "tests/unit/test_lesson_09.py",
+    "tests/unit/test_lesson_11.py",
     "tests/unit/test_scoreboard.py",
     "tests/unit/test_sealed.py",
     "tests/unit/test_timetable.py",
+    "tests/unit/test_timetable_recorded.py",
 }
 MAY_HOLD = {
     "data/airport/sealed.jsonl",
     "data/recorded/answers.jsonl",  # a model may repeat its question
     "data/recorded/questions.jsonl",
+    "data/recorded/timetable_answers.jsonl",
     "data/timetable/sealed.jsonl",
 }
 CODE = (".py", ".ipynb", ".toml", ".csv")
@@ -155,7 +166,7 @@ def named_ids(root: Path) -> set[str]:
 # --- the project -------------------------------------------------------------------------------------------
 
 
-def test_only_lessons_06_and_09_name_the_sealed_test_in_code():
+def test_only_three_lessons_name_the_sealed_test_in_code():
     assert openings(ROOT) == set()
 
 
@@ -163,7 +174,7 @@ def test_only_lessons_06_and_09_name_the_sealed_test_in_code():
 def test_a_lesson_opens_the_sealed_test_in_exactly_one_code_cell(lesson):
     cells = [part for part in code(ROOT / lesson) if OPENING.search(part)]
     assert len(cells) == 1
-    assert cells[0].count("evaluate.sealed()") == 1
+    assert cells[0].count(LESSONS[lesson]) == 1
 
 
 def test_recorded_questions_are_read_by_evaluate_and_the_recorded_run_only():
@@ -282,11 +293,11 @@ def test_what_a_lesson_says_about_sealed_tests_is_no_use(copy):
 
 
 def test_a_second_opening_in_a_lesson_is_counted(copy):
-    before = naming(copy, OPENING).get(LESSONS[0], 0)
-    add_cell(copy / LESSONS[0], source=["rows = evaluate.sealed()"])
-    add_cell(copy / LESSONS[0], source=['rows = evaluate.questions("sealed_paraphrase")'])
-    add_cell(copy / LESSONS[0], source=['rows = evaluate.timetable_rows("sealed")'])
-    assert naming(copy, OPENING)[LESSONS[0]] == before + 3
+    before = naming(copy, OPENING).get(FIRST, 0)
+    add_cell(copy / FIRST, source=["rows = evaluate.sealed()"])
+    add_cell(copy / FIRST, source=['rows = evaluate.questions("sealed_paraphrase")'])
+    add_cell(copy / FIRST, source=['rows = evaluate.timetable_rows("sealed")'])
+    assert naming(copy, OPENING)[FIRST] == before + 3
 
 
 @pytest.mark.parametrize(
@@ -298,8 +309,8 @@ def test_a_second_opening_in_a_lesson_is_counted(copy):
 def test_a_planted_question_is_found(question, show, copy):
     add(copy / "data/README.md", f"Somebody asks: {show(question)}")
     output = {"output_type": "stream", "name": "stdout", "text": show(question).splitlines(keepends=True)}
-    add_cell(copy / LESSONS[1], outputs=[output])
-    assert leaks(copy) == {("data/README.md", question), (LESSONS[1], question)}
+    add_cell(copy / SECOND, outputs=[output])
+    assert leaks(copy) == {("data/README.md", question), (SECOND, question)}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import roads
 from tests.notebooks import refresh
 
 DATA = Path(__file__).parents[2] / "data"
@@ -20,6 +21,11 @@ COLUMNS = {
     "providers.csv": ["provider", "model", "fact", "value", "source", "date", "grade", "note"],
     "from_scratch.csv": ["model", "fact", "value", "source", "date", "grade", "note"],
     "bases.csv": ["model", "fact", "value", "source", "date", "grade", "note"],
+    "memory.csv": [
+        *("model", "billions", "way", "tokens", "cards", "gigabytes", "seconds"),
+        *("source", "date", "grade", "note"),
+    ],
+    "shapes.csv": ["model", "matrix", "rows", "columns", "count", "source", "date", "grade", "note"],
 }
 KEYS = {
     "models.csv": ("model", "fact", "value"),
@@ -27,6 +33,8 @@ KEYS = {
     "providers.csv": ("provider", "model", "fact", "value"),
     "from_scratch.csv": ("model", "fact"),
     "bases.csv": ("model", "fact"),
+    "memory.csv": ("model", "way", "tokens"),
+    "shapes.csv": ("model", "matrix"),
 }
 TARGETS = {"openai", "azure", "nebius", "crusoe"}  # what connect() knows by name
 MANY_OF_A_PROVIDER = {"job_status", "file_status", "deploy_status", "training_type"}
@@ -227,6 +235,20 @@ def test_numbers_on_training_from_scratch_can_be_read():
     facts = {"gpu_hours_from_scratch", "gpu_hours_fine_tuning", "tokens_from_scratch"}
     assert {row["fact"] for row in rows("from_scratch.csv")} == facts
     assert all(int(row["value"]) > 0 for row in rows("from_scratch.csv"))
+
+
+def test_measured_memory_is_more_than_the_base_alone_and_grows_with_the_rows():
+    measured = {(row["model"], row["way"], int(row["tokens"])): row for row in rows("memory.csv")}
+    assert {way for _, way, _ in measured} == set(roads.BYTES)
+    for (model, way, tokens), row in measured.items():
+        assert float(row["gigabytes"]) > float(row["billions"]) * roads.BYTES[way], row
+        if tokens > 256:
+            assert float(row["gigabytes"]) >= float(measured[model, way, 256]["gigabytes"]), row
+
+
+def test_the_matrices_of_the_large_base_add_up_to_its_parameters():
+    whole = sum(int(row["rows"]) * int(row["columns"]) * int(row["count"]) for row in rows("shapes.csv"))
+    assert whole == pytest.approx(8.19e9, rel=0.001)
 
 
 def test_prices_can_be_read():

@@ -148,7 +148,11 @@ QUESTIONS = {
         "At least 50 examples on / which experts agree?",
         lambda a: a["examples"] == "50 or more",
         13,
-        _leaf("Not yet: / prompt or / search", "prepare first / retrieve / improve the prompt"),
+        _leaf(
+            "Not yet, or / by pairs or / rewards",
+            "prepare first / retrieve / improve the prompt / tune by preferences / tune by rewards / "
+            "distill the prompt",
+        ),
     ),
     13: _right(
         2,

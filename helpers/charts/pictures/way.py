@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from . import svg
 
-WIDTH, HEIGHT = 780, 332
+WIDTH, HEIGHT = 780, 466
 MARK = "you are here"
 
 
@@ -40,12 +40,14 @@ STATIONS = (
     Station("clinic", "Clinic", "what went wrong?", 320, 238, 140, 86),
     Station("09", "Real model", "own computer", 476, 238, 140, 86),
     Station("10", "Carry on", "other services", 632, 238, 140, 86),
+    Station("11", "Reward", "pairs, graders", 8, 372, 140, 86),
+    Station("12", "Grow", "8 billion", 164, 372, 140, 86),
 )
 MAIN = [station for station in STATIONS if "01" <= station.key <= "06"]
 
 
 def picture(here: str) -> svg.Picture:
-    """The picture for one station: "00" to "10", or "clinic". Raises KeyError for another one."""
+    """The picture for one station: "00" to "12", or "clinic". Raises KeyError for another one."""
     marked = {station.key: station for station in STATIONS}[here]
     body = svg.words(8, 30, "From file to answer", size=17, bold=True)
     body += svg.box(130, 40, 520, 158, fill=svg.PALE, edge=svg.PALE)
@@ -53,6 +55,7 @@ def picture(here: str) -> svg.Picture:
         level = before.y + before.height / 2
         body += svg.arrow((before.x + before.width, level), (after.x, level))
     body += svg.words(8, 214, "Around it") + svg.words(476, 214, "The same again")
+    body += svg.words(8, 348, "Beyond examples")
     body += "".join(_drawn(station, station is marked) for station in STATIONS)
     return svg.page(WIDTH, HEIGHT, f"From file to answer: {MARK}, {_called(marked)}", _alt(marked), body)
 
@@ -79,9 +82,12 @@ def _called(station: Station) -> str:
 
 
 def _alt(marked: Station) -> str:
-    main, around, again = (
+    main, around, again, beyond = (
         ", ".join(" ".join(station.heads()) for station in stations)
-        for stations in (MAIN, STATIONS[7:10], STATIONS[10:])
+        for stations in (MAIN, STATIONS[7:10], STATIONS[10:12], STATIONS[12:])
     )
     here = _called(marked) + (f" ({marked.what})" if marked.what else "")
-    return f"You are here: {here}. From file to answer: {main}. Around it: {around}. The same again: {again}."
+    return (
+        f"You are here: {here}. From file to answer: {main}. Around it: {around}. The same again: {again}. "
+        f"Beyond examples: {beyond}."
+    )

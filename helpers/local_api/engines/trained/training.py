@@ -242,14 +242,30 @@ def _seconds(dtype: torch.dtype, patience: float = math.inf) -> float:
 def with_lora(base, adapter: bytes | None, seed: int):
     """The base, frozen, with LoRA matrices in float32 beside each linear layer: new ones, or those given."""
     torch.manual_seed(seed)
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    given = read_tensors(adapter) if adapter else {}
+    rank = rank_of(given)
+    alpha = rank * ALPHA // RANK
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(base, config, autocast_adapter_dtype=True)
-    if adapter:
-        set_peft_model_state_dict(model, read_tensors(adapter))
+    if given:
+        set_peft_model_state_dict(model, given)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()  # small updates would be rounded away in bfloat16
     return model
+
+
+def rank_of(given: dict[str, torch.Tensor]) -> int:
+    """The rank of the matrices given; of new ones RANK, or LOCAL_API_RANK if that is set.
+
+    Raises ValueError if LOCAL_API_RANK is no whole number from 1 up.
+    """
+    if given:
+        return next(len(tensor) for name, tensor in given.items() if "lora_A" in name)
+    wanted = os.environ.get("LOCAL_API_RANK") or str(RANK)
+    if not wanted.isdecimal() or int(wanted) == 0:
+        raise ValueError(f"LOCAL_API_RANK is {wanted!r}; set it to a whole number from 1 up, or not at all.")
+    return int(wanted)
 
 
 def adapter_bytes(model) -> bytes:

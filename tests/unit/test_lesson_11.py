@@ -1,0 +1,179 @@
+"""Lesson 11: its tables and verdicts, counted again from what was recorded, without helpers.evaluate's counting."""
+
+import csv
+import html
+import re
+from statistics import fmean
+
+import pytest
+
+from helpers import timetable
+from tests.environment import ROOT
+from tests.notebooks import refresh
+from tests.recount import CHECKS, ROWS, jsonl
+
+NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "11_teach_by_reward.ipynb")
+RECORDED = ROOT / "data" / "recorded"
+TEXT = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
+
+
+def rows_of(name: str) -> list[dict]:
+    with open(RECORDED / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def shown(words: str) -> list[dict[str, str]]:
+    """The table that the code cell with these words shows, a dict a row; the index, if there is one, is ""."""
+    table = refresh.shown(NOTEBOOK, words)
+    found = [
+        [
+            html.unescape(re.sub("<.*?>", "", one))
+            for one in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        ]
+        for row in re.findall(r"<tr.*?>(.*?)</tr>", table, re.DOTALL)
+    ]
+    head, *rows = [row for row in found if row] or [[]]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+# --- the house style ---------------------------------------------------------------------------------------
+
+ANSWERS: dict[str, list[dict]] = {}
+for one in jsonl("recorded/methods_answers.jsonl"):
+    ANSWERS.setdefault(one["model"], []).append(one)
+
+
+def share(model: str, check: str) -> float:
+    return fmean(bool(CHECKS[check](one["answer"], ROWS[one["id"]])) for one in ANSWERS[model])
+
+
+def desks(model: str) -> int:
+    """How many desks the last lines of the answers in house style name."""
+    formal = [one["answer"] for one in ANSWERS[model] if CHECKS["form"](one["answer"], {})]
+    return len({answer.strip().splitlines()[-1] for answer in formal})
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_what_the_reward_did_to_the_house_style_is_counted_again(seed):
+    (row,) = [row for row in rows_of("methods_rewards") if row["seed"] == str(seed)]
+    for when, model in (("before", f"examples-seed{seed}"), ("after", f"rewards-seed{seed}")):
+        for check in ("form", "desk"):
+            assert row[f"{check}_{when}"] == f"{share(model, check):.2f}"
+        assert int(row[f"desks_named_{when}"]) == desks(model)
+    (cells,) = [one for one in shown("evaluate.style_rewards()") if one["seed"] == str(seed)]
+    assert {name.replace(" ", "_"): float(value) for name, value in cells.items()}.items() <= {
+        name: float(value) for name, value in row.items() if re.fullmatch(r"[\d.]+", value)
+    }.items()
+
+
+def test_the_form_rose_the_desk_fell_and_one_desk_is_left():
+    before, after = ([f"{name}-seed{seed}" for seed in range(3)] for name in ("examples", "rewards"))
+    said = refresh.said(NOTEBOOK, "evaluate.style_said()")
+    assert all(share(one, "form") < share(two, "form") for one, two in zip(before, after, strict=True))
+    assert all(share(one, "desk") > share(two, "desk") for one, two in zip(before, after, strict=True))
+    assert {desks(model) for model in after} == {1}
+    form_from, form_to, desk_from, desk_to = (
+        fmean(float(row[name]) for row in rows_of("methods_rewards"))
+        for name in ("form_before", "form_after", "desk_before", "desk_after")
+    )
+    assert f"The form rose in all 3 trainings, from {form_from:.0%} to {form_to:.0%}." in said
+    assert f"The right desk fell in all, from {desk_from:.0%} to {desk_to:.0%}." in said
+    assert "At the end each model names one single desk, out of 14." in said
+
+
+def test_pairs_lead_everywhere_and_bring_the_form_where_there_is_a_foothold():
+    table = {row[""]: row for row in shown("evaluate.style_pairs()")}
+    recorded = rows_of("methods_preferences")
+    for start, name in (("base", "untrained"), ("tuned", "ten examples")):
+        of_start = [row for row in recorded if row["start"] == start]
+        assert {row["accuracy"] for row in of_start} == {
+            "1.00"
+        }  # "in both rows the better answer leads in all pairs"
+        for check in ("form", "desk"):
+            found = [share(f"preferences-{start}-seed{seed}", check) for seed in range(3)]
+            assert float(table[name][f"{check} after"]) == pytest.approx(fmean(found), abs=0.011)
+    assert float(table["untrained"]["form after"]) < 0.25  # "few answers get the form all the same"
+    assert float(table["ten examples"]["form after"]) > 2 * float(table["untrained"]["form after"])
+
+
+# --- the timetable -----------------------------------------------------------------------------------------
+
+QUERIES = {
+    f"valid{number:03}": timetable.read(row["messages"][2]["content"])
+    for number, row in enumerate(jsonl("timetable/valid.jsonl"), start=1)
+} | {row["id"]: row["query"] for row in jsonl("timetable/sealed.jsonl")}
+RECORDINGS: dict[tuple[str, str], dict[int, list[bool]]] = {}
+for one in jsonl("recorded/timetable_answers.jsonl"):
+    of_way = RECORDINGS.setdefault((one["way"], one["split"]), {})
+    of_way.setdefault(one["seed"], []).append(timetable.same_flights(one["answer"], QUERIES[one["id"]]))
+
+
+def right(way: str, split: str = "sealed") -> float:
+    return fmean(fmean(seed) for seed in RECORDINGS[way, split].values())
+
+
+def test_every_way_that_was_asked_stands_in_the_table_with_its_share():
+    table = {row[""]: row for row in shown("evaluate.timetable_board(opened")}
+    asked = {way for way, split in RECORDINGS if split == "sealed"}
+    assert table.keys() == asked | {"majority", "nearest_example", "nearest_example_by_words", "parser"}
+    for way in asked:
+        assert float(table[way]["right"]) == pytest.approx(right(way), abs=0.0051)
+
+
+def test_the_planned_questions_are_answered_as_the_shares_say():
+    rows = shown("evaluate.timetable_verdicts(opened)")
+    assert rows
+    for row in rows:
+        (before, low), (after, high) = (row[name].rsplit(" ", 1) for name in ("before", "after"))
+        difference = float(high.strip("%")) - float(low.strip("%"))
+        assert abs(difference - float(row["points"])) <= 1
+        ends = [float(end) for end in row["95 % interval"].split(" to ")]
+        seen = {
+            "yes": ends[0] > 0,
+            "no, the other way round": ends[1] < 0,
+            "no difference seen": ends[0] <= 0 <= ends[1],
+        }
+        assert seen.get(row["answer"], row["answer"] == "not settled"), row
+        if (after, "sealed") in RECORDINGS:
+            assert float(high.strip("%")) == pytest.approx(100 * right(after), abs=0.51)
+
+
+def test_the_parser_is_the_strongest_way_as_the_text_says():
+    table = {row[""]: float(row["right"]) for row in shown("evaluate.timetable_board(opened")}
+    assert max(table, key=table.get) == "parser" and sorted(table.values())[-2] < table["parser"]
+    assert "here the strongest" in TEXT
+    answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
+    assert answers["Did they beat the parser written by hand?"] == "no, the other way round"
+    assert refresh.said(NOTEBOOK, "evaluate.timetable_conclusion").startswith("Right most often: parser, ")
+
+
+def test_what_the_text_says_of_the_sealed_rows():
+    sealed = jsonl("timetable/sealed.jsonl")
+    assert f"{len(sealed)} sealed questions, {sum(row['kind'] == 'new' for row in sealed)} of them" in TEXT
+    assert f"{len(jsonl('timetable/unlabelled.jsonl'))} more questions have no query" in TEXT
+
+
+def test_what_rewards_did_is_counted_again():
+    jobs = jsonl("recorded/timetable_jobs.jsonl")
+    for row in shown('evaluate.timetable_rewards("lenient", "rewarded")'):
+        of_way = [job["reward"] for job in jobs if job["way"] == row[""]]
+        assert float(row["reward at first"]) == pytest.approx(
+            fmean(fmean(one[:3]) for one in of_way), abs=0.0051
+        )
+        assert float(row["at last"]) == pytest.approx(fmean(fmean(one[-3:]) for one in of_way), abs=0.0051)
+        assert float(row["right before"]) == pytest.approx(right("tuned-100", "valid"), abs=0.0051)
+        assert float(row["right after"]) == pytest.approx(right(row[""], "valid"), abs=0.0051)
+
+
+# --- the grader --------------------------------------------------------------------------------------------
+
+
+def test_two_cheats_pass_the_colleagues_test():
+    rewards = eval(refresh.said(NOTEBOOK, 'attacked("set(wanted)').strip())
+    assert rewards == {
+        "the right query": 1.0,
+        "no query": 0.0,
+        "one flight too few": 0.0,
+        "all flights of the week": 1.0,
+        "another order": 1.0,
+    }
