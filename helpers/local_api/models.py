@@ -103,7 +103,7 @@ def choose_for_training(store: Store, caller: Caller, name: str, method: str) ->
 
 def _is_base(name: str) -> bool:
     """True for the models of the table and for those that were added to the trained engine."""
-    return name in facts.names() or name in trained.added()
+    return name in facts.names() or weights.is_added(name)
 
 
 def _methods(base: str) -> list[str]:
@@ -259,7 +259,7 @@ def _exists(name: str, day: datetime.date) -> bool:
 
 
 def _base_model(name: str) -> dict:
-    if name in trained.added():
+    if weights.is_added(name):
         added = weights.base(name)
         created, owner, end = added.created, added.owner, None
     else:

@@ -134,8 +134,9 @@ def test_an_exported_job_ends_before_it_carries_its_rate_to_a_wider_model(folder
     own = weights.Base(trained.MODEL, folders["qwen"], "x", None, "x", 0, True)
     numbers = {"n_epochs": 1, "batch_size": 4, "learning_rate_multiplier": 1.0}
     job = {"method": {"type": "supervised", "supervised": {"hyperparameters": numbers}}, "seed": 1}
-    settings = export_job.settings_of(job, own, rows=8)
+    settings = export_job.settings_of(job, own, rows=8, rank=2)
     assert settings["learning_rate"] == 3e-3 and settings["learning_rate_up_to_width"] == 32
+    assert (settings["lora"]["r"], settings["lora"]["lora_alpha"]) == (2, 4)
     space[check.name](settings, SimpleNamespace(hidden_size=32, model_type="llama"))
     for family in ("llama", "qwen3", "mistral"):
         with pytest.raises(

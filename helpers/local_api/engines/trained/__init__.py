@@ -44,9 +44,11 @@ def base_of(model: str) -> str:
 
 def owns(model: str) -> bool:
     """True for the models of this engine and for those tuned from them, even if their base has been removed."""
-    return base_of(model) in (MODEL, *added()) or (
-        model.startswith("ft:") and model.split(":")[2:3] == [PLACE]
-    )
+    from . import weights
+
+    if model.startswith("ft:") and model.split(":")[2:3] == [PLACE]:
+        return True
+    return base_of(model) == MODEL or weights.is_added(base_of(model))
 
 
 def problem(model: str = MODEL) -> str | None:

@@ -59,7 +59,8 @@ AS_IT_IS = "These matrices were trained on {name} as it was added, in bfloat16 o
 
 def card(store: Store, row: Row) -> str:
     """The page of a tuned model of this engine, as Markdown. What is not known, as of a deleted file, is left out."""
-    table = [("matrices", f"rank {training.RANK}, alpha {training.ALPHA}, next to every linear layer")]
+    rank = training.rank_of(store.data("model", row.id, row.owner))
+    table = [("matrices", f"rank {rank}, alpha {training.alpha(rank)}, next to every linear layer")]
     job = next((job for job in store.every("job") if job.id == row.parent), None)
     if job:
         table += [*_data(store, job), *_settings(store, job), *_result(store, job, row.id)]

@@ -124,7 +124,8 @@ def export_job(store: Store, job_id: str, target: Path) -> Path:
             raise ExportError(what)
         base = weights.base(base_of(row.body["model"]))
         files = history.read_files(store, row)
-        _write_start(worker.start_adapter(store, row), base, target / "start")
+        adapter = worker.start_adapter(store, row)
+        _write_start(adapter, base, target / "start")
     except Failure as failure:
         raise ExportError(failure.error["message"]) from None
     method = row.body["method"]["type"]
@@ -132,7 +133,9 @@ def export_job(store: Store, job_id: str, target: Path) -> Path:
     _write_rows(train, target / "train.jsonl")
     if valid:
         _write_rows(valid, target / "valid.jsonl")
-    settings = settings_of(jobs.view(store, row), base, len(train))
+    job = jobs.view(store, row)
+    trained = job["fine_tuned_model"] and store.data("model", job["fine_tuned_model"], row.owner)
+    settings = settings_of(job, base, len(train), training.rank_of(adapter or trained))
     _write(target / "settings.json", json.dumps(settings, indent=2) + "\n")
     _write(target / "requirements.txt", "\n".join(TESTED) + "\n")
     _write(target / "README.md", _readme(row, settings, len(train)))
@@ -186,8 +189,8 @@ ROWS = {  # what is written of a file, for each method
 }
 
 
-def settings_of(job: dict, base: weights.Base, rows: int) -> dict:
-    """What the script needs to know of a job with so many rows."""
+def settings_of(job: dict, base: weights.Base, rows: int, rank: int) -> dict:
+    """What the script needs to know of a job with so many rows, and matrices of this rank."""
     method = job["method"]["type"]
     numbers = resolve(method, job["method"][method]["hyperparameters"])
     steps = math.ceil(rows / numbers["batch_size"]) * numbers["n_epochs"]
@@ -199,7 +202,7 @@ def settings_of(job: dict, base: weights.Base, rows: int) -> dict:
         "method": method,
         "base": base.public_name,
         "base_license": base.licence or "unknown",
-        "lora": {"r": training.RANK, "lora_alpha": training.ALPHA, "target_modules": "all-linear"},
+        "lora": {"r": rank, "lora_alpha": training.alpha(rank), "target_modules": "all-linear"},
         "n_epochs": numbers["n_epochs"],
         "batch_size": numbers["batch_size"],
         "learning_rate": rates.usual_rate(method, base) * numbers["learning_rate_multiplier"],

@@ -243,9 +243,8 @@ def with_lora(base, adapter: bytes | None, seed: int):
     """The base, frozen, with LoRA matrices in float32 beside each linear layer: new ones, or those given."""
     torch.manual_seed(seed)
     given = read_tensors(adapter) if adapter else {}
-    rank = rank_of(given)
-    alpha = rank * ALPHA // RANK
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    rank = rank_of(adapter)
+    config = LoraConfig(r=rank, lora_alpha=alpha(rank), target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(base, config, autocast_adapter_dtype=True)
     if given:
         set_peft_model_state_dict(model, given)
@@ -255,17 +254,22 @@ def with_lora(base, adapter: bytes | None, seed: int):
     return model
 
 
-def rank_of(given: dict[str, torch.Tensor]) -> int:
+def rank_of(adapter: bytes | None) -> int:
     """The rank of the matrices given; of new ones RANK, or LOCAL_API_RANK if that is set.
 
     Raises ValueError if LOCAL_API_RANK is no whole number from 1 up.
     """
-    if given:
-        return next(len(tensor) for name, tensor in given.items() if "lora_A" in name)
+    if adapter:
+        return next(len(tensor) for name, tensor in read_tensors(adapter).items() if "lora_A" in name)
     wanted = os.environ.get("LOCAL_API_RANK") or str(RANK)
     if not wanted.isdecimal() or int(wanted) == 0:
         raise ValueError(f"LOCAL_API_RANK is {wanted!r}; set it to a whole number from 1 up, or not at all.")
     return int(wanted)
+
+
+def alpha(rank: int) -> int:
+    """What the product of the matrices is multiplied with, times their rank: as for RANK, whatever the rank."""
+    return rank * ALPHA // RANK
 
 
 def adapter_bytes(model) -> bytes:

@@ -78,7 +78,12 @@ def _cache() -> Path:
 
 def folder_is_ready(name: str = MODEL) -> bool:
     """True once the conversion is complete: the folder gets its name last."""
-    return (folder() / "config.json").is_file() if name == MODEL else name in added()
+    return (folder() / "config.json").is_file() if name == MODEL else is_added(name)
+
+
+def is_added(name: str) -> bool:
+    """True if a model of this name was added. It is asked for every request, so no folder is listed."""
+    return Path(name).name == name and (models_folder() / name / RECORD).is_file()
 
 
 def added() -> list[str]:
