@@ -24,6 +24,7 @@ from ...graders import Grade, refuse_if_broken
 from . import serving, training
 from .training import Example, Trainer
 
+TOGETHER = 2  # answers that are learned at once on a thread; memory grows with them
 DRAWN = 8  # answers to a question, for a compute multiplier of 1
 MAX_ANSWER = 96  # tokens; a longer answer is cut, and graded as it is
 EPSILON = 1e-4  # added to the spread of a group, as TRL does
@@ -91,6 +92,7 @@ def train(
         if trainer.step % wishes.eval_interval == 0 or trainer.step == trainer.total:
             metrics |= validate(model, validation, grade, wishes)
             watch.passed("eval")
+        serving.give_memory_back()  # what learning needed; drawing needs it in other pieces
         yield metrics | {"timing": {"step": watch.seconds}}
 
 
@@ -107,7 +109,7 @@ def learn(trainer: Trainer, answers: list[Drawn], wishes: Wishes) -> dict:
     tokens = sum(len(answer.tokens) for answer in answers)
     # an answer without advantage teaches nothing, unless leaving the start is punished
     taught = [(a.example, one) for a, one in zip(answers, advantages, strict=True) if one or wishes.beta]
-    parts = [taught[i : i + training.TOGETHER] for i in range(0, len(taught), training.TOGETHER)]
+    parts = [taught[i : i + TOGETHER] for i in range(0, len(taught), TOGETHER)]
     before = at_start(trainer, parts) if wishes.beta else [None] * len(parts)
 
     def gradient(part: list[tuple[Example, float]], before: torch.Tensor | None) -> tuple:
@@ -115,10 +117,13 @@ def learn(trainer: Trainer, answers: list[Drawn], wishes: Wishes) -> dict:
         loss = (wishes.beta * distance - gain) / tokens
         return distance.item(), torch.autograd.grad(loss, trainer.weights)
 
-    done = list(trainer.pool.map(gradient, parts, before))
-    trainer.move([slopes for _, slopes in done])
+    whole, all_slopes = 0.0, []
+    for distance, slopes in trainer.pool.map(gradient, parts, before):  # added up at once: they are many
+        whole += distance
+        all_slopes = [sum(two) for two in zip(all_slopes, slopes, strict=True)] if all_slopes else slopes
+    trainer.move([all_slopes] if all_slopes else [])
     trainer.tokens += tokens
-    kl = {"kl": sum(distance for distance, _ in done) / tokens} if wishes.beta else {}
+    kl = {"kl": whole / tokens} if wishes.beta else {}
     return trainer.place() | told(answers, wishes.drawn) | kl
 
 

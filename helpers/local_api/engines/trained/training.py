@@ -167,6 +167,9 @@ def load_model(folder: Path, longest: int = SHORT):
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation="eager" if is_eager else "sdpa", local_files_only=True
     )
+    # The last token of each of 32 questions is no single piece of memory: torch would copy the whole matrix of
+    # scores, 57 MB in the small model, for each of them.
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, given: (given[0].contiguous(),))
     return model.to(device)
 
 
