@@ -321,7 +321,7 @@ class Recording:
 
     def units(self) -> Iterator[Callable[[], None]]:
         """All there is to do, in the order of its weight."""
-        ways = ("rewarded", "lenient", "preferred", "agreed", "self_taught", "distilled")
+        ways = ("rewarded", "lenient", "preferred", "distilled", "agreed", "self_taught")
         for size in SIZES[:2]:
             yield partial(self.tuned_on, size, 0)
         for way in PROMPTS:
@@ -331,14 +331,16 @@ class Recording:
         yield partial(self.untrained, 0)
         for way in PROMPTS:
             yield partial(self.prompt, way)
-        for way in ways[2:]:
+        for way in ways[2:4]:
+            yield partial(self.learned, way, 0)
+        for size in SIZES:
+            for seed in SEEDS:
+                yield partial(self.tuned_on, size, seed)
+        for way in ways[4:]:
             yield partial(self.learned, way, 0)
         for way in (*PROMPTS[:2], f"tuned-{FOOTHOLD}"):
             yield partial(self.with_schema, way)
         yield partial(self.epochs, 0)
-        for seed in SEEDS:
-            for size in SIZES:
-                yield partial(self.tuned_on, size, seed)
         for seed in SEEDS[1:]:
             for way in ways:
                 yield partial(self.learned, way, seed)
