@@ -6,7 +6,8 @@ learning rate. Each runs in a process of its own, in turn, three times; the tabl
 which must be the same. Times are without loading and without the first two steps. CPU seconds mean something on a
 busy computer too, the others less.
 
-``--job`` measures a whole job on the airport's file instead, as the training process does it: minutes and memory.
+``--job`` measures a whole job on the airport's file instead, as the training process does it: minutes and memory;
+``--job dpo`` and ``--job reinforcement`` do that for the other methods.
 ``--rewards`` measures how many answers a second are drawn together, and what share of a step with rewards that takes.
 ``--profile`` says which operations of our loop take the CPU seconds.
 """
@@ -28,6 +29,13 @@ ROUNDS, STEPS, WARM_UP = 3, 12, 2  # WARM_UP steps of STEPS are not timed
 BATCH, RATE, SEED = 4, 1e-3, 0
 MOST_OF_TRL = 0.8  # our CPU seconds a token, as a share of TRL's
 SAME_LOSS = 0.01  # relative
+CLOSE = {
+    "type": "text_similarity",
+    "name": "close",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.answer}}",
+    "evaluation_metric": "fuzzy_match",
+}
 
 
 class Stopwatch:
@@ -342,8 +350,28 @@ def profile() -> int:
     return 0
 
 
-def whole_job() -> int:
-    """A job on the airport's file through the API; prints what its training process needed."""
+def rows_for(method: str) -> list[dict]:
+    """The airport's training rows in the format of the method; with rewards few, for each is answered eight times."""
+    rows = chats()
+    if method == "dpo":
+        others = [*rows[1:], rows[0]]  # the answer to another question is the worse one
+        return [
+            {
+                "input": {"messages": row["messages"][:2]},
+                "preferred_output": row["messages"][2:],
+                "non_preferred_output": other["messages"][2:],
+            }
+            for row, other in zip(rows, others, strict=True)
+        ]
+    if method == "reinforcement":
+        return [
+            {"messages": row["messages"][:2], "answer": row["messages"][2]["content"]} for row in rows[:16]
+        ]
+    return rows
+
+
+def whole_job(method: str) -> int:
+    """A job of this method on the airport's file through the API; prints what its training process needed."""
     from openai import OpenAI
 
     from helpers.connect import connect
@@ -355,13 +383,13 @@ def whole_job() -> int:
         os.environ["LOCAL_API_HOME"] = folder
         connect()
         client = OpenAI(max_retries=0)
-        data = ROOT / "data" / "airport"
-        training, validation = (
-            client.files.create(file=data / name, purpose="fine-tune").id
-            for name in ("train.jsonl", "valid.jsonl")
-        )
+        lines = "".join(json.dumps(row) + "\n" for row in rows_for(method))
+        more = {"grader": CLOSE} if method == "reinforcement" else {}
         job = client.fine_tuning.jobs.create(
-            model="smollm2-135m-instruct", training_file=training, validation_file=validation, seed=SEED
+            model="smollm2-135m-instruct",
+            training_file=client.files.create(file=("rows.jsonl", lines.encode()), purpose="fine-tune").id,
+            method={"type": method, method: more},
+            seed=SEED,
         )
         most, cpu = 0.0, 0.0
         while job.status not in ("succeeded", "failed", "cancelled"):
@@ -372,8 +400,8 @@ def whole_job() -> int:
         started = next(e for e in new_events(client, job.id) if e.message == "Fine-tuning job started")
         seconds = job.finished_at - started.created_at
         print(
-            f"{job.status}: {job.trained_tokens} tokens in {seconds} s of training, {cpu:.0f} CPU s with loading, "
-            f"at most {most:.0f} MB in memory"
+            f"{method}, {job.status}: {job.trained_tokens} tokens in {seconds} s of training, "
+            f"{cpu:.0f} CPU s with loading, at most {most:.0f} MB in memory"
         )
     return int(job.status != "succeeded")
 
@@ -401,7 +429,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--way", choices=WAYS, help="run only this, in this process")
-    parser.add_argument("--job", action="store_true", help="measure a whole job")
+    methods = ("supervised", "dpo", "reinforcement")
+    parser.add_argument(
+        "--job", choices=methods, nargs="?", const=methods[0], help="measure a whole job of this method"
+    )
     parser.add_argument(
         "--rewards", action="store_true", help="measure drawing answers, and a step with rewards"
     )
@@ -414,7 +445,7 @@ def main() -> int:
     if options.way:
         print(json.dumps(measure(options.way, options.threads)))
         return 0
-    return whole_job() if options.job else compare(options.threads)
+    return whole_job(options.job) if options.job else compare(options.threads)
 
 
 if __name__ == "__main__":
