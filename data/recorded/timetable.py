@@ -11,6 +11,8 @@ settings are "auto". From ``tuned-100`` four more models start:
 
     preferred    pairs, from the other 200 rows: the right query and the model's own first wrong answer
     rewarded     questions of these rows; rewarded is an answer that finds the same flights as the row's query
+    patient      the same with a fifth of the learning rate and all 200 questions: added when the validation questions
+                 had shown that "rewarded" made the model worse
     lenient      the same, but an answer is rewarded where no wanted flight is missing: a reward that can be cheated
     agreed       questions without a query; rewarded is an answer that finds what most of the model's own answers found
 
@@ -239,6 +241,10 @@ class Recording:
     def rewarded(self, seed: int, way: str = "rewarded", test: str = SAME):
         return self.by_reward(way, seed, shuffled(seed)[FOOTHOLD:][:REWARDED], self.start(seed), test)
 
+    def patient(self, seed: int):
+        rows, slow = shuffled(seed)[FOOTHOLD:], {"learning_rate_multiplier": 0.2}
+        return self.by_reward("patient", seed, rows, self.start(seed), settings=slow)
+
     def lenient(self, seed: int):
         return self.rewarded(seed, "lenient", NOTHING_MISSING)
 
@@ -248,13 +254,13 @@ class Recording:
     def untrained(self, seed: int):
         return self.by_reward("untrained", seed, shuffled(seed)[FOOTHOLD:][:UNTRAINED], make.MODEL)
 
-    def by_reward(self, way: str, seed: int, rows: list[dict], model: str, test: str = SAME):
+    def by_reward(self, way: str, seed: int, rows: list[dict], model: str, test: str = SAME, settings=None):
         source = GRADER.format(project=str(PROJECT), test=test)
         grader = {"type": "python", "name": "flights", "source": source}
         asked = [
             {"messages": alone(row["question"]), "query": timetable.written(row["query"])} for row in rows
         ]
-        return self.trained(way, seed, asked, "reinforcement", model, grader=grader)
+        return self.trained(way, seed, asked, "reinforcement", model, settings, grader=grader)
 
     def self_taught(self, seed: int):
         rows = shuffled(seed)[:FOOTHOLD] + self.agreeing(seed)
@@ -321,7 +327,7 @@ class Recording:
 
     def units(self) -> Iterator[Callable[[], None]]:
         """All there is to do, in the order of its weight."""
-        ways = ("rewarded", "lenient", "preferred", "distilled", "agreed", "self_taught")
+        ways = ("rewarded", "lenient", "preferred", "patient", "distilled", "agreed", "self_taught")
         for size in SIZES[:2]:
             yield partial(self.tuned_on, size, 0)
         for way in PROMPTS:
@@ -331,12 +337,12 @@ class Recording:
         yield partial(self.untrained, 0)
         for way in PROMPTS:
             yield partial(self.prompt, way)
-        for way in ways[2:4]:
+        for way in ways[2:5]:
             yield partial(self.learned, way, 0)
         for size in SIZES:
             for seed in SEEDS:
                 yield partial(self.tuned_on, size, seed)
-        for way in ways[4:]:
+        for way in ways[5:]:
             yield partial(self.learned, way, 0)
         for way in (*PROMPTS[:2], f"tuned-{FOOTHOLD}"):
             yield partial(self.with_schema, way)

@@ -36,6 +36,7 @@ TIMETABLE_WAYS = {  # what answers; without a model, untrained, trained
     "tuned-100_schema": "100 examples, held to a schema",
     "preferred": "100 examples, then pairs from 200 other rows",
     "rewarded": "100 examples, then a reward for the right flights",
+    "patient": "100 examples, then the same reward, three times the questions, a fifth of the rate",
     "lenient": "100 examples, then a reward if no flight is missing",
     "agreed": "100 examples, then a reward for agreeing with itself",
     "self_taught": "100 examples, and unlabelled questions on which it agrees with itself",
@@ -48,6 +49,8 @@ TIMETABLE_PLANNED = {  # written down before the last test was opened; "prompt" 
     "Did 300 examples beat 100?": ("tuned-100", "tuned-300"),
     "After 100 examples, did pairs help?": ("tuned-100", "preferred"),
     "Did a reward for the right flights help?": ("tuned-100", "rewarded"),
+    # added when the validation rows had shown that the one above made the model worse
+    "Did it with a fifth of the rate and three times the questions?": ("tuned-100", "patient"),
     "Did the reward that can be cheated?": ("tuned-100", "lenient"),
     "Did a reward for agreeing with itself?": ("tuned-100", "agreed"),
     "Did its own agreeing answers, as examples?": ("tuned-100", "self_taught"),
@@ -57,6 +60,7 @@ TIMETABLE_PLANNED = {  # written down before the last test was opened; "prompt" 
 REWARDS = {  # what was rewarded, and the model that the job started from
     "untrained": ("the right flights", None),
     "rewarded": ("the right flights", "tuned-100"),
+    "patient": ("the right flights", "tuned-100"),
     "lenient": ("no wanted flight is missing", "tuned-100"),
     "agreed": ("what most of its own answers found", "tuned-100"),
 }
