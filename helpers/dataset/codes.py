@@ -50,9 +50,11 @@ class Code(NamedTuple):
 
     def concerns(self, data: bytes) -> bool:
         """True if the function has to look at a line."""
-        for sign, mark in _signs(self.marks):  # a loop, because most rows of a large file come by here
-            if sign in data and mark in data:
-                return True
+        for sign, marks in _signs(self.marks):  # a loop, because most rows of a large file come by here
+            if sign in data:
+                for mark in marks:
+                    if mark in data:
+                        return True
         return not self.marks
 
     def reason(self, line: int, where: str) -> str:
@@ -66,9 +68,12 @@ class Code(NamedTuple):
 
 
 @functools.cache
-def _signs(marks: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
-    """Each mark after its rarest sign: one byte is found ten times as fast as several."""
-    return [(next((sign for sign in RARE if sign in mark), mark), mark) for mark in marks]
+def _signs(marks: tuple[bytes, ...]) -> list[tuple[bytes, list[bytes]]]:
+    """The marks by their rarest sign: one byte is found ten times as fast as several."""
+    found: dict[bytes, list[bytes]] = {}
+    for mark in marks:
+        found.setdefault(next((sign for sign in RARE if sign in mark), mark), []).append(mark)
+    return [*found.items()]
 
 
 RARE = b"\xc3", b"\\", b"#", b"_", b">", b"K", b"-", b"I"

@@ -74,7 +74,9 @@ def _script(text: str) -> str | None:
     if "Japanese" in counts:
         counts["Japanese"] += counts.pop("Chinese", 0)
     best = max(counts, key=counts.get)
-    return best if counts[best] >= 3 and counts[best] * 2 > sum(map(str.isalpha, text)) else None
+    twice = counts[best] * 2
+    is_most = twice > len(text) or twice > sum(map(str.isalpha, text))  # the first is quick, and often enough
+    return best if twice >= 6 and is_most else None
 
 
 @functools.cache
