@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from statistics import mean
 
 import pytest
@@ -155,6 +156,20 @@ def test_more_epochs_cost_general_knowledge_and_bring_no_more_facts_in_the_end()
     assert general == sorted(general, reverse=True) and general[0] - general[-1] > 0.2
     found = [share(run, fact) for run in course]
     assert found[1] < found[2] and found[3] <= found[2]
+
+
+def test_what_the_text_says_of_the_changed_settings():
+    """A third of the rate keeps general knowledge; three times the rate or rank 64 take more than twenty epochs."""
+    usual = facts.Run(1, 0, facts.SHORT)
+
+    def found(**changed) -> tuple[float, float]:
+        name = replace(usual, **changed).name
+        return share(name, evaluate.right, "general"), share(name, fact)
+
+    base, whole_run = share("base", evaluate.right, "general"), found(epochs=facts.EPOCHS[1])
+    slow, quick, wide = found(multiplier=0.3), found(multiplier=3.0), found(rank=64)
+    assert slow[0] >= base - 0.05 and slow[1] < 0.05
+    assert max(quick[0], wide[0]) < whole_run[0] < found()[0]
 
 
 # --- memory, card, month -----------------------------------------------------------------------------------
