@@ -12,6 +12,7 @@ from tests.environment import ROOT, for_another_pytest
 
 # What the full length of each kind is at least; the other endurance tests are compared with their own sample only.
 AT_LEAST = {
+    "browser/test_accessibility.py": 15,
     "behaviour/test_kill.py": 200,
     "behaviour/test_trained_kills.py": 30,
     "behaviour/test_fuzz.py": 20_000,
