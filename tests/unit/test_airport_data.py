@@ -1,6 +1,7 @@
 """The airport data set keeps what data/README.md promises."""
 
 import csv
+import functools
 import json
 import re
 from collections import Counter
@@ -12,7 +13,7 @@ import pytest
 from data.airport.make_with_rules import NO_RULE, files, rule_of
 from data.recorded import make
 from helpers import dataset, evaluate, tokens
-from helpers.dataset.similar import share
+from helpers.dataset import similar
 from helpers.local_api.engines.simulated.reading import read_prompt
 from helpers.local_api.vectors import embed
 
@@ -62,6 +63,7 @@ def keeps_house_style(answer: str, desks: list[str]) -> bool:
     return 1 <= len(text.split()) <= MAX_WORDS and last_line in {f"Desk: {desk}" for desk in desks}
 
 
+@functools.cache
 def words(text: str) -> set[str]:
     return set(re.findall(r"[\w']+", text.lower()))
 
@@ -515,10 +517,13 @@ def test_held_out_questions_with_rules_are_far_from_all_others():
     assert [pair for pair in pairs if jaccard(*pair) >= 0.6] == []
 
 
-def test_held_out_prompts_are_no_near_duplicates_of_training_prompts():
+def test_held_out_prompts_are_no_near_duplicates_of_training_prompts(monkeypatch):
+    monkeypatch.setattr(
+        similar, "_set_of_pieces", functools.cache(similar._set_of_pieces)
+    )  # of 110 pairs each
     trained = list(map(question, TRAIN_WITH))
     held_out = list(map(question, VALID_WITH + PRACTICE_WITH))
-    assert [(a, b) for a in held_out for b in trained if share(a, b) >= 0.8] == []
+    assert [(a, b) for a in held_out for b in trained if similar.share(a, b) >= 0.8] == []
 
 
 def test_rows_with_rules_are_short_and_the_longest_is_that_of_the_readme():
