@@ -43,6 +43,10 @@ def monitor(client: OpenAI, job_id: str, every: float = 1.0) -> Monitor:
     stands still while another cell runs. An error of the API is shown, and the monitor goes on; it gives up
     only if there is no such job or the key is refused. Raises RuntimeError outside a notebook.
     """
+    # Drawing needs pandas, and it is imported here, in the cell. It looks once whether it is in a notebook, and between
+    # two cells, when the monitor draws, it would think that it is not and show tables in another way.
+    import pandas  # noqa: F401
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
