@@ -1,15 +1,19 @@
 """Fine-tuning jobs: wait for one, read its metrics, find one instead of paying twice."""
 
+from __future__ import annotations
+
 import base64
 import io
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import openai
-import pandas
-from openai import OpenAI
-from openai.pagination import SyncCursorPage
-from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+if TYPE_CHECKING:
+    # To import them takes a second, and lessons without a job import this module too.
+    import pandas
+    from openai import OpenAI
+    from openai.pagination import SyncCursorPage
+    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 TERMINAL = ("succeeded", "failed", "cancelled")  # OpenAI API reference, status of a fine-tuning job
 COLUMNS = ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
@@ -65,6 +69,8 @@ def metrics(client: OpenAI, job: FineTuningJob) -> pandas.DataFrame:
     with another method than "supervised" the table is as the file has it. The file may be CSV or, as OpenAI sends it,
     CSV in base64. Raises ValueError if the job has no results file or the file is something else.
     """
+    import pandas
+
     if not job.result_files:
         raise ValueError(f"Job {job.id} has no results file: its status is {job.status!r}. {_advice(job)}")
     file_id = job.result_files[0]
@@ -78,6 +84,8 @@ def metrics(client: OpenAI, job: FineTuningJob) -> pandas.DataFrame:
 
 def _full_valid_losses(client: OpenAI, job_id: str) -> dict[int, float]:
     """Step -> loss on all validation rows, as the job's events tell it; empty where a service tells none."""
+    import openai
+
     try:
         told = [event.data for event in new_events(client, job_id) if isinstance(event.data, dict)]
     except openai.APIStatusError:  # a service without events

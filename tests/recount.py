@@ -143,16 +143,22 @@ def bonett_price(more: int, fewer: int, asked: int) -> tuple[float, float]:
 
 def bootstrap(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """The middle 95 % of the differences, with questions and runs drawn anew."""
-    draw, found = np.random.default_rng(1), []
-    for _ in range(DRAWS):
-        asked = draw.integers(len(one), size=len(one))
-        means = [
-            side[np.ix_(asked, draw.integers(side.shape[1], size=side.shape[1]))].mean()
-            for side in (one, other)
-        ]
-        found.append(means[1] - means[0])
-    found.sort()
-    return found[DRAWS // 40], found[-DRAWS // 40]
+    asked, *runs = _drawn(len(one), one.shape[1], other.shape[1])
+    means = [
+        (asked @ side * times).sum(axis=1) / side.size for side, times in zip((one, other), runs, strict=True)
+    ]
+    found = np.sort(means[1] - means[0])
+    return float(found[DRAWS // 40]), float(found[-DRAWS // 40])
+
+
+@cache
+def _drawn(*sizes: int) -> list[np.ndarray]:
+    """For groups of these sizes: how often each member is drawn, a row a draw."""
+    draw = np.random.default_rng(1)
+    times = [
+        [np.bincount(draw.integers(size, size=size), minlength=size) for size in sizes] for _ in range(DRAWS)
+    ]
+    return [np.array(group) for group in zip(*times, strict=True)]
 
 
 def p_of_signs(gains: np.ndarray) -> float:

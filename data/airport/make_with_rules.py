@@ -6,7 +6,10 @@ chance: the same files come out each time, and a test compares them with the one
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from helpers import evaluate
 from helpers.evaluate.rivals import words
@@ -67,10 +70,16 @@ def mend(text: str) -> str:
     return text
 
 
+@cache
+def rule_vectors() -> dict[str, np.ndarray]:
+    return dict(zip(RULES, embed([text for text, _ in RULES.values()]), strict=True))
+
+
 def nearest(question: str, pool: list[str]) -> list[str]:
     """The rules of a pool, those first whose word vectors are most similar to the question's."""
-    vectors = embed([question] + [RULES[rule][0] for rule in pool])
-    similarity = dict(zip(pool, vectors[1:] @ vectors[0], strict=True))
+    vectors = rule_vectors()
+    (asked,) = embed([question])
+    similarity = {rule: vectors[rule] @ asked for rule in pool}
     return sorted(pool, key=lambda rule: -similarity[rule])
 
 

@@ -1,11 +1,16 @@
 """Bars of shares, for a few ways or kinds of questions: the number can be read at once."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-import pandas
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from .chart import INK, TUNED, UNTUNED, Chart, axes_of, new_figure
 from .shares import _sentence
+
+if TYPE_CHECKING:
+    # To import it takes half a second, and every lesson imports this module.
+    import pandas
 
 
 def share_bars(summaries: Mapping[str, pandas.DataFrame], title: str, *, tuned: bool = False) -> Chart:
@@ -14,6 +19,8 @@ def share_bars(summaries: Mapping[str, pandas.DataFrame], title: str, *, tuned: 
     For up to five ways with short names. ``summaries``: as for ``share_chart``. ``tuned``: whether they are those of
     a tuned model; the bars are green then, else grey.
     """
+    import pandas
+
     table = pandas.concat(summaries, names=["way", "check"])
     checks = list(dict.fromkeys(table.index.get_level_values("check")))
     figure = new_figure(3.4)

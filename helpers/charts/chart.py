@@ -7,14 +7,18 @@ are labelled. PNGs have a white ground, so that they are legible in dark themes;
 page.
 """
 
+from __future__ import annotations
+
 import base64
 import html
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas
-from matplotlib.figure import Figure
-from PIL import Image
+if TYPE_CHECKING:
+    # Only whoever draws needs them. They take a second to import, and every lesson imports this module.
+    import pandas
+    from matplotlib.figure import Figure
 
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 TUNED, UNTUNED = "#00805A", "#757575"
@@ -34,6 +38,8 @@ class Chart:
 
     def png(self) -> bytes:
         """The figure as a PNG of 64 colours, a third of the size. The same data gives the same bytes here."""
+        from PIL import Image
+
         self.figure.draw_without_rendering()  # the layout needs one round before it comes to rest
         full, small = io.BytesIO(), io.BytesIO()
         self.figure.savefig(full, format="png")
@@ -49,6 +55,8 @@ class Chart:
 
 def new_figure(height: float = 3.8) -> Figure:
     """An empty figure in the size of the course; ``height`` in inches."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(7.5, height), dpi=100, facecolor="white", layout="constrained")
 
 

@@ -1,13 +1,18 @@
 """Line charts: the loss while a job trains, and the break-even of two ways to spend money."""
 
+from __future__ import annotations
+
 import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas
+from typing import TYPE_CHECKING
 
 from .chart import INK, TRAINING, TUNED, UNTUNED, VALIDATION, Chart, axes_of, new_figure
+
+if TYPE_CHECKING:
+    # To import it takes half a second, and every lesson imports this module.
+    import pandas
 
 FEW_POINTS = 30  # markers on more of them would hide the stroke of the line
 
@@ -62,7 +67,7 @@ class LossLines:
     few: pandas.Series
 
     @classmethod
-    def of(cls, metrics: pandas.DataFrame) -> "LossLines":
+    def of(cls, metrics: pandas.DataFrame) -> LossLines:
         finite = metrics.set_index("step").astype(float).replace([math.inf, -math.inf], math.nan)
         raw = finite["train_loss"].dropna()
         if raw.empty:
@@ -168,7 +173,9 @@ class Ways:
     here: float | None = None
 
     @classmethod
-    def of(cls, points: Sequence[Mapping[str, float]], here: float | None = None) -> "Ways":
+    def of(cls, points: Sequence[Mapping[str, float]], here: float | None = None) -> Ways:
+        import pandas
+
         table = pandas.DataFrame(points)
         table = table.set_index(table.columns[0]).astype(float)
         gap = table.iloc[:, 1] - table.iloc[:, 0]
@@ -274,6 +281,8 @@ def loss_curve_svg(
     ``points`` have the keys step, train_loss and, where measured, valid_loss and full_valid_loss. ``last_step`` is
     where the step axis ends (the last point if None). Without points it is a frame that says so.
     """
+    import pandas
+
     title = f"{title} (simulated)" if simulated else title
     table = pandas.DataFrame(points, columns=["step", "train_loss", "valid_loss", "full_valid_loss"])
     if table["train_loss"].dropna().empty:
@@ -326,7 +335,9 @@ class Scale:
     ticks: list[float]  # of the loss axis, lowest first
 
     @classmethod
-    def around(cls, lines: LossLines, last_step: int | None) -> "Scale":
+    def around(cls, lines: LossLines, last_step: int | None) -> Scale:
+        import pandas
+
         losses = pandas.concat([lines.raw, lines.validation, lines.few])
         steps = [*lines.raw.index, *lines.validation.index, *lines.few.index, last_step or 1]
         return cls(max(steps), _ticks(min(0.0, losses.min()), losses.max()))

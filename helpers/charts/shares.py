@@ -1,10 +1,15 @@
 """Charts of shares: how many of the questions pass a check, with the uncertainty of a sample."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-import pandas
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from .chart import INK, TUNED, UNTUNED, Chart, axes_of, new_figure
+
+if TYPE_CHECKING:
+    # To import it takes half a second, and every lesson imports this module.
+    import pandas
 
 
 def share_chart(summaries: Mapping[str, pandas.DataFrame], title: str) -> Chart:
@@ -14,6 +19,8 @@ def share_chart(summaries: Mapping[str, pandas.DataFrame], title: str) -> Chart:
     share, low, high; shares from 0 to 1). Where some names hold the word "tuned" and others do not, the tuned ways
     have full green dots, the others empty grey squares. Else all are dark.
     """
+    import pandas
+
     table = pandas.concat(summaries, names=["way", "check"])
     checks = list(dict.fromkeys(table.index.get_level_values("check")))
     figure = new_figure(1.4 + 0.32 * len(summaries))

@@ -1,11 +1,15 @@
 """A chart of time: how long things lasted, and days that changed something for all of them."""
 
-from datetime import date
+from __future__ import annotations
 
-import pandas
-from matplotlib.dates import YearLocator
+from datetime import date
+from typing import TYPE_CHECKING
 
 from .chart import INK, Chart, axes_of, new_figure
+
+if TYPE_CHECKING:
+    # To import it takes half a second, and every lesson imports this module.
+    import pandas
 
 BARS = "#C9D1D9"
 
@@ -26,6 +30,9 @@ def timeline(
     chart that moves on each day could not be compared. The chart's data has a row for each: name, start, end.
     Raises ValueError without a span.
     """
+    import pandas
+    from matplotlib.dates import YearLocator
+
     if spans.empty:
         raise ValueError("There is no span of time to draw: the table is empty.")
     legend = [f"{number}: {row.day} {row.what}" for number, row in enumerate(days.itertuples(), start=1)]

@@ -1,14 +1,19 @@
 """Tokens: bars of the most likely next ones, and the pieces of an example, with those that are trained."""
 
+from __future__ import annotations
+
 import html
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import pandas
+from typing import TYPE_CHECKING
 
 from .. import tokens as counting
 from .chart import INK, TRAINING, TUNED, UNTUNED, Chart, axes_of, new_figure
+
+if TYPE_CHECKING:
+    # To import it takes half a second, and every lesson imports this module.
+    import pandas
 
 MARKS = {" ": "·", "\n": "↵", "\r": "␍", "\t": "⇥"}
 LOOKS = (  # of the first model and of the second: empty bars with a thick edge, and full ones
@@ -66,13 +71,15 @@ LEGEND = (
 )
 
 
-def trained_tokens(messages: Sequence[dict], model: str) -> "TrainedTokens":
+def trained_tokens(messages: Sequence[dict], model: str) -> TrainedTokens:
     """The tokens of an example's messages as boxes in two colours, those that are trained bold and underlined.
 
     ``messages`` is the list of one line of a training file. Trained are the assistant's answers, but for those with
     ``"weight": 0``. The marks that a service puts around each message are left out. Where the vocabulary of
     ``model`` is not known, the boxes are an estimate, and the text says so.
     """
+    import pandas
+
     with warnings.catch_warnings():  # an estimate is labelled where it is shown
         warnings.simplefilter("ignore", counting.TokenEstimateWarning)
         rows = [

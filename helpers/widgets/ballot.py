@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import evaluate, mine
+from .. import mine
 
 LEFT, SAME, RIGHT = "left", "no difference", "right"
 
@@ -27,6 +27,8 @@ def pairs(before, after, rows: Sequence[dict] | None = None) -> list[Pair]:
 
     Raises ValueError if the tables hold different questions, or if there is a function but no rows.
     """
+    from .. import evaluate  # imports pandas, which the other widgets do not need at once
+
     if (callable(before) or callable(after)) and rows is None:
         raise ValueError("An answering function needs rows to be asked: blind_test(before, after, rows).")
     tables = [evaluate.evaluate(one, rows, {}) if callable(one) else one for one in (before, after)]
@@ -103,6 +105,8 @@ class Ballot:
 
     def result(self) -> str:
         """The votes as a sentence, with the interval."""
+        from .. import evaluate
+
         return evaluate.preference(*self.counts(), self.names)
 
     def told(self) -> list[tuple[str, str, str, str]]:

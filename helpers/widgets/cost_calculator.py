@@ -49,6 +49,8 @@ def cost_calculator(model: str, compare_with: str | None = None, **start: int) -
     ``start`` sets numbers at the start: rows_in_the_file=112. Raises ValueError if no price of a model is
     known, TypeError for a number that the calculator does not have.
     """
+    import pandas  # noqa: F401 - in the cell, as in monitor(): the chart needs it after a change, too
+
     known = {_argument(label): label for label in NUMBERS}
     if unknown := set(start) - set(known):
         raise TypeError(f"Unknown: {', '.join(sorted(unknown))}. Known: {', '.join(known)}.")

@@ -1,18 +1,24 @@
 """What the job monitor shows, computed from a job and its events: no widgets, no network, no clock."""
 
+from __future__ import annotations
+
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-import openai
-from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from typing import TYPE_CHECKING
 
 from ..charts import loss_curve_svg
 from ..jobs import is_over
 from ..language import said
 
-Events = Sequence[FineTuningJobEvent]
+if TYPE_CHECKING:
+    # To import them takes a second, and lessons without a job import this module too.
+    import openai
+    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+
+    Events = Sequence[FineTuningJobEvent]
+
 MEANING = {
     "validating_files": "The files are being checked.",
     "queued": "The job waits for its turn.",
@@ -174,6 +180,8 @@ def notice(problem: str) -> str:
 
 def explain(error: openai.APIError) -> str:
     """An error of the API in words."""
+    import openai
+
     if isinstance(error, openai.APITimeoutError):
         return "The API did not answer in time."
     if isinstance(error, openai.APIConnectionError):
@@ -193,6 +201,8 @@ def _said(error: openai.APIStatusError) -> str:
 
 def is_final(error: openai.APIError) -> bool:
     """Whether asking again is pointless: no such job, a wrong key, or a key without the right."""
+    import openai
+
     return isinstance(error, openai.NotFoundError | openai.AuthenticationError | openai.PermissionDeniedError)
 
 

@@ -1,18 +1,23 @@
 """The job monitor follows one fine-tuning job inside a notebook. ``job_view`` computes what it shows."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import openai
 from ipywidgets import HTML, Button, HBox, VBox
-from openai import OpenAI
-from openai.types.fine_tuning import FineTuningJob
 
 from .. import jobs
 from ..language import said
 from . import job_view
+
+if TYPE_CHECKING:
+    # To import them takes a second, and lessons without a job import this module too.
+    from openai import OpenAI
+    from openai.types.fine_tuning import FineTuningJob
 
 ANSWER_SECONDS = 20.0  # the client's own 10 minutes would let the monitor stand still without a word
 STYLE = """<style>
@@ -31,13 +36,17 @@ STYLE = """<style>
 </style>"""
 
 
-def monitor(client: OpenAI, job_id: str, every: float = 1.0) -> "Monitor":
+def monitor(client: OpenAI, job_id: str, every: float = 1.0) -> Monitor:
     """A widget that follows a job until it is over: status, time left, loss curve, events, and three buttons.
 
     It asks the API every ``every`` seconds, but an API that is not on this computer at most every 5. It
     stands still while another cell runs. An error of the API is shown, and the monitor goes on; it gives up
     only if there is no such job or the key is refused. Raises RuntimeError outside a notebook.
     """
+    # Drawing needs pandas, and it is imported here, in the cell. It looks once whether it is in a notebook, and between
+    # two cells, when the monitor draws, it would think that it is not and show tables in another way.
+    import pandas  # noqa: F401
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -88,6 +97,8 @@ class Monitor(VBox):
         return button
 
     async def _press(self, action: Callable[[str], FineTuningJob]) -> None:
+        import openai
+
         try:
             await asyncio.to_thread(action, self._job_id)
             self._refusal.value = ""
@@ -113,6 +124,8 @@ class Monitor(VBox):
 
     async def _shown_to_the_end(self) -> bool:
         """Asks once and shows the answer. Whether there is nothing more to ask for."""
+        import openai
+
         try:
             job = await asyncio.to_thread(self._ask)
         except openai.APIError as error:

@@ -1,4 +1,7 @@
-"""A real JupyterHub with five people of the system: each runs lesson 00, and nobody sees what is another's."""
+"""A real JupyterHub with people of the system: each runs lesson 00, and nobody sees what is another's.
+
+Two people, and five in the soak tier.
+"""
 
 import asyncio
 import json
@@ -84,11 +87,9 @@ async def work(place: room.Room, name: str) -> tuple[room.Learner, room.Kernel, 
     return learner, kernel, [await kernel.run(source) for source in await learner.notebook()]
 
 
-LEARNERS = 5
-
-
-async def test_five_learners_run_lesson_00_and_nobody_sees_what_is_anothers(tmp_path):
-    with room.Room(tmp_path / "room", LEARNERS) as place:
+@pytest.mark.endurance(sample=2, soak=5)
+async def test_learners_run_lesson_00_and_nobody_sees_what_is_anothers(count, figures, tmp_path):
+    with room.Room(tmp_path / "room", count) as place:
         await place.ready()
         await wrong_passwords_are_refused(place)
         found = await asyncio.gather(*[work(place, name) for name in place.people])
@@ -98,6 +99,7 @@ async def test_five_learners_run_lesson_00_and_nobody_sees_what_is_anothers(tmp_
         await a_fresh_copy_keeps_what_was_there(kernels[0])
         for learner in learners:
             await learner.__aexit__()
+    figures(f"{count} learners at once: each saw the same, and nothing of another")
 
 
 def everybody_has_seen_the_same(shown: tuple[list[str], ...]) -> None:

@@ -124,29 +124,25 @@ def test_two_starts_at_once_both_end_well(count, bare, ready, tmp_path, figures)
 # --- a folder of wheels ------------------------------------------------------------------------------------
 
 
+def gather(course: Course, folder: Path) -> subprocess.CompletedProcess:
+    """The place of the package index is taken by the folder of the mini course's wheels."""
+    return course.run("wheels", str(folder), PIP_NO_INDEX="1", PIP_FIND_LINKS=str(course.wheels))
+
+
 @pytest.mark.slow
 def test_what_is_gathered_installs_without_a_network(bare, ready, tmp_path):
-    """The place of the package index is taken by the folder of the mini course's wheels."""
-    gathered = tmp_path / "on a stick"
-    index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(bare.wheels)}
-    course = ready.copy(tmp_path / "teacher")
-    done = course.run("wheels", str(gathered), **index)
+    course, gathered = ready.copy(tmp_path / "teacher"), tmp_path / "on a stick"
+    done = gather(course, gathered)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path.name for path in gathered.iterdir()} == {path.name for path in bare.wheels.iterdir()}
     assert f"{gathered} has {len(list(gathered.iterdir()))} wheels" in done.stdout
     learner = Course(bare.copy(tmp_path / "learner").folder, gathered)
     assert learner.run().returncode == 0
     learner.assert_ready()
-
-
-@pytest.mark.slow
-def test_a_folder_that_is_not_complete_is_not_called_so(ready, tmp_path):
-    index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(ready.wheels)}
-    course = ready.copy(tmp_path / "teacher")
-    assert course.run("wheels", str(tmp_path / "stick"), **index).returncode == 0
+    # A folder that is not complete is not called so, though it was complete before.
     text = course.folder / "requirements.txt"
     text.write_text(text.read_text() + "absent==1.0\n")
-    done = course.run("wheels", str(tmp_path / "stick"), **index)
+    done = gather(course, gathered)
     assert done.returncode == 1 and "has 3 wheels" not in done.stdout
 
 

@@ -5,6 +5,7 @@ How legible a text is, axe-core cannot always say, and of a text in an SVG it ne
 
 import re
 
+import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -13,6 +14,7 @@ from helpers import widgets
 from tests.browser import test_decision_helper, test_token_explorer
 from tests.browser.conftest import RUN_SECONDS, THEMES, Lab, await_in_page, change_theme
 from tests.browser.contrast import contrast, measure
+from tests.browser.kinds import kinds, one_of_each
 from tests.browser.test_monitor import SETUP as JOB
 from tests.browser.test_monitor import WATCH, status
 from tests.notebooks import refresh
@@ -94,12 +96,16 @@ REST = """() => {
     window.dispatchEvent(new Event("resize"));
 }"""
 # Finds what is wrong, what axe-core cannot decide, and the texts whose legibility it has left open or not looked at.
-# It takes a text without a letter or digit for a picture, and what is disabled need not be legible.
+# It takes a text without a letter or digit for a picture, and what is disabled need not be legible. Each comes with the
+# number of its cell, from 0.
 LOOK = """async ([context, options]) => {
     const found = await axe.run(context, {...options, elementRef: true, selectors: false});
-    const told = rules => rules.flatMap(({id, impact, nodes}) => nodes.map(({html, any}) => (
-        {rule: id, impact, place: html.slice(0, 150), why: JSON.stringify(any.slice(0, 1)).slice(0, 300)}
-    )));
+    const cells = [...document.querySelectorAll(".jp-Cell")];
+    const cellOf = node => cells.indexOf(node.closest(".jp-Cell"));
+    const told = rules => rules.flatMap(({id, impact, nodes}) => nodes.map(({html, any, element}) => ({
+        rule: id, impact, place: html.slice(0, 150), why: JSON.stringify(any.slice(0, 1)).slice(0, 300),
+        cell: cellOf(element),
+    })));
     const ofContrast = rules => rules.filter(({id}) => id === "color-contrast")
         .flatMap(({nodes}) => nodes.map(node => node.element));
     const decided = new Set(ofContrast([...found.passes, ...found.violations]));
@@ -110,34 +116,41 @@ LOOK = """async ([context, options]) => {
     const roots = document.querySelectorAll(context.include.flat().join());
     const texts = new Set([...roots].flatMap(root => [root, ...root.querySelectorAll("*")]).filter(isSeen)
         .map(text => text.closest("select") ?? text));
+    const open = [...new Set([...ofContrast(found.incomplete), ...texts])].filter(text => !decided.has(text));
     return {
         wrong: told(found.violations),
         undecided: told(found.incomplete.filter(({id}) => id !== "color-contrast")),
-        open: [...new Set([...ofContrast(found.incomplete), ...texts])].filter(text => !decided.has(text)),
+        open,
+        cellsOfOpen: open.map(cellOf),
         texts: texts.size,
     };
 }"""
 
 
-def faults(page: Page, options: dict = LEFT_TO_JUPYTERLAB) -> list[str]:
-    """What axe-core calls serious or critical or cannot decide, and what cannot be read, each with its place."""
+def faults(page: Page, places: list[str], options: dict = LEFT_TO_JUPYTERLAB) -> list[str]:
+    """What axe-core calls serious or critical or cannot decide, and what cannot be read, each with its place.
+
+    ``places`` says of each cell where it comes from.
+    """
     looked = page.evaluate_handle(LOOK, [OURS, options])
-    found = looked.evaluate("({wrong, undecided, texts}) => ({wrong, undecided, texts})")
+    found = looked.evaluate(
+        "({wrong, undecided, cellsOfOpen, texts}) => ({wrong, undecided, cellsOfOpen, texts})"
+    )
     assert found["texts"], "there is no text"
-    measured = (text.fault() for text in measure(page, looked.get_property("open")))
-    return [
-        *(
-            "{rule} ({impact}): {place} {why}".format(**one)
-            for one in found["wrong"]
-            if one["impact"] in GRAVE
-        ),
-        *("{rule} undecided: {place} {why}".format(**one) for one in found["undecided"]),
-        *filter(None, measured),
+    told = [
+        ("{rule} ({impact}): {place} {why}".format(**one), one["cell"])
+        for one in found["wrong"]
+        if one["impact"] in GRAVE
     ]
+    told += [("{rule} undecided: {place} {why}".format(**one), one["cell"]) for one in found["undecided"]]
+    measured = measure(page, looked.get_property("open"))
+    told += [(text.fault(), cell) for text, cell in zip(measured, found["cellsOfOpen"], strict=True)]
+    return [f"{fault} [{places[cell]}]" for fault, cell in told if fault]
 
 
-def in_both_themes(page: Page) -> dict[str, list[str]]:
+def in_both_themes(page: Page, places: list[str] | None = None) -> dict[str, list[str]]:
     """The faults of the open notebook under each theme that has any. All rules are looked at in the first."""
+    places = places or [f"cell {number}" for number in range(1, page.evaluate(ALL_CELLS) + 1)]
     still = page.add_style_tag(content=STILL)
     page.evaluate(Axe().axe_script)
     found = {}
@@ -146,18 +159,53 @@ def in_both_themes(page: Page) -> dict[str, list[str]]:
         change_theme(page, theme)
         await_in_page(page, UNFOLD, RUN_SECONDS)
         page.wait_for_function(ALL_IS_IN_SIGHT, polling=50)
-        if grave := faults(page, LEFT_TO_JUPYTERLAB if theme == is_now else COLOURS_ONLY):
+        if grave := faults(page, places, LEFT_TO_JUPYTERLAB if theme == is_now else COLOURS_ONLY):
             found[theme] = grave
     still.evaluate("style => style.remove()")
     page.evaluate(REST)
     return found
 
 
-@pytest.mark.parametrize("path", refresh.notebooks(), ids=lambda path: path.stem)
-def test_a_notebook_as_committed(lab: Lab, path):
-    page = lab.show_notebook(f"notebooks/{path.name}").page
-    assert page.evaluate(ALL_CELLS) == len(refresh.read(path).cells)
-    assert in_both_themes(page) == {}
+@pytest.mark.endurance(sample=1, soak=1 + len(refresh.notebooks()))
+def test_notebooks_as_committed(lab: Lab, count, figures):
+    """First one that holds each kind of element of all notebooks once; then, in the soak tier, each of them whole."""
+    cells = 0
+    for number in range(count):
+        path = refresh.notebooks()[number - 1]
+        if number:
+            notebook = refresh.read(path)
+            places = [f"{path.name}, cell {cell}" for cell in range(1, len(notebook.cells) + 1)]
+        else:
+            path = path.with_name("one_of_each.ipynb")
+            notebook, places = one_of_each(refresh.notebooks())
+            nbformat.write(notebook, lab.server.folder / "notebooks" / path.name)
+        page = lab.show_notebook(f"notebooks/{path.name}").page
+        assert page.evaluate(ALL_CELLS) == len(places), path.name
+        assert in_both_themes(page, places) == {}
+        cells += len(places)
+    figures(f"{count} notebooks, {cells} cells in two themes")
+
+
+def test_a_cell_is_taken_for_what_it_alone_shows(tmp_path):
+    """A second table, or another text, is nothing new; another colour, class, parent or lacking name is."""
+    known = ["A **text**.", '<p style="color: red">red</p>', '<img alt="a"><svg><rect fill="red"/></svg>']
+    new = [
+        "- **text**",
+        '<p style="color: blue">',
+        '<p class="a">',
+        '<img alt="">',
+        '<svg><rect fill="blue"/></svg>',
+    ]
+    texts = [*known, "Another **one**.", '<p style="color: red">more</p>', *new]
+    cells = [nbformat.v4.new_markdown_cell(text) for text in texts]
+    outputs = [nbformat.v4.new_output("stream", text=text) for text in ("a", "b", "\x1b[31ma", "a" * 200)]
+    cells += [nbformat.v4.new_code_cell("x", outputs=[output]) for output in outputs]
+    path = tmp_path / "a.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    notebook, places = one_of_each([path])
+    taken = [1, 2, 3, 6, 7, 8, 9, 10, 11, 13, 14]
+    assert places == [f"a.ipynb, cell {number}" for number in taken]
+    assert set().union(*map(kinds, notebook.cells)) == set().union(*map(kinds, cells))
 
 
 def test_every_widget_live(lab: Lab):
@@ -215,3 +263,4 @@ def test_faults_are_found(lab: Lab):
         for one in wanted:
             assert [fault for fault in faults_of_theme if fault.startswith(one)], (one, faults_of_theme)
         assert len(faults_of_theme) == len(wanted), faults_of_theme
+        assert all(fault.endswith("[cell 1]") for fault in faults_of_theme), faults_of_theme

@@ -1,6 +1,5 @@
 """The decision helper, driven in a real browser."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from helpers import decide as room
@@ -12,16 +11,6 @@ LINKED = next(
     case["answers"] for case in CASES if case["name"] == "House rules of a hostel"
 )  # by its sources
 LABELS = {name: question.text for name, question in room.questions().items()}
-
-
-@pytest.fixture
-def open_helper(lab):
-    """A function: runs a notebook with a decision helper, returns the page."""
-
-    def open_and_run(answers: str = "") -> Page:
-        return lab.run(SOURCE.format(answers)).page
-
-    return open_and_run
 
 
 def answer(page: Page, question: str, option: str) -> None:
@@ -38,8 +27,18 @@ def answer(page: Page, question: str, option: str) -> None:
     expect(control).to_be_focused()
 
 
-def test_with_the_keyboard_only(open_helper, server):
-    page = open_helper()
+def questions_can_be_read_whole(page: Page) -> None:
+    for text in LABELS.values():
+        label = page.locator(".decision-helper label").filter(has_text=text)
+        expect(label).to_be_visible()
+        assert label.evaluate(
+            "e => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
+        ), text
+
+
+def test_with_the_keyboard_only(lab, server):
+    page = lab.run(SOURCE.format("")).page
+    questions_can_be_read_whole(page)
     shown = page.locator(".decision-helper")
     expect(shown.get_by_role("status").first).to_have_text(room.decide({}).title())
     for name, option in AIRPORT.items():
@@ -58,13 +57,3 @@ def test_with_the_keyboard_only(open_helper, server):
     page.keyboard.press("Enter")
     expect(shown.get_by_role("status").last).to_contain_text("Written to my/decision_helper.html")
     assert (server.folder / "my" / room.PAGE).read_text(encoding="utf-8") == found.page()
-
-
-def test_the_questions_can_be_read_whole(open_helper):
-    page = open_helper()
-    for text in LABELS.values():
-        label = page.locator(".decision-helper label").filter(has_text=text)
-        expect(label).to_be_visible()
-        assert label.evaluate(
-            "e => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
-        ), text

@@ -99,16 +99,7 @@ def test_job_that_fails(watch):
 
 
 @pytest.mark.slow
-def test_job_that_is_cancelled_by_a_click(watch):
-    page = watch(seconds=60).page
-    button(page, "Cancel").click()
-    status(page, "cancelled")
-    expect(page.locator(".job-monitor")).to_contain_text("Fine-tuning job cancelled")
-    expect_all_buttons_off(page)
-
-
-@pytest.mark.slow
-def test_pause_and_resume(watch):
+def test_pause_resume_and_cancel(watch):
     page = watch(seconds=60, rows=100, before=(COUNT_POLLS,)).page
     step = page.locator(".job-monitor").get_by_text(re.compile(r"^Step \d+ of 300"))
     expect(step).to_be_visible()
@@ -125,6 +116,8 @@ def test_pause_and_resume(watch):
     expect(step).not_to_have_text(stopped_at)
     button(page, "Cancel").click()
     status(page, "cancelled")
+    expect(page.locator(".job-monitor")).to_contain_text("Fine-tuning job cancelled")
+    expect_all_buttons_off(page)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import tomllib
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from helpers import teach
@@ -13,18 +12,6 @@ NAME = "03"
 QUESTIONS = tomllib.loads((teach.DATA / "quizzes" / f"{NAME}.toml").read_text(encoding="utf-8"))["question"]
 ANSWERS = ("Right. It is 4.", "Not yet. 5 is too much.")
 RIGHT = [[o.get("right", False) for o in question["options"]].index(True) for question in QUESTIONS]
-
-
-@pytest.fixture
-def open_quiz(lab):
-    """A function: runs a notebook with the quiz, returns the page."""
-
-    def open_and_run() -> Page:
-        page = lab.run(f'from helpers.teach import quiz\n\nquiz("{NAME}")').page
-        expect(page.get_by_role("button", name="Check my answers")).to_be_visible()
-        return page
-
-    return open_and_run
 
 
 def tab_to(page: Page, control) -> None:
@@ -47,9 +34,10 @@ def answer_all(page: Page, places: list[int]) -> None:
     page.keyboard.press("Enter")
 
 
-def test_with_the_keyboard_only(open_quiz):
+def test_with_the_keyboard_only(lab):
     """What was right and why is read under each question, and how many at the end."""
-    page = open_quiz()
+    page = lab.run(f'from helpers.teach import quiz\n\nquiz("{NAME}")').page
+    expect(page.get_by_role("button", name="Check my answers")).to_be_visible()
     *said, end = [page.locator(".quiz [role=status]").nth(place) for place in range(len(QUESTIONS) + 1)]
     wrong = [(place + 1) % len(q["options"]) for place, q in zip(RIGHT, QUESTIONS, strict=True)]
     answer_all(page, wrong)
@@ -64,6 +52,9 @@ def test_with_the_keyboard_only(open_quiz):
     assert are_in_this_order(
         page, [part for q, s in zip(QUESTIONS, said, strict=True) for part in (q["ask"], s)]
     )
+    # What was said of another choice goes away.
+    page.get_by_role("radio", name=QUESTIONS[0]["options"][RIGHT[0] - 1]["text"], exact=True).check()
+    expect(said[0]).to_have_text("")
 
 
 def are_in_this_order(page: Page, parts: list) -> bool:
@@ -71,15 +62,6 @@ def are_in_this_order(page: Page, parts: list) -> bool:
     found = [page.locator(".quiz").get_by_text(part) if isinstance(part, str) else part for part in parts]
     tops = [part.bounding_box()["y"] for part in found]
     return tops == sorted(tops)
-
-
-def test_what_was_said_of_another_choice_goes_away(open_quiz):
-    page = open_quiz()
-    first = page.locator(".quiz [role=status]").first
-    answer_all(page, RIGHT)
-    expect(first).to_contain_text("✓ Right.")
-    page.get_by_role("radio", name=QUESTIONS[0]["options"][RIGHT[0] - 1]["text"], exact=True).check()
-    expect(first).to_have_text("")
 
 
 def test_a_check_is_said_in_words_with_a_sign_and_a_colour(lab):

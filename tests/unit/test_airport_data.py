@@ -1,6 +1,7 @@
 """The airport data set keeps what data/README.md promises."""
 
 import csv
+import functools
 import json
 import re
 from collections import Counter
@@ -12,9 +13,10 @@ import pytest
 from data.airport.make_with_rules import NO_RULE, files, rule_of
 from data.recorded import make
 from helpers import dataset, evaluate, tokens
-from helpers.dataset.similar import share
+from helpers.dataset import similar
 from helpers.local_api.engines.simulated.reading import read_prompt
 from helpers.local_api.vectors import embed
+from tests.each import of_each
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 AIRPORT = DATA / "airport"
@@ -64,6 +66,7 @@ def keeps_house_style(answer: str, desks: list[str]) -> bool:
     return 1 <= len(text.split()) <= MAX_WORDS and last_line in {f"Desk: {desk}" for desk in desks}
 
 
+@functools.cache
 def words(text: str) -> set[str]:
     return set(re.findall(r"[\w']+", text.lower()))
 
@@ -171,7 +174,7 @@ def test_rules_have_unique_ids_and_texts_under_the_desks():
     assert set(Counter(RULE_DESK.values()).values()) == {9, 10}
 
 
-@pytest.mark.parametrize("rule_id", RULE_TEXT)
+@of_each(RULE_TEXT)
 def test_rule_is_one_sentence(rule_id):
     assert re.fullmatch(r"[A-Z](?:[^.!?]|\.(?=\d))+\.", RULE_TEXT[rule_id])
 
@@ -193,7 +196,7 @@ def test_house_style_check(text, kept):
     assert keeps_house_style(text, DESKS) is kept
 
 
-@pytest.mark.parametrize("row", TRAIN + VALID, ids=question)
+@of_each(TRAIN + VALID, question)
 def test_example_has_three_messages_and_house_style(row):
     assert list(row) == ["messages"]
     assert [list(message) for message in row["messages"]] == [["role", "content"]] * 3
@@ -201,7 +204,7 @@ def test_example_has_three_messages_and_house_style(row):
     assert keeps_house_style(answer(row), DESKS)
 
 
-@pytest.mark.parametrize("row", TRAIN + VALID, ids=question)
+@of_each(TRAIN + VALID, question)
 def test_numbers_of_an_answer_stand_in_one_rule_of_its_desk(row):
     text = split_answer(answer(row))[0]
     texts = [RULE_TEXT[rule_id] for rule_id, desk in RULE_DESK.items() if desk == desk_of(row)]
@@ -248,7 +251,7 @@ def test_test_ids_are_in_order(rows, letter):
     assert [row["id"] for row in rows] == [f"{letter}{number:03}" for number in range(1, 121)]
 
 
-@pytest.mark.parametrize("row", PRACTICE + SEALED, ids=lambda row: row["id"])
+@of_each(PRACTICE + SEALED, lambda row: row["id"])
 def test_test_row_agrees_with_its_rule(row):
     assert list(row) == ["id", "kind", "question", "desk", "facts", "rule"]
     assert row["desk"] == RULE_DESK[row["rule"]]
@@ -256,23 +259,23 @@ def test_test_row_agrees_with_its_rule(row):
     assert all(fact in RULE_TEXT[row["rule"]] for fact in row["facts"])
 
 
-@pytest.mark.parametrize("row", PRACTICE + SEALED, ids=lambda row: row["id"])
+@of_each(PRACTICE + SEALED, lambda row: row["id"])
 def test_facts_point_to_one_rule_only(row):
     assert [rule_id for rule_id, text in RULE_TEXT.items() if has_facts(text, row["facts"])] == [row["rule"]]
 
 
-@pytest.mark.parametrize("row", PRACTICE + SEALED, ids=lambda row: row["id"])
+@of_each(PRACTICE + SEALED, lambda row: row["id"])
 def test_question_does_not_give_its_facts_away(row):
     assert not any(fact.lower() in row["question"].lower() for fact in row["facts"])
 
 
-@pytest.mark.parametrize("row", PARAPHRASES + SEALED_PARAPHRASES, ids=lambda row: row["id"])
+@of_each(PARAPHRASES + SEALED_PARAPHRASES, lambda row: row["id"])
 def test_paraphrase_asks_for_what_was_trained(row):
     answers = [answer(example) for example in TRAIN if desk_of(example) == row["desk"]]
     assert any(has_facts(text, row["facts"]) for text in answers)
 
 
-@pytest.mark.parametrize("row", NEW + SEALED_NEW, ids=lambda row: row["id"])
+@of_each(NEW + SEALED_NEW, lambda row: row["id"])
 def test_new_question_was_never_answered_in_training(row):
     assert not any(has_facts(answer(example), row["facts"]) for example in TRAIN + VALID)
 
@@ -382,7 +385,7 @@ def test_every_prompt_has_the_one_layout(name):
         assert last.endswith("?")
 
 
-@pytest.mark.parametrize("row", TRAIN_WITH + VALID_WITH, ids=asked)
+@of_each(TRAIN_WITH + VALID_WITH, asked)
 def test_example_with_rules_has_three_messages_and_house_style(row):
     assert list(row) == ["messages"]
     assert [list(message) for message in row["messages"]] == [["role", "content"]] * 3
@@ -398,7 +401,7 @@ def test_examples_with_rules_are_the_plain_ones_but_for_five_changes(plain, with
     assert [desk_of(a) for a, _ in pairs] == [desk_of(b) for _, b in pairs]
 
 
-@pytest.mark.parametrize("row", answered(TRAIN_WITH + VALID_WITH), ids=asked)
+@of_each(answered(TRAIN_WITH + VALID_WITH), asked)
 def test_the_facts_of_an_answer_stand_in_one_rule_of_its_prompt(row):
     rule_id = answering(row)
     assert not numbers(split_answer(answer(row))[0]) - numbers(RULE_TEXT[rule_id])
@@ -473,7 +476,7 @@ def test_no_answer_with_rules_is_repeated():
     assert len(set(answers)) == len(answers)
 
 
-@pytest.mark.parametrize("row", PRACTICE_WITH, ids=lambda row: row["id"])
+@of_each(PRACTICE_WITH, lambda row: row["id"])
 def test_test_row_with_rules_agrees_with_itself(row):
     assert list(row) == ["id", "kind", "question", "desk", "facts", "rule", "rules", "messages"]
     assert len(row["messages"]) == 2
@@ -501,7 +504,7 @@ def test_new_rules_are_in_no_training_prompt():
         assert set(shown(row)) <= TRAINED
 
 
-@pytest.mark.parametrize("row", NEW + SEALED_NEW, ids=lambda row: row["id"])
+@of_each(NEW + SEALED_NEW, lambda row: row["id"])
 def test_new_facts_are_in_no_answer_with_rules(row):
     assert not any(has_facts(answer(example), row["facts"]) for example in TRAIN_WITH + VALID_WITH)
 
@@ -518,10 +521,13 @@ def test_held_out_questions_with_rules_are_far_from_all_others():
     assert [pair for pair in pairs if jaccard(*pair) >= 0.6] == []
 
 
-def test_held_out_prompts_are_no_near_duplicates_of_training_prompts():
+def test_held_out_prompts_are_no_near_duplicates_of_training_prompts(monkeypatch):
+    monkeypatch.setattr(
+        similar, "_set_of_pieces", functools.cache(similar._set_of_pieces)
+    )  # of 110 pairs each
     trained = list(map(question, TRAIN_WITH))
     held_out = list(map(question, VALID_WITH + PRACTICE_WITH))
-    assert [(a, b) for a in held_out for b in trained if share(a, b) >= 0.8] == []
+    assert [(a, b) for a in held_out for b in trained if similar.share(a, b) >= 0.8] == []
 
 
 def test_rows_with_rules_are_short_and_the_longest_is_that_of_the_readme():

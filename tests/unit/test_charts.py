@@ -4,6 +4,8 @@ import base64
 import io
 import math
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import pandas
@@ -340,3 +342,11 @@ def test_break_even_of_nothing():
 )
 def test_numbers_of_an_axis(number, short):
     assert charts._short(number) == short
+
+
+def test_what_every_lesson_imports_loads_nothing_heavy():
+    code = """import sys
+from helpers import charts, jobs, widgets
+heavy = {"pandas", "matplotlib", "PIL", "openai"} & set(sys.modules)
+assert not heavy, heavy"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,9 +4,8 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from data.recorded.make import ELSEWHERE
+from tests.each import of_each
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 TEXT = (DATA / "general.jsonl").read_text(encoding="utf-8")
@@ -35,7 +34,7 @@ def test_questions_of_the_recorded_run_are_taken_over_word_for_word():
     assert known | {"Who wrote Romeo and Juliet?"} <= questions & set(ELSEWHERE)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+@of_each(ROWS, lambda row: row["id"])
 def test_row_has_right_words_that_its_question_does_not_give_away(row):
     assert list(row) == ["id", "question", "right"]
     assert row["right"] and all(word and word == word.strip() for word in row["right"])
@@ -43,7 +42,7 @@ def test_row_has_right_words_that_its_question_does_not_give_away(row):
     assert not any(word.lower() in row["question"].lower() for word in row["right"])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+@of_each(ROWS, lambda row: row["id"])
 def test_no_right_word_stands_in_a_rule_of_the_airport(row):
     """So that an answer about the airport is not counted as right. Numbers are too few for that."""
     assert not any(holds(RULES, word) for word in row["right"] if not word.isdigit())

@@ -368,11 +368,18 @@ def test_no_tensor_is_made_without_its_device(kind, folders, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_comparison_for_cards_agrees_with_itself_on_the_processor(monkeypatch, capsys):
+@pytest.mark.endurance(sample=20, soak=112)
+def test_the_comparison_for_cards_agrees_with_itself_on_the_processor(count, monkeypatch, capsys, figures):
+    """On the first rows of the airport's file; all of them in the soak tier."""
+    from helpers.local_api.engines.trained import rewards
     from tests import on_gpu
 
+    examples = on_gpu.chats()[:count]
+    monkeypatch.setattr(on_gpu, "chats", lambda: examples)
+    monkeypatch.setattr(rewards, "MAX_ANSWER", 12)  # a model with random weights comes to no end by itself
     for name, value in (("WEIGHTS", str(tiny_model.shared())), ("DEVICE", "cpu"), ("PRECISION", "")):
         monkeypatch.setenv(f"LOCAL_API_{name}", value)
     assert on_gpu.main(["--steps", "1"]) == 0
     said = capsys.readouterr().out
     assert said.count(" step 1: ") == said.count(" whole, in ") == 3 and "The losses agree." in said
+    figures(f"{len(examples)} examples: the losses agree")

@@ -187,9 +187,9 @@ def test_what_is_rewarded_is_done_more_often(folder, tokenizer):
 
 
 def test_a_run_that_goes_on_after_a_break_gives_the_same_numbers(folder, tokenizer):
-    _, whole = run(folder, tokenizer, n_epochs=4)
-    school, first = run(folder, tokenizer, steps=3, n_epochs=4)
-    again, rest = run(folder, tokenizer, state=school.trainer.state(), n_epochs=4)
+    _, whole = run(folder, tokenizer, n_epochs=2)
+    school, first = run(folder, tokenizer, steps=3, n_epochs=2)
+    again, rest = run(folder, tokenizer, state=school.trainer.state(), n_epochs=2)
     for name in ("train_mean_reward", "completion_tokens_mean"):
         assert [m[name] for m in first + rest] == pytest.approx([m[name] for m in whole], rel=1e-4)
     assert again.trainer.tokens == round(sum(m["completion_tokens_mean"] * 16 for m in whole))

@@ -12,6 +12,7 @@ from tests.environment import ROOT, for_another_pytest
 
 # What the full length of each kind is at least; the other endurance tests are compared with their own sample only.
 AT_LEAST = {
+    "browser/test_accessibility.py": 15,
     "behaviour/test_kill.py": 200,
     "behaviour/test_trained_kills.py": 30,
     "behaviour/test_fuzz.py": 20_000,
@@ -26,7 +27,9 @@ AT_LEAST = {
     "behaviour/test_hostile.py": 17,
     "behaviour/test_owners.py": 2_825,
     "behaviour/test_growth.py": 10_000,
-    "unit/test_simulated_engine.py": 10,
+    "behaviour/test_hub.py": 5,
+    "unit/test_other_models.py": 112,
+    "unit/test_simulated_engine.py": 30,
     "unit/test_state_folder.py": 200,
     "notebooks/test_killed_lessons.py": 4,
     "notebooks/test_trained_lessons.py": 24,
