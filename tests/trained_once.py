@@ -1,4 +1,4 @@
-"""What the simulated engine has trained in this run of the tests is not trained again.
+"""What the simulated engine has trained in this run of the tests is not trained again, and nobody sleeps for long.
 
 For tests that run lessons in their own process: each of them trains the same. The notebooks themselves, in kernels, and
 the tests of the engine really train.
@@ -9,14 +9,17 @@ import json
 import os
 import pickle
 import tempfile
+import time
 from pathlib import Path
 
 from helpers.local_api.engines import simulated
 
+LONGEST_SLEEP = 0.2  # seconds: a lesson waits longer before it asks for its job again
+
 
 def install(monkeypatch) -> None:
     """From now on, until the test ends. What was trained lies in the folder of this run, for all its processes."""
-    train = simulated.train
+    train, sleep = simulated.train, time.sleep
     folder = Path(os.environ["TMPDIR"], "trained-once")  # see tests/environment.py
     folder.mkdir(exist_ok=True)
 
@@ -29,6 +32,7 @@ def install(monkeypatch) -> None:
         return pickle.loads(path.read_bytes())
 
     monkeypatch.setattr(simulated, "train", once)
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, LONGEST_SLEEP)))
 
 
 def _write_whole(content: bytes, path: Path) -> None:
