@@ -5,8 +5,6 @@ where the provider wants that, and runs the cell again. The learner of the last 
 """
 
 import csv
-import hashlib
-import json
 import logging
 import os
 import re
@@ -20,7 +18,6 @@ import pytest
 
 from helpers import connect as connect_module
 from helpers import widgets
-from helpers.local_api.engines import simulated
 from helpers.spend_guard import SpendGuard
 from tests import trained_once
 from tests.environment import ROOT
@@ -40,25 +37,9 @@ TARGET = re.compile(r'^TARGET = "local"$', re.MULTILINE)
 MODEL = re.compile(r'^MODEL = ""$', re.MULTILINE)  # of the starter: at a provider the learner names one
 
 
-@pytest.fixture(scope="module")
-def known() -> dict:
-    """What the simulated engine has answered already: the same lesson at five providers asks for the same."""
-    return {}
-
-
 @pytest.fixture
-def in_a_hurry(known, monkeypatch):
-    answers = simulated.answers
-
-    def answers_once(weights: bytes, messages, *, at_each_step, wanted, **options):
-        # whatever is wanted: no lesson asks for a form
-        key = hashlib.sha256(json.dumps([messages, options]).encode() + weights).hexdigest()
-        if key not in known:
-            known[key] = answers(weights, messages, **options)
-        return known[key]
-
+def in_a_hurry(monkeypatch):
     trained_once.install(monkeypatch)
-    monkeypatch.setattr(simulated, "answers", answers_once)
 
 
 @contextmanager

@@ -77,6 +77,7 @@ def test_a_lesson_runs_with_the_model_that_is_really_trained(name, course, monke
     if count == TINY:
         monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        monkeypatch.setenv("LOCAL_API_THREADS", "1")
     notebook = with_model(name)
     execute(notebook, course, *([BRIEF] if count == TINY else []))
     assert f"ft:{trained.MODEL}:" in printed(notebook) or "this-computer" in printed(notebook)
@@ -90,6 +91,7 @@ def test_the_starter_takes_the_model_that_is_really_trained_by_itself(tmp_path, 
         "COURSE_MODEL": "",
         "LOCAL_API_WEIGHTS": str(tiny_model.shared()),
         "OMP_NUM_THREADS": "1",
+        "LOCAL_API_THREADS": "1",
     }.items():
         monkeypatch.setenv(name, value)
     folder = with_less_data(tmp_path, TINY)
