@@ -66,6 +66,8 @@ def enter(state_folder: Path) -> None:
     os.environ["COURSE_MODEL"] = SIMULATED_MODEL  # the same where a real one is installed and where it is not
     os.environ["LOCAL_API_JOB_SECONDS"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), str(ROOT)])
+    # A thread of torch that waits for another one sleeps. Else it spins, and with all cores at work, for seconds.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def outside() -> dict[str, str]:
