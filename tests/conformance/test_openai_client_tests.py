@@ -77,9 +77,8 @@ def fetch_source(folder: Path) -> Path:
     """The unpacked source distribution of the installed openai package."""
     release = f"openai=={importlib.metadata.version('openai')}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "openai"]
-    blocking = ("PYTHONPATH", *environment.PROXIES)  # by which all other tests are kept off the network
-    open_ = {name: value for name, value in os.environ.items() if name not in blocking}
-    subprocess.run([*pip, "--dest", str(folder), release], check=True, env=open_, timeout=600)
+    command = [*pip, "--dest", str(folder), release]
+    subprocess.run(command, check=True, env=environment.with_the_network(), timeout=600)
     with tarfile.open(next(folder.glob("openai-*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
     return next(path for path in folder.iterdir() if path.is_dir())
