@@ -66,11 +66,22 @@ def enter(state_folder: Path) -> None:
     os.environ["COURSE_MODEL"] = SIMULATED_MODEL  # the same where a real one is installed and where it is not
     os.environ["LOCAL_API_JOB_SECONDS"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), str(ROOT)])
+    # Each client reads the certificates that it trusts, once more for each proxy: some 140 of them take 0.1 seconds.
+    os.environ["SSL_CERT_FILE"] = str(NO_NETWORK / "nobody.pem")
+    # A thread of torch that waits for another one sleeps. Else it spins, and with all cores at work, for seconds.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def outside() -> dict[str, str]:
     """The environment before ``enter``, but for keys: for a subprocess that needs the network, such as pip."""
     return json.loads(os.environ[OUTSIDE])
+
+
+def with_the_network() -> dict[str, str]:
+    """This environment, but nothing in it keeps off the network: for pip and the like."""
+    closing = ("PYTHONPATH", "SSL_CERT_FILE", *PROXIES)
+    found = {name: value for name, value in os.environ.items() if name not in closing}
+    return found | {name: value for name, value in outside().items() if name == "SSL_CERT_FILE"}
 
 
 def for_another_pytest() -> dict[str, str]:

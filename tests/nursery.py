@@ -1,7 +1,8 @@
 """Training processes that start at once: forked from one process that has imported torch already.
 
 It serves the whole run of the tests. What its children do is what ``lease._launch`` would have them do, in a session of
-their own and with a log file. Some tests of ``test_trained_kills`` start them as the product does.
+their own and with a log file; but the answers that they draw for rewards are short. Some tests of
+``test_trained_kills`` start them as the product does.
 """
 
 import hashlib
@@ -24,6 +25,9 @@ USED = """from helpers.local_api.engines.trained import lease
 from tests import nursery
 
 lease._launch = nursery.launch"""
+
+# The tiny model ends no answer by itself, and a test that waits for a lease to be renewed need not train meanwhile.
+SHORT_ANSWER, OFTEN = 16, 0.25  # tokens, instead of rewards.MAX_ANSWER; seconds, instead of lease.PACE
 
 _own: list[subprocess.Popen] = []  # the one that this process has started, if it has
 
@@ -71,9 +75,10 @@ def title(folder: Path) -> str:
 
 
 def main(address: str) -> None:
-    from helpers.local_api.engines.trained import training, worker
+    from helpers.local_api.engines.trained import rewards, worker  # it is this import that takes long
 
-    assert training  # it is this import that takes long
+    rewards.MAX_ANSWER = SHORT_ANSWER
+    worker.PACE = OFTEN
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # else a child that has ended would stay as a zombie
     Path(address).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as server:

@@ -130,6 +130,7 @@ def local(tiny_weights, tmp_path, monkeypatch):
     """A mock API on a state folder of its own, with the trained engine on the tiny model."""
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_weights))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("LOCAL_API_THREADS", "1")  # else each process measures first how many are best
     from helpers.local_api.engines.trained import serving
 
     monkeypatch.setattr(serving, "server", serving.Server())

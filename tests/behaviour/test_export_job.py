@@ -1,4 +1,7 @@
-"""A job taken out of the API and run with TRL under accelerate, on two processes, gives the same losses."""
+"""A job taken out of the API and run with TRL under accelerate gives the same losses.
+
+Supervised training runs on two processes; preferences and rewards do so in the soak tier, and on one else.
+"""
 
 import json
 import os
@@ -143,15 +146,8 @@ def test_the_versions_named_are_those_that_are_tested():
 
 def launch(folder: Path, base: Path, processes: int) -> list[float]:
     """Runs the exported script as its README says; the loss of each step."""
-    options = [
-        "--multi_gpu",
-        "--num_processes",
-        str(processes),
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-    ]
+    options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
+    options += ["--multi_gpu"] if processes > 1 else []
     command = [sys.executable, "-m", "accelerate.commands.launch", *options, "--main_process_port", "0"]
     run = subprocess.run(
         [*command, str(folder / "train_trl.py"), "--base", str(base)],
@@ -210,11 +206,13 @@ def earlier_model(api, base: Path) -> tuple[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.endurance(sample=1, soak=2)
 @pytest.mark.parametrize(
     "method, start", [("supervised", "new matrices"), ("dpo", "those of an earlier job")]
 )
-def test_trl_on_two_processes_gives_our_losses(method, start, state, tiny_weights, tmp_path):
+def test_trl_gives_our_losses(method, start, state, tiny_weights, tmp_path, count):
     """Compared: the loss of each step, and the scores of the trained model. Rows and their order are the same."""
+    processes = 2 if method == "supervised" else count
     adapter, options = None, {}
     if start != "new matrices":
         options["model"], adapter = earlier_model(state, tiny_weights)
@@ -225,7 +223,7 @@ def test_trl_on_two_processes_gives_our_losses(method, start, state, tiny_weight
     assert settings["order"] == ("group_by_length" if method == "supervised" else "random")
     settings["order"] = "sequential"
     (folder / "settings.json").write_text(json.dumps(settings))
-    theirs = launch(folder, tiny_weights, processes=2)
+    theirs = launch(folder, tiny_weights, processes)
     ours, model = our_losses(tiny_weights, rows, settings, adapter)
     assert theirs == pytest.approx(ours, rel=2e-3) and len(theirs) == 12
     config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
@@ -253,8 +251,9 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_job_with_rewards_runs_in_trl_with_the_same_grader(state, tiny_weights, tmp_path):
-    """On two processes, begun with the matrices of an earlier job; its answers and rewards are its own."""
+@pytest.mark.endurance(sample=1, soak=2)
+def test_a_job_with_rewards_runs_in_trl_with_the_same_grader(state, tiny_weights, tmp_path, count):
+    """On so many processes, begun with the matrices of an earlier job; its answers and rewards are its own."""
     name, _ = earlier_model(state, tiny_weights)
     valid = state.upload(questions(4)).id
     job = create_with(state, questions(), rft(n_epochs=1), model=name, validation_file=valid)
@@ -266,7 +265,7 @@ def test_a_job_with_rewards_runs_in_trl_with_the_same_grader(state, tiny_weights
     assert texts_with_a_path_of_this_computer(folder) == []
     settings |= {"drawn": 4, "max_answer": 12}
     (folder / "settings.json").write_text(json.dumps(settings))
-    launch(folder, tiny_weights, processes=2)
+    launch(folder, tiny_weights, count)
     told = json.loads((folder / "output" / "trainer_state.json").read_text())["log_history"]
     rewards = [entry["reward"] for entry in told if "reward" in entry]
     assert len(rewards) == 3 and all(0 <= reward <= 1 for reward in rewards) and any(rewards)

@@ -33,15 +33,14 @@ PYTHON = {
 NODE = "node_client.mjs"
 
 
-def outside() -> dict[str, str]:
-    """The environment of somebody who knows nothing of these tests; the network is open."""
-    closed = ("PYTHONPATH", *environment.PROXIES)
-    return {name: value for name, value in os.environ.items() if name not in closed}
-
-
 def run(command: list[str], folder: Path, **more: str) -> None:
     done = subprocess.run(
-        command, cwd=folder, env=outside() | more, capture_output=True, text=True, timeout=900
+        command,
+        cwd=folder,
+        env=environment.with_the_network() | more,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
@@ -61,7 +60,9 @@ def node_is_ready(folder: Path) -> bool:
     if not (shutil.which("node") and shutil.which("npm")):
         return False
     shutil.copy(PROGRAMS / NODE, folder)
-    got = subprocess.run(["npm", "install", "--silent", "openai"], cwd=folder, env=outside(), timeout=300)
+    got = subprocess.run(
+        ["npm", "install", "--silent", "openai"], cwd=folder, env=environment.with_the_network(), timeout=300
+    )
     return got.returncode == 0
 
 

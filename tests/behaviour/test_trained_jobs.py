@@ -154,9 +154,9 @@ def test_a_loss_that_is_no_number_fails_the_job(local, tiny_weights, tmp_path, m
 # --- a laptop that slept ---------------------------------------------------------------------------------------
 
 
-def fall_asleep(api, batch_size: int) -> tuple:
+def fall_asleep(api) -> tuple:
     """A job in training whose process stands still, and whose lease has run out meanwhile."""
-    job = create(api, hyperparameters={"n_epochs": 50, "batch_size": batch_size})
+    job = create(api, epochs=50)
     until(lambda: len(steps(api, job)) >= 12)
     store = api.app.state.service.store
     asleep = lease.read(store)
@@ -168,21 +168,19 @@ def fall_asleep(api, batch_size: int) -> tuple:
 
 
 def test_a_process_that_slept_goes_on_if_nobody_took_its_place(local):
-    job, pid = fall_asleep(
-        local, batch_size=1
-    )  # many steps: it must still be at work when it renews its lease
+    job, pid = fall_asleep(local)
     os.kill(pid, signal.SIGCONT)
     store = local.app.state.service.store
     until(lambda: lease.is_held(store))
     assert lease.read(store).body["pid"] == pid
     job = status(local, job, "succeeded", "failed")
     assert job.status == "succeeded", job.error
-    assert steps(local, job) == list(range(1, 601))
+    assert steps(local, job) == list(range(1, 151))
     assert "goes on" not in str([event.message for event in new_events(local.client, job.id)])
 
 
 def test_a_process_that_wakes_up_replaced_writes_nothing_and_ends(local):
-    job, pid = fall_asleep(local, batch_size=4)
+    job, pid = fall_asleep(local)
     store, seen = local.app.state.service.store, len(steps(local, job))
     until(lambda: len(steps(local, job)) > seen + 5)  # as it is asked for, another process is started
     os.kill(pid, signal.SIGCONT)

@@ -318,9 +318,8 @@ def test_cancel_ends_it_and_the_next_job_follows(method, local):
 
 
 @pytest.mark.slow
-def test_what_was_interrupted_gives_the_same_numbers(local, monkeypatch):
+def test_what_was_interrupted_gives_the_same_numbers(local):
     """On as many threads: their number changes the last digits, and so, now and then, what is drawn."""
-    monkeypatch.setenv("LOCAL_API_THREADS", "1")
     rows, how = questions(), rft(n_epochs=3, compute_multiplier=0.25)
     whole = succeeded(local, create(local, rows, how))
     job = create(local, rows, how)

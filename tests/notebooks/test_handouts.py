@@ -28,15 +28,44 @@ def as_in_a_lesson(monkeypatch, tmp_path):
     trained_once.install(monkeypatch)
 
 
-def what_checks_say(number: str, solved: bool, capsys) -> dict[str, str]:
-    """Runs a sheet. The first words that each check says: "Right" or "Not yet"."""
-    path, said, namespace = LESSONS[number], {}, {"display": display}
-    for cell in refresh.code_cells(sheets.sheet(refresh.read(path), path.name, solved)):
+def sheet_and_solutions(number: str) -> tuple[list[str], list[str]]:
+    """The code of a lesson's sheet, and that of its solutions."""
+    path = LESSONS[number]
+    made = [sheets.sheet(refresh.read(path), path.name, solved) for solved in (False, True)]
+    sheet, solutions = ([cell.source for cell in refresh.code_cells(one)] for one in made)
+    return sheet, solutions
+
+
+def added(sheet: list[str], solutions: list[str]) -> list[int]:
+    """The places of the cells that the solutions have more; but for these the two are the same."""
+    left, found = list(sheet), []
+    for place, source in enumerate(solutions):
+        if left and source == left[0]:
+            left.pop(0)
+        else:
+            found.append(place)
+    assert not left, f"the solutions lack {left[0]!r}"
+    return found
+
+
+def what_checks_say(number: str, capsys) -> tuple[dict[str, str], dict[str, str]]:
+    """Runs the solutions, and each exercise first as it stands on the sheet. The first words that each check says both
+    times: "Right" or "Not yet"."""
+    sheet, solutions = sheet_and_solutions(number)
+    places, namespace, before, after = added(sheet, solutions), {"display": display}, {}, {}
+
+    def run(source: str, said: dict[str, str]) -> bool:
         capsys.readouterr()
-        exec(cell.source, namespace)
-        if found := pieces.CHECK.search(cell.source):
+        exec(source, namespace)
+        if found := pieces.CHECK.search(source):
             said[found[1]] = capsys.readouterr().out.partition(". ")[0].strip()
-    return said
+        return found is not None
+
+    for place, source in enumerate(solutions):
+        if place in places and source != sheets.APART:
+            assert any(run(later, before) for later in solutions[place + 1 :])  # up to the check
+        run(source, after)
+    return before, after
 
 
 @each_lesson
@@ -45,8 +74,8 @@ def test_each_check_says_not_yet_on_the_sheet_and_right_with_the_solutions(
 ):
     checks = frame.calls(refresh.read(LESSONS[number]), "check")
     assert checks or number == "99"
-    assert what_checks_say(number, False, capsys) == dict.fromkeys(checks, "Not yet")
-    assert what_checks_say(number, True, capsys) == dict.fromkeys(checks, "Right")
+    before, after = what_checks_say(number, capsys)
+    assert before == dict.fromkeys(checks, "Not yet") and after == dict.fromkeys(checks, "Right")
     assert not (tmp_path / "my").exists()  # a solution writes nothing into the reader's own folder
 
 

@@ -42,6 +42,7 @@ def test_the_lesson_trains_and_asks_when_it_is_live(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("LOCAL_API_THREADS", "1")
     notebook = live_and_short(tmp_path)
     nursery.start()
     notebook.cells.insert(0, nbformat.v4.new_code_cell(nursery.USED))

@@ -3,7 +3,7 @@ takes that model by itself.
 
 Lesson 03 names no model, so what the other tests run is the same. Only that nothing fails is looked at, not what the
 model says. The weights are tiny and random; the real ones learn in the soak tier. They train on a few
-rows, as files of the reader's own: lesson 04 trains for some 60 epochs.
+rows, as files of the reader's own: lesson 04 trains for some 60 epochs. Lesson 05 finds what 04 has trained.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from tests.notebooks import refresh
 
 LINE = 'MODEL = "gpt-3.5-turbo"'
 CELL_SECONDS = 1800
-TINY, REAL = 12, 24  # rows to train on, for either kind of weights
+TINY, REAL = 10, 24  # rows to train on, for either kind of weights
 STARTED = 16  # rows that the starter divides for itself
 VALIDATED = 4
 # The tiny model never ends an answer by itself, and nobody looks at what it says.
@@ -61,18 +61,25 @@ def printed(notebook) -> str:
     return "\n".join(str(output.get("text") or output.get("data", "")) for output in outputs)
 
 
+@pytest.fixture(scope="module")
+def course(tmp_path_factory, count) -> Path:
+    """The folder for these lessons, with a state folder beside it."""
+    return with_less_data(tmp_path_factory.mktemp("course"), count)
+
+
 @pytest.mark.slow
 @pytest.mark.endurance(sample=TINY, soak=REAL)
 @pytest.mark.parametrize("name", ["04", "05"])
-def test_a_lesson_runs_with_the_model_that_is_really_trained(name, tmp_path, monkeypatch, count):
-    monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
+def test_a_lesson_runs_with_the_model_that_is_really_trained(name, course, monkeypatch, count):
+    monkeypatch.setenv("LOCAL_API_HOME", str(course.with_name("state")))
+    monkeypatch.setenv("COURSE_MY", str(course.with_name("my")))
     monkeypatch.delenv("LOCAL_API_WEIGHTS", raising=False)
     if count == TINY:
         monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        monkeypatch.setenv("LOCAL_API_THREADS", "1")
     notebook = with_model(name)
-    execute(notebook, with_less_data(tmp_path, count), *([BRIEF] if count == TINY else []))
+    execute(notebook, course, *([BRIEF] if count == TINY else []))
     assert f"ft:{trained.MODEL}:" in printed(notebook) or "this-computer" in printed(notebook)
 
 
@@ -84,6 +91,7 @@ def test_the_starter_takes_the_model_that_is_really_trained_by_itself(tmp_path, 
         "COURSE_MODEL": "",
         "LOCAL_API_WEIGHTS": str(tiny_model.shared()),
         "OMP_NUM_THREADS": "1",
+        "LOCAL_API_THREADS": "1",
     }.items():
         monkeypatch.setenv(name, value)
     folder = with_less_data(tmp_path, TINY)
