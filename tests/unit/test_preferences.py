@@ -43,16 +43,6 @@ TALK = row(3) | {
 }
 
 
-@pytest.fixture(scope="module")
-def folder():
-    return tiny_model.shared()
-
-
-@pytest.fixture
-def tokenizer(folder):
-    return training.load_tokenizer(folder)
-
-
 def trainer_of(folder, rows: list[dict], tokenizer, adapter=None, parts=1, **settings) -> tuple:
     pairs = [preferences.encode(tokenizer, one) for one in rows]
     options = {"n_epochs": 6, "batch_size": 4, "learning_rate_multiplier": 1.0, "seed": 1} | settings

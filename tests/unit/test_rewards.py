@@ -22,16 +22,6 @@ def row(number: int) -> dict:
     return {"messages": [{"role": "user", "content": f"When do I water bed {number}?"}], "bed": number}
 
 
-@pytest.fixture(scope="module")
-def folder():
-    return tiny_model.shared()
-
-
-@pytest.fixture
-def tokenizer(folder):
-    return training.load_tokenizer(folder)
-
-
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch):
     monkeypatch.setattr(rewards, "MAX_ANSWER", 12)

@@ -31,16 +31,6 @@ CHAT = [
 ]
 
 
-@pytest.fixture(scope="session")
-def folder():
-    return tiny_model.shared()
-
-
-@pytest.fixture
-def tokenizer(folder):
-    return training.load_tokenizer(folder)
-
-
 def fresh(folder, seed=1, adapter=None):
     torch.set_num_threads(1)
     base = training.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
