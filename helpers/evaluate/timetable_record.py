@@ -42,6 +42,7 @@ TIMETABLE_WAYS = {  # what answers; without a model, untrained, trained
     "self_taught": "100 examples, and unlabelled questions on which it agrees with itself",
     "distilled": "unlabelled questions on which the untrained model, with a long prompt, agrees",
 }
+UNTRAINED = "no model", "untrained"  # how what is said of a way without training begins
 TIMETABLE_PLANNED = {  # written down before the last test was opened; "prompt" is the best on validation rows
     "Did 300 examples beat the best prompt?": ("prompt", "tuned-300"),
     "Did they beat a copy of the nearest example?": ("nearest_example", "tuned-300"),
@@ -105,16 +106,26 @@ def timetable_prompt() -> str:
 
 
 def timetable_planned(results: Mapping[str, Sequence[pandas.DataFrame]]) -> dict[str, Comparison]:
-    """The planned comparisons of two ways, in the share of right queries: question -> comparison, if both are there."""
+    """The planned comparisons of two ways, in the share of right queries: question -> comparison, if both are there.
+
+    Of two trained ways those seeds count that both have: then a model is compared with the one that it started from.
+    """
     pairs = {
         question: (timetable_prompt() if one == "prompt" else one, two)
         for question, (one, two) in TIMETABLE_PLANNED.items()
     }
     return {
-        question: compare(results[one], results[two], "right", (one, two))
+        question: compare(*_of_the_same_seeds(results, one, two), "right", (one, two))
         for question, (one, two) in pairs.items()
         if {one, two} <= results.keys()
     }
+
+
+def _of_the_same_seeds(results: Mapping[str, Sequence[pandas.DataFrame]], *ways: str) -> list:
+    tables = [results[way] for way in ways]
+    if any(TIMETABLE_WAYS.get(way, "").startswith(UNTRAINED) for way in ways):
+        return tables
+    return [of_way[: min(map(len, tables))] for of_way in tables]
 
 
 def timetable_verdicts(results: Mapping[str, Sequence[pandas.DataFrame]]) -> pandas.DataFrame:
@@ -140,7 +151,7 @@ def timetable_conclusion(results: Mapping[str, Sequence[pandas.DataFrame]]) -> s
     """Which way was right most often, and against which rivals without training 300 examples won: two sentences."""
     shares = {way: by_question(tables, "right").mean() for way, tables in results.items()}
     best = max(shares, key=shares.get)
-    rivals = [way for way in results if TIMETABLE_WAYS.get(way, "").startswith(("no model", "untrained"))]
+    rivals = [way for way in results if TIMETABLE_WAYS.get(way, "").startswith(UNTRAINED)]
     lost = [
         way
         for way in rivals

@@ -8,6 +8,7 @@ from statistics import fmean
 import pytest
 
 from helpers import timetable
+from helpers.evaluate.timetable_record import PROMPTS
 from tests.environment import ROOT
 from tests.notebooks import refresh
 from tests.recount import CHECKS, ROWS, jsonl
@@ -108,8 +109,14 @@ for one in jsonl("recorded/timetable_answers.jsonl"):
     of_way.setdefault(one["seed"], []).append(timetable.same_flights(one["answer"], QUERIES[one["id"]]))
 
 
-def right(way: str, split: str = "sealed") -> float:
-    return fmean(fmean(seed) for seed in RECORDINGS[way, split].values())
+def right(way: str, split: str = "sealed", seeds: int | None = None) -> float:
+    """Mean of all trainings, or of the first seeds."""
+    found = RECORDINGS[way, split]
+    return fmean(fmean(found[seed]) for seed in sorted(found)[:seeds])
+
+
+def seeds_of(way: str, split: str = "sealed") -> int:
+    return len(RECORDINGS[way, split])
 
 
 def test_every_way_that_was_asked_stands_in_the_table_with_its_share():
@@ -134,8 +141,11 @@ def test_the_planned_questions_are_answered_as_the_shares_say():
             "no difference seen": ends[0] <= 0 <= ends[1],
         }
         assert seen.get(row["answer"], row["answer"] == "not settled"), row
-        if (after, "sealed") in RECORDINGS:
-            assert float(high.strip("%")) == pytest.approx(100 * right(after), abs=0.51)
+        compared = {way for way in (before, after) if (way, "sealed") in RECORDINGS and way not in PROMPTS}
+        for way, said in ((before, low), (after, high)):
+            if way in compared:
+                seeds = min(map(seeds_of, compared))
+                assert float(said.strip("%")) == pytest.approx(100 * right(way, seeds=seeds), abs=0.51)
 
 
 def test_the_parser_is_the_strongest_way_as_the_text_says():
@@ -155,14 +165,30 @@ def test_what_the_text_says_of_the_sealed_rows():
 
 def test_what_rewards_did_is_counted_again():
     jobs = jsonl("recorded/timetable_jobs.jsonl")
-    for row in shown('evaluate.timetable_rewards("lenient", "rewarded")'):
+    for row in shown('evaluate.timetable_rewards("lenient"'):
         of_way = [job["reward"] for job in jobs if job["way"] == row[""]]
         assert float(row["reward at first"]) == pytest.approx(
             fmean(fmean(one[:3]) for one in of_way), abs=0.0051
         )
         assert float(row["at last"]) == pytest.approx(fmean(fmean(one[-3:]) for one in of_way), abs=0.0051)
-        assert float(row["right before"]) == pytest.approx(right("tuned-100", "valid"), abs=0.0051)
+        seeds = seeds_of(row[""], "valid")
+        assert float(row["right before"]) == pytest.approx(right("tuned-100", "valid", seeds), abs=0.0051)
         assert float(row["right after"]) == pytest.approx(right(row[""], "valid"), abs=0.0051)
+
+
+def test_what_the_text_says_of_rewards():
+    """The cheat rose and cost right queries; the mended reward did not help; most questions taught nothing."""
+    rewards = {row[""]: row for row in shown('evaluate.timetable_rewards("lenient"')}
+    cheat = rewards["lenient"]
+    assert float(cheat["at last"]) > float(cheat["reward at first"])
+    assert float(cheat["flights after"]) > 1.8 * float(cheat["flights before"])
+    assert all(float(row["alike"]) > 0.6 for row in rewards.values())
+    answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
+    assert answers["Did the reward that can be cheated?"] == "no, the other way round"
+    assert answers["Did a reward for the right flights help?"] == "no, the other way round"
+    slow = answers["Did it with a fifth of the rate and three times the questions?"]
+    assert slow == "no difference seen"
+    assert answers["Were 200 more labels better as examples than as pairs?"] == "yes"
 
 
 # --- the grader --------------------------------------------------------------------------------------------
