@@ -11,6 +11,7 @@ from math import comb, sqrt
 
 import numpy as np
 
+from helpers import timetable
 from helpers.local_api.vectors import embed
 from tests.environment import ROOT
 
@@ -54,6 +55,39 @@ def fact(answer: str, row: dict) -> bool:
 
 
 CHECKS = {"form": form, "desk": desk, "fact": fact}
+
+
+# --- the timetable's queries, and the rules that were taught ------------------------------------------------
+
+QUERIES = {
+    f"valid{number:03}": timetable.read(row["messages"][2]["content"])
+    for number, row in enumerate(jsonl("timetable/valid.jsonl"), start=1)
+} | {row["id"]: row["query"] for row in jsonl("timetable/sealed.jsonl")}
+
+
+@cache
+def queries() -> dict[tuple[str, str], dict[int, list[bool]]]:
+    """(way, split) -> seed -> whether each recorded answer finds the right flights."""
+    found: dict = {}
+    for row in jsonl("recorded/timetable_answers.jsonl"):
+        is_right = timetable.same_flights(row["answer"], QUERIES[row["id"]])
+        found.setdefault((row["way"], row["split"]), {}).setdefault(row["seed"], []).append(is_right)
+    return found
+
+
+def right_queries(way: str, split: str = "sealed", seeds: int | None = None) -> float:
+    """The share of right queries: the mean of all trainings, or of those with the first seeds."""
+    found = queries()[way, split]
+    return float(np.mean([np.mean(found[seed]) for seed in sorted(found)[:seeds]]))
+
+
+@cache
+def taught() -> dict[tuple[str, str], dict[str, str]]:
+    """(run, kind of questions) -> id -> answer, of what data/recorded/facts.py recorded."""
+    found: dict = {}
+    for row in jsonl("recorded/facts_answers.jsonl"):
+        found.setdefault((row["run"], row["kind"]), {})[row["id"]] = row["answer"]
+    return found
 
 
 # --- sides ---------------------------------------------------------------------------------------------------

@@ -6,8 +6,23 @@ from statistics import mean
 
 import pytest
 
-from helpers import costs
-from tests.recount import DATA, RECORDED, better, ids, p_of_coin, share, side
+from data.recorded import facts
+from helpers import costs, evaluate, timetable
+from helpers.evaluate import timetable_record
+from helpers.evaluate.timetable_parser import answer_by_parser
+from tests.recount import (
+    DATA,
+    RECORDED,
+    better,
+    fact,
+    ids,
+    jsonl,
+    p_of_coin,
+    right_queries,
+    share,
+    side,
+    taught,
+)
 
 TEST = ("paraphrase", "new")
 ALL = ("trained", *TEST)
@@ -39,12 +54,19 @@ def won(rival: str, *checks: str) -> list[str]:
     "better in form and desk than prompts with instructions and samples, even with samples chosen",
     "in facts it was better than with fixed samples, and worse than with chosen ones or with the rule",
     "in nothing was it better than a search that prints the nearest rule",
+    "tuned on 300 rows was right far more often than its base with any prompt, and far less often than a parser",
 )
 def better_than_instructions():
     assert won("few_shot", "form", "desk", "fact") == ["tuned"] * 3
     assert won("few_shot_nearest", "form", "desk", "fact") == ["tuned", "tuned", "few_shot_nearest"]
     assert won("rule", "fact") == ["rule"]
     assert "tuned" not in won("nearest_rule", "form", "desk", "fact")
+    prompts = [right_queries(way) for way in timetable_record.PROMPTS]
+    by_code = mean(
+        timetable.same_flights(answer_by_parser(row["question"]), row["query"])
+        for row in jsonl("timetable/sealed.jsonl")
+    )
+    assert 3 * max(prompts) < right_queries("tuned-300") < 0.7 * by_code
 
 
 @claim(
@@ -103,6 +125,8 @@ def a_role_is_not_a_rule():
     "kept the form on all kinds of questions",
     "in about two of three trained questions, in about one of eight paraphrases of them, and in none on a rule",
     "trained three times on one file",
+    "with three or ten wordings of each rule, the recorded model stated the fact in about two of five questions",
+    "most of its answers went beyond their rule",
 )
 def the_short_question_alone():
     assert sum(run.count("-") == 2 and "-all-" in run for run in RECORDED["tuned"]) == 3
@@ -110,6 +134,18 @@ def the_short_question_alone():
     assert 0.6 < share("tuned", "fact", "trained") < 0.72
     assert 1 / 9 < share("tuned", "fact", "paraphrase") < 1 / 7
     assert share("tuned", "fact", "new") == 0
+    asked = {row["id"]: row for row in facts.questions("new")}
+    for wordings in (3, 10):
+        runs = [
+            run for run in facts.runs() if (run.wordings, run.epochs) == (wordings, facts.EPOCHS[wordings])
+        ]
+        answers = [taught()[run.name, "new"] for run in runs]
+        assert len(answers) == 3
+        stated, beyond = (
+            mean(bool(check(one[id], asked[id])) for one in answers for id in one)
+            for check in (fact, evaluate.invents)
+        )
+        assert 0.35 < stated < 0.45 and beyond > 0.5
 
 
 @claim(23, "a search without a model, which stated most facts in the recorded run")

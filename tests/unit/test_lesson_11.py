@@ -7,11 +7,11 @@ from statistics import fmean
 
 import pytest
 
-from helpers import timetable
 from helpers.evaluate.timetable_record import PROMPTS
 from tests.environment import ROOT
 from tests.notebooks import refresh
-from tests.recount import CHECKS, ROWS, jsonl
+from tests.recount import CHECKS, ROWS, jsonl, queries
+from tests.recount import right_queries as right
 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "11_teach_by_reward.ipynb")
 RECORDED = ROOT / "data" / "recorded"
@@ -99,29 +99,14 @@ def test_pairs_lead_everywhere_and_bring_the_form_where_there_is_a_foothold():
 
 # --- the timetable -----------------------------------------------------------------------------------------
 
-QUERIES = {
-    f"valid{number:03}": timetable.read(row["messages"][2]["content"])
-    for number, row in enumerate(jsonl("timetable/valid.jsonl"), start=1)
-} | {row["id"]: row["query"] for row in jsonl("timetable/sealed.jsonl")}
-RECORDINGS: dict[tuple[str, str], dict[int, list[bool]]] = {}
-for one in jsonl("recorded/timetable_answers.jsonl"):
-    of_way = RECORDINGS.setdefault((one["way"], one["split"]), {})
-    of_way.setdefault(one["seed"], []).append(timetable.same_flights(one["answer"], QUERIES[one["id"]]))
-
-
-def right(way: str, split: str = "sealed", seeds: int | None = None) -> float:
-    """Mean of all trainings, or of the first seeds."""
-    found = RECORDINGS[way, split]
-    return fmean(fmean(found[seed]) for seed in sorted(found)[:seeds])
-
 
 def seeds_of(way: str, split: str = "sealed") -> int:
-    return len(RECORDINGS[way, split])
+    return len(queries()[way, split])
 
 
 def test_every_way_that_was_asked_stands_in_the_table_with_its_share():
     table = {row[""]: row for row in shown("evaluate.timetable_board(opened")}
-    asked = {way for way, split in RECORDINGS if split == "sealed"}
+    asked = {way for way, split in queries() if split == "sealed"}
     assert table.keys() == asked | {"majority", "nearest_example", "nearest_example_by_words", "parser"}
     for way in asked:
         assert float(table[way]["right"]) == pytest.approx(right(way), abs=0.0051)
@@ -141,7 +126,7 @@ def test_the_planned_questions_are_answered_as_the_shares_say():
             "no difference seen": ends[0] <= 0 <= ends[1],
         }
         assert seen.get(row["answer"], row["answer"] == "not settled"), row
-        compared = {way for way in (before, after) if (way, "sealed") in RECORDINGS and way not in PROMPTS}
+        compared = {way for way in (before, after) if (way, "sealed") in queries() and way not in PROMPTS}
         for way, said in ((before, low), (after, high)):
             if way in compared:
                 seeds = min(map(seeds_of, compared))
