@@ -100,6 +100,7 @@ from .timetable import TIMETABLE_CHECKS, timetable_board, timetable_rivals, time
 from .timetable_parser import answer_by_parser
 from .timetable_record import (
     TIMETABLE_WAYS,
+    both_tasks,
     timetable_asked,
     timetable_cheat,
     timetable_conclusion,
@@ -139,6 +140,7 @@ __all__ = [
     "at_once",
     "bars",
     "board",
+    "both_tasks",
     "by_epoch",
     "by_meaning",
     "by_question",

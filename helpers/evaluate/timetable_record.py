@@ -15,6 +15,7 @@ from .comparing import Comparison, compare, comparisons
 from .counting import by_question, evaluate
 from .timetable import TIMETABLE_CHECKS, timetable_rivals, timetable_rows
 from .timetable_parser import answer_by_parser
+from .ways import CHEATS, ORDER, WHAT, results
 
 RECORDED = DATA / "recorded"
 PROMPTS = ("manual", "few_shot", "few_shot_manual")
@@ -43,6 +44,7 @@ TIMETABLE_WAYS = {  # what answers; without a model, untrained, trained
     "distilled": "unlabelled questions on which the untrained model, with a long prompt, agrees",
 }
 UNTRAINED = "no model", "untrained"  # how what is said of a way without training begins
+TRAINED = "trained"
 TIMETABLE_PLANNED = {  # written down before the last test was opened; "prompt" is the best on validation rows
     "Did 300 examples beat the best prompt?": ("prompt", "tuned-300"),
     "Did they beat a copy of the nearest example?": ("nearest_example", "tuned-300"),
@@ -163,6 +165,31 @@ def timetable_conclusion(results: Mapping[str, Sequence[pandas.DataFrame]]) -> s
         f"Right most often: {best}, {shares[best]:.0%}. Of {len(rivals)} rivals that need no training, "
         f"tuned-300 ({shares['tuned-300']:.0%}) beat {against}."
     )
+
+
+def both_tasks(opened: Mapping[str, Sequence[pandas.DataFrame]]) -> pandas.DataFrame:
+    """The best way of each kind in both tasks: a row a kind (no model, untrained, trained).
+
+    Columns: form, desk and fact, on the airport's questions for practice; right queries, on the rows of ``opened``
+    (from ``timetable_results``). In each the best way of the kind and its share. Ways that cheat are left out.
+    """
+    shares = {
+        column: {way: by_question(results(way), check).mean() for way in ORDER if way not in CHEATS}
+        for column, check in (("form", "form"), ("desk", "desk"), ("fact", "fact"))
+    }
+    shares["right queries"] = {way: by_question(tables, "right").mean() for way, tables in opened.items()}
+    found: dict[str, dict[str, str]] = {}
+    for column, of_ways in shares.items():
+        for kind in (*UNTRAINED, TRAINED):
+            best = max((way for way in of_ways if _kind(way) == kind), key=of_ways.get)
+            found.setdefault(kind, {})[column] = f"{of_ways[best]:.0%} {best}"
+    return pandas.DataFrame.from_dict(found, orient="index")
+
+
+def _kind(way: str) -> str:
+    """No model, untrained or trained, by what is said of the way."""
+    said = (TIMETABLE_WAYS | WHAT).get(way, "")
+    return next((kind for kind in UNTRAINED if said.startswith(kind)), TRAINED)
 
 
 def timetable_growth(results: Mapping[str, Sequence[pandas.DataFrame]]) -> pandas.DataFrame:

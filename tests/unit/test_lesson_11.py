@@ -12,6 +12,7 @@ from tests.environment import ROOT
 from tests.notebooks import refresh
 from tests.recount import CHECKS, ROWS, jsonl, queries
 from tests.recount import right_queries as right
+from tests.recount import share as airport_share
 
 NOTEBOOK = refresh.read(refresh.NOTEBOOKS / "11_teach_by_reward.ipynb")
 RECORDED = ROOT / "data" / "recorded"
@@ -140,6 +141,25 @@ def test_the_parser_is_the_strongest_way_as_the_text_says():
     answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
     assert answers["Did they beat the parser written by hand?"] == "no, the other way round"
     assert refresh.said(NOTEBOOK, "evaluate.timetable_conclusion").startswith("Right most often: parser, ")
+
+
+def test_both_tasks_in_one_table():
+    """In each column training beats the best prompt, and a way without a model beats training."""
+    rows = {row.pop(""): row for row in shown("evaluate.both_tasks(opened)")}
+    assert list(rows) == ["no model", "untrained", "trained"]
+    for column in ("form", "desk", "fact", "right queries"):
+        without, prompt, trained = (int(row[column].split("%")[0]) for row in rows.values())
+        assert without > trained > prompt
+    kinds = ("paraphrase", "new")
+    for way, checks in (
+        ("nearest_rule", CHECKS),
+        ("few_shot_nearest", ("form", "desk")),
+        ("retrieval", ["fact"]),
+    ):
+        for check in checks:
+            (told,) = [row[check] for row in rows.values() if row[check].split(" ", 1)[1] == way]
+            assert told.startswith(f"{airport_share(way, check, *kinds):.0%} ")
+    assert rows["trained"]["right queries"] == f"{right('tuned-300'):.0%} tuned-300"
 
 
 def test_what_the_text_says_of_the_sealed_rows():
