@@ -48,8 +48,8 @@ with a page that says what they are, the loss of every step to `output/trainer_s
 
 **Do not keep the learning rate.** {rate:g} fits {base} with few rows. `train_trl.py` ends before it carries
 that to a model that is wider, and says which rate follows from a published rule ({rule}: for
-8 billion parameters about 0.0003). For LoRA TRL's documents recommend {usual:g}, ten times their rate without LoRA
-({source}).
+8 billion parameters about 0.0003 with a Llama, 0.00047 with a Qwen). For LoRA TRL's documents recommend {usual:g},
+ten times their rate without LoRA ({source}).
 Begin with one of them, and compare it with a lower and a higher one on the validation rows. Change these in
 `settings.json`:
 
