@@ -41,7 +41,7 @@ from openai import OpenAI
 
 from helpers import evaluate, timetable
 from helpers.connect import connect
-from helpers.evaluate.timetable_record import PROMPTS
+from helpers.evaluate.timetable_record import AGREE, PROMPTS, agreeing
 
 from . import make, methods
 
@@ -52,7 +52,6 @@ NEAREST = 6  # training examples in a prompt
 REWARDED = 64  # questions of a job with rewards
 UNTRAINED = 16  # questions whose answers by the base are rewarded: enough to see that none is right
 DRAWN = 4  # answers to a question, drawn at temperature 1
-AGREE = 3  # of them have to find the same flights
 TAUGHT_BY_BASE = 100  # questions that the base answers with a long prompt, which takes a while
 LONGEST_ANSWER = 96  # tokens
 LEAST_ROWS = 10  # that a job takes
@@ -364,24 +363,6 @@ def first_wrong(row: dict) -> str | None:
         if answer.strip() and not timetable.same_flights(answer, row["query"])
     )
     return next(wrong, None)
-
-
-def agreeing(rows: list[dict], least: int) -> list[dict]:
-    """The rows of whose answers at least so many find the same flights, some; each with the query of these."""
-    found = []
-    for row in rows:
-        queries = {}
-        for answer in row["answers"]:
-            try:
-                query = timetable.read(answer)
-            except ValueError:
-                continue
-            if flights := tuple(flight["flight"] for flight in timetable.search(query)):
-                queries.setdefault(flights, []).append(query)
-        most = max(queries.values(), key=len, default=[])
-        if len(most) >= least:
-            found.append({"id": row["id"], "question": row["question"], "query": most[0]})
-    return found
 
 
 def say(text: str) -> None:

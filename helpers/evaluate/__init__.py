@@ -101,6 +101,7 @@ from .timetable_parser import answer_by_parser
 from .timetable_record import (
     TIMETABLE_WAYS,
     both_tasks,
+    timetable_agreement,
     timetable_asked,
     timetable_cheat,
     timetable_conclusion,
@@ -216,6 +217,7 @@ __all__ = [
     "their_answers",
     "ticket_answers",
     "tickets",
+    "timetable_agreement",
     "timetable_asked",
     "timetable_board",
     "timetable_cheat",

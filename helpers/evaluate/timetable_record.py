@@ -43,6 +43,7 @@ TIMETABLE_WAYS = {  # what answers; without a model, untrained, trained
     "self_taught": "100 examples, and unlabelled questions on which it agrees with itself",
     "distilled": "unlabelled questions on which the untrained model, with a long prompt, agrees",
 }
+AGREED = {"unlabelled": "100 examples", "labelled": None}  # whose questions have labels do not count
 UNTRAINED = "no model", "untrained"  # how what is said of a way without training begins
 TRAINED = "trained"
 TIMETABLE_PLANNED = {  # written down before the last test was opened; "prompt" is the best on validation rows
@@ -67,6 +68,7 @@ REWARDS = {  # what was rewarded, and the model that the job started from
     "lenient": ("no wanted flight is missing", "tuned-100"),
     "agreed": ("what most of its own answers found", "tuned-100"),
 }
+AGREE = 3  # drawn answers to a question that have to find the same flights
 ENDS = 3  # steps at either end of a training
 
 
@@ -289,6 +291,45 @@ def timetable_jobs(*ways: str) -> pandas.DataFrame:
     """
     rows = [job for job in _read("jobs") if not ways or job["way"] in ways]
     return pandas.DataFrame(rows, columns=None if rows else ["way", "seed", "rows"])
+
+
+def timetable_agreement() -> pandas.DataFrame:
+    """How often each model agrees with itself on questions without a label, of which it drew four answers each.
+
+    A row a model (the index); columns: questions; agreed, on how many of them three answers or more find the same
+    flights, and some.
+    """
+    found: dict = {}
+    for row in _read("drawn"):
+        found.setdefault(AGREED.get(row["way"], f"untrained: {row['way']}"), []).append(
+            {"question": ""} | row
+        )
+    return pandas.DataFrame.from_dict(
+        {
+            model: {"questions": len(rows), "agreed": len(agreeing(rows))}
+            for model, rows in found.items()
+            if model
+        },
+        orient="index",
+    )
+
+
+def agreeing(rows: Sequence[dict], least: int = AGREE) -> list[dict]:
+    """The rows of whose answers at least so many find the same flights, some; each with the query of these."""
+    found = []
+    for row in rows:
+        queries = {}
+        for answer in row["answers"]:
+            try:
+                query = timetable.read(answer)
+            except ValueError:
+                continue
+            if flights := tuple(flight["flight"] for flight in timetable.search(query)):
+                queries.setdefault(flights, []).append(query)
+        most = max(queries.values(), key=len, default=[])
+        if len(most) >= least:
+            found.append({"id": row["id"], "question": row["question"], "query": most[0]})
+    return found
 
 
 def _answers() -> dict[str, dict[int, dict[str, str]]]:

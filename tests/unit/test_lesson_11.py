@@ -7,6 +7,7 @@ from statistics import fmean
 
 import pytest
 
+from helpers import timetable
 from helpers.evaluate.timetable_record import PROMPTS
 from tests.environment import ROOT
 from tests.notebooks import refresh
@@ -143,6 +144,14 @@ def test_the_parser_is_the_strongest_way_as_the_text_says():
     assert refresh.said(NOTEBOOK, "evaluate.timetable_conclusion").startswith("Right most often: parser, ")
 
 
+def test_new_combinations_of_keys_are_hardly_learned():
+    table = {row[""]: row for row in shown("evaluate.timetable_board(opened")}
+    known, new = (float(table["tuned-300"][f"right, {kind}"]) for kind in ("known", "new"))
+    assert new < known / 4
+    parser = [float(table["parser"][f"right, {kind}"]) for kind in ("known", "new")]
+    assert abs(parser[0] - parser[1]) < 0.1
+
+
 def test_both_tasks_in_one_table():
     """In each column training beats the best prompt, and a way without a model beats training."""
     rows = {row.pop(""): row for row in shown("evaluate.both_tasks(opened)")}
@@ -166,6 +175,21 @@ def test_what_the_text_says_of_the_sealed_rows():
     sealed = jsonl("timetable/sealed.jsonl")
     assert f"{len(sealed)} sealed questions, {sum(row['kind'] == 'new' for row in sealed)} of them" in TEXT
     assert f"{len(jsonl('timetable/unlabelled.jsonl'))} more questions have no query" in TEXT
+
+
+def test_what_the_text_says_of_agreement():
+    def agree(way: str) -> int:
+        """Questions on which three of four answers find the same flights, and some."""
+        rows = [row for row in jsonl("recorded/timetable_drawn.jsonl") if row["way"] == way]
+        found = [[tuple(timetable.numbers(answer)) for answer in row["answers"]] for row in rows]
+        return sum(any(one and flights.count(one) >= 3 for one in flights) for flights in found)
+
+    table = {row[""]: row for row in shown("evaluate.timetable_agreement()")}
+    assert int(table["100 examples"]["agreed"]) == agree("unlabelled") == 43
+    assert int(table["untrained: few_shot_manual"]["agreed"]) == agree("few_shot_manual") == 1
+    assert table["untrained: few_shot_manual"]["questions"] == "100"
+    (self_taught,) = [job for job in jsonl("recorded/timetable_jobs.jsonl") if job["way"] == "self_taught"]
+    assert self_taught["rows"] == 100 + 43
 
 
 def test_what_rewards_did_is_counted_again():
