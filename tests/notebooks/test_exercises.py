@@ -262,6 +262,6 @@ def test_every_claim_has_a_lesson_a_test_a_verdict_and_a_source():
         assert None not in claim and all(
             claim[key] for key in ("claim", "how_tested", "verdict", "source")
         ), claim
-        assert re.fullmatch(r"(0\d|10)( (0\d|10))*", claim["lessons"]), claim
+        assert re.fullmatch(r"(0\d|1[0-2])( (0\d|1[0-2]))*", claim["lessons"]), claim
         days = [date.fromisoformat(claim[key]) for key in ("held_from", "held_until") if claim[key]]
         assert days == sorted(days), claim
