@@ -19,7 +19,7 @@ RESTS_ON = {
     3: {"00": "three steps", "06": "interval", "07": "price"},
     4: {"01": r"\bpair"},
     5: {"01": "few_shot", "06": "nearest_rule", "09": "nearest_rule", "11": "parser"},
-    6: {"01": "prompt", "07": "break-even"},
+    6: {"01": "prompt", "07": "break-even", "11": "long prompt"},
     7: {"01": "pork"},
     8: {"01": r"\brole\b"},
     9: {"01": "paraphrase", "08": "tuned", "09": "paraphrase", "12": "wordings"},
