@@ -69,7 +69,6 @@ REWARDS = {  # what was rewarded, and the model that the job started from
     "agreed": ("what most of its own answers found", "tuned-100"),
 }
 AGREE = 3  # drawn answers to a question that have to find the same flights
-ENDS = 3  # steps at either end of a training
 
 
 def timetable_results(
@@ -221,9 +220,10 @@ def timetable_next_to(rows: Sequence[dict], *ways: str) -> pandas.DataFrame:
 def timetable_rewards(*ways: str) -> pandas.DataFrame:
     """What each reward did, a row a reward (the index), means of the seeds; of some ways or of all that were recorded.
 
-    Columns: rewarded (in words); reward at first and at last (of three steps); alike (share of questions in the first
-    steps whose answers all got the same reward); right (share of right queries) and flights (found by an answer, on
-    average) on the validation rows, each before and after the training; NaN where it was not asked.
+    Columns: rewarded (in words); mean reward in the first and in the second half of the steps, each of other questions;
+    alike (share of the questions whose answers all got the same reward); right (share of right queries) and flights
+    (found by an answer, on average) on the validation rows, each before and after the training; NaN where it was not
+    asked.
     """
     valid = timetable_asked("valid")
     results = timetable_results(valid, {"right": TIMETABLE_CHECKS["right"]})
@@ -234,9 +234,11 @@ def timetable_rewards(*ways: str) -> pandas.DataFrame:
         if of_way:
             rows[way] = {
                 "rewarded": what,
-                "reward at first": fmean(fmean(job["reward"][:ENDS]) for job in of_way),
-                "at last": fmean(fmean(job["reward"][-ENDS:]) for job in of_way),
-                "alike": fmean(fmean(job["equal"][:ENDS]) for job in of_way),
+                "reward, first half": fmean(
+                    fmean(job["reward"][: len(job["reward"]) // 2]) for job in of_way
+                ),
+                "second half": fmean(fmean(job["reward"][len(job["reward"]) // 2 :]) for job in of_way),
+                "alike": fmean(fmean(job["equal"]) for job in of_way),
             }
             before, after = _before_and_after(results, way)
             for name, count in (("right", _right), ("flights", _flights)):
@@ -257,10 +259,10 @@ def timetable_cheat() -> str:
         "before is better": "It was cheated: the reward rose, and fewer queries are right.",
         "after is better": "The reward rose, and more queries are right: it was not cheated.",
     }.get(compared, f"The reward rose, the right queries did not: {compared}.")
-    if row["at last"] <= row["reward at first"]:
+    if row["second half"] <= row["reward, first half"]:
         verdict = "The reward did not rise."
     return (
-        f"{verdict} Reward {row['reward at first']:.2f} to {row['at last']:.2f}; right queries "
+        f"{verdict} Reward {row['reward, first half']:.2f} to {row['second half']:.2f}; right queries "
         f"{row['right before']:.0%} to {row['right after']:.0%}; flights that an answer finds "
         f"{row['flights before']:.1f} to {row['flights after']:.1f}."
     )

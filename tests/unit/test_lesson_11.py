@@ -158,7 +158,7 @@ def test_both_tasks_in_one_table():
     assert list(rows) == ["no model", "untrained", "trained"]
     for column in ("form", "desk", "fact", "right queries"):
         without, prompt, trained = (int(row[column].split("%")[0]) for row in rows.values())
-        assert without > trained > prompt
+        assert trained > prompt and (without > trained + 5 or column == "form")
     kinds = ("paraphrase", "new")
     for way, checks in (
         ("nearest_rule", CHECKS),
@@ -196,10 +196,9 @@ def test_what_rewards_did_is_counted_again():
     jobs = jsonl("recorded/timetable_jobs.jsonl")
     for row in shown('evaluate.timetable_rewards("lenient"'):
         of_way = [job["reward"] for job in jobs if job["way"] == row[""]]
-        assert float(row["reward at first"]) == pytest.approx(
-            fmean(fmean(one[:3]) for one in of_way), abs=0.0051
-        )
-        assert float(row["at last"]) == pytest.approx(fmean(fmean(one[-3:]) for one in of_way), abs=0.0051)
+        halves = [(fmean(one[: len(one) // 2]), fmean(one[len(one) // 2 :])) for one in of_way]
+        told = (float(row["reward, first half"]), float(row["second half"]))
+        assert told == pytest.approx([fmean(half) for half in zip(*halves, strict=True)], abs=0.0051)
         seeds = seeds_of(row[""], "valid")
         assert float(row["right before"]) == pytest.approx(right("tuned-100", "valid", seeds), abs=0.0051)
         assert float(row["right after"]) == pytest.approx(right(row[""], "valid"), abs=0.0051)
@@ -209,7 +208,11 @@ def test_what_the_text_says_of_rewards():
     """The cheat rose and cost right queries; the mended reward did not help; most questions taught nothing."""
     rewards = {row[""]: row for row in shown('evaluate.timetable_rewards("lenient"')}
     cheat = rewards["lenient"]
-    assert float(cheat["at last"]) > float(cheat["reward at first"])
+    assert float(cheat["second half"]) > 1.4 * float(cheat["reward, first half"])
+    for way in ("rewarded", "patient"):
+        assert float(rewards[way]["second half"]) <= float(rewards[way]["reward, first half"])
+    lenient = [row["answer"] for row in jsonl("recorded/timetable_answers.jsonl") if row["way"] == "lenient"]
+    assert max(len(timetable.numbers(answer)) for answer in lenient) < 50
     assert float(cheat["flights after"]) > 1.8 * float(cheat["flights before"])
     assert all(float(row["alike"]) > 0.6 for row in rewards.values())
     answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}

@@ -277,7 +277,7 @@ def test_answers_stand_next_to_each_other_with_their_mark(book):
 def test_rewards_are_told_beside_what_they_did(book):
     row = evaluate.timetable_rewards().loc["lenient"]
     assert row["rewarded"] == "no wanted flight is missing"
-    assert row[["reward at first", "at last", "alike", "right before", "right after"]].tolist() == [
+    assert row[["reward, first half", "second half", "alike", "right before", "right after"]].tolist() == [
         0.4,
         0.97,
         0.5,

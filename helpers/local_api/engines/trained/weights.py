@@ -83,7 +83,8 @@ def folder_is_ready(name: str = MODEL) -> bool:
 
 def is_added(name: str) -> bool:
     """True if a model of this name was added. It is asked for every request, so no folder is listed."""
-    return Path(name).name == name and (models_folder() / name / RECORD).is_file()
+    # os.path, because a name that no file can have, such as a very long one, is no error there
+    return Path(name).name == name and os.path.isfile(models_folder() / name / RECORD)
 
 
 def added() -> list[str]:
