@@ -15,6 +15,7 @@ CHANGES = {
     "[100:164]": "[100:112]",
     "[100:148]": "[100:112]",
     "max_tokens=96": "max_tokens=8",
+    '"learning_rate_multiplier": 0.2': '"learning_rate_multiplier": 0.2, "compute_multiplier": 0.25',  # draws two answers
 }
 CELL_SECONDS = 300
 
@@ -35,6 +36,7 @@ def test_the_lesson_trains_three_models_and_asks_them_when_it_is_live(tmp_path, 
     monkeypatch.setenv("LOCAL_API_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCAL_API_WEIGHTS", str(tiny_model.shared()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("LOCAL_API_THREADS", "1")
     notebook = live_and_short()
     refresh.execute(notebook, refresh.NOTEBOOKS, CELL_SECONDS)
     for words in ("start = trained(", "preferred = trained(", "rewarded = trained("):

@@ -212,9 +212,9 @@ def test_what_the_text_says_of_rewards():
     for way in ("rewarded", "patient"):
         assert float(rewards[way]["second half"]) <= float(rewards[way]["reward, first half"])
     lenient = [row["answer"] for row in jsonl("recorded/timetable_answers.jsonl") if row["way"] == "lenient"]
-    assert max(len(timetable.numbers(answer)) for answer in lenient) < 50
+    assert max(len(timetable.numbers(answer)) for answer in lenient) < 100  # of 250 a week
     assert float(cheat["flights after"]) > 1.8 * float(cheat["flights before"])
-    assert all(float(row["alike"]) > 0.6 for row in rewards.values())
+    assert all(float(row["alike"]) > 0.5 for row in rewards.values())
     answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
     assert answers["Did the reward that can be cheated?"] == "no, the other way round"
     assert answers["Did a reward for the right flights help?"] == "no, the other way round"
@@ -234,4 +234,5 @@ def test_two_cheats_pass_the_colleagues_test():
         "one flight too few": 0.0,
         "all flights of the week": 1.0,
         "another order": 1.0,
+        "another day": 0.0,
     }
