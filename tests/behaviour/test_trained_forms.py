@@ -46,7 +46,10 @@ def of_schema(schema: dict, strict: bool = True) -> dict:
 
 
 def satisfies(text: str, schema: dict) -> bool:
-    return Draft202012Validator(schema).is_valid(json.loads(text))
+    try:
+        return Draft202012Validator(schema).is_valid(json.loads(text))
+    except json.JSONDecodeError:  # false, so that the assertion names the text and its schema
+        return False
 
 
 # --- texts -------------------------------------------------------------------------------------------------
