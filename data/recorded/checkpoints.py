@@ -5,7 +5,6 @@ is a choice, and the questions for practice are not for choosing. Nothing in the
 makes it again and compares.
 """
 
-import csv
 import json
 from statistics import mean
 
@@ -72,10 +71,7 @@ def counts(of_seeds: list[pandas.DataFrame]) -> dict[str, str]:
 def main() -> None:
     """Writes checkpoints.csv."""
     found = rows()
-    with open(make.RECORDED / "checkpoints.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, found[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(found)
+    make.write_csv("checkpoints.csv", found)
     print(f"checkpoints.csv: {len(found)} epochs")
 
 

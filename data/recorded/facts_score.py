@@ -4,7 +4,6 @@
 test makes it again and compares.
 """
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 
@@ -104,10 +103,7 @@ def shares(kind: str, answers: Sequence[str], rows: Sequence[dict]) -> dict:
 def main() -> None:
     """Writes facts.csv."""
     rows = table()
-    with open(make.RECORDED / "facts.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    make.write_csv("facts.csv", rows, COLUMNS)
     print(f"facts.csv: {len(rows)} rows")
 
 

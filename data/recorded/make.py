@@ -15,7 +15,7 @@ import platform
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -474,6 +474,14 @@ def summary(run: Run, job, client: OpenAI) -> dict:
 def write_jsonl(name: str, rows: list[dict]) -> None:
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (RECORDED / name).write_text(text, encoding="utf-8")
+
+
+def write_csv(name: str, rows: Sequence[dict], columns: Iterable[str] | None = None) -> None:
+    """A table of this folder; without columns those of the first row. What is in no column is an error."""
+    with open(RECORDED / name, "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, columns or rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def write_about() -> None:

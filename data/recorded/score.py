@@ -4,13 +4,14 @@
 test makes it again and compares.
 """
 
-import csv
 import json
 from pathlib import Path
 from statistics import mean
 
 from data.airport.make_with_rules import RULES, read_jsonl
 from helpers import costs, evaluate
+
+from . import make
 
 RECORDED = Path(__file__).resolve().parent
 PRICED_AS = "gpt-3.5-turbo"  # the small model has no price: what would as many tokens cost there?
@@ -120,10 +121,7 @@ def row(way: str, runs: list[str], answers: list[dict]) -> dict:
 def main() -> None:
     """Writes scoreboard.csv."""
     rows = scoreboard()
-    with open(RECORDED / "scoreboard.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    make.write_csv("scoreboard.csv", rows)
     print(f"scoreboard.csv: {len(rows)} ways")
 
 

@@ -4,7 +4,6 @@
 unit test makes it again and compares.
 """
 
-import csv
 from statistics import fmean
 
 from helpers import evaluate, timetable
@@ -70,10 +69,7 @@ def counted(ids: set[str]) -> dict[str, dict]:
 def main() -> None:
     """Writes timetable.csv."""
     rows = scoreboard()
-    with open(make.RECORDED / "timetable.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    make.write_csv("timetable.csv", rows)
     print(f"timetable.csv: {len(rows)} ways")
 
 

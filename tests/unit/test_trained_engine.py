@@ -258,11 +258,11 @@ def test_the_environment_may_say_the_rank_of_new_matrices_and_old_ones_keep_thei
     (config,) = again.peft_config.values()
     assert (config.r, config.lora_alpha) == (2, 4)
     assert training.adapter_bytes(again) == adapter
-    assert training.rank_of(None) == training.RANK
+    assert training.rank_of({}) == training.RANK
     for wrong in ("two", "0"):
         monkeypatch.setenv("LOCAL_API_RANK", wrong)
         with pytest.raises(ValueError, match="a whole number from 1 up"):
-            training.rank_of(None)
+            training.rank_of({})
 
 
 def test_what_was_kept_of_a_job_that_has_ended_is_removed(tmp_path):

@@ -59,7 +59,7 @@ AS_IT_IS = "These matrices were trained on {name} as it was added, in bfloat16 o
 
 def card(store: Store, row: Row) -> str:
     """The page of a tuned model of this engine, as Markdown. What is not known, as of a deleted file, is left out."""
-    rank = training.rank_of(store.data("model", row.id, row.owner))
+    rank = training.rank_of(training.read_tensors(store.data("model", row.id, row.owner)))
     table = [("matrices", f"rank {rank}, alpha {training.alpha(rank)}, next to every linear layer")]
     job = next((job for job in store.every("job") if job.id == row.parent), None)
     if job:

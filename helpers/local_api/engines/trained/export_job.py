@@ -134,8 +134,9 @@ def export_job(store: Store, job_id: str, target: Path) -> Path:
     if valid:
         _write_rows(valid, target / "valid.jsonl")
     job = jobs.view(store, row)
-    trained = job["fine_tuned_model"] and store.data("model", job["fine_tuned_model"], row.owner)
-    settings = settings_of(job, base, len(train), training.rank_of(adapter or trained))
+    made = job["fine_tuned_model"] and store.data("model", job["fine_tuned_model"], row.owner)
+    matrices = training.read_tensors(adapter or made) if adapter or made else {}
+    settings = settings_of(job, base, len(train), training.rank_of(matrices))
     _write(target / "settings.json", json.dumps(settings, indent=2) + "\n")
     _write(target / "requirements.txt", "\n".join(TESTED) + "\n")
     _write(target / "README.md", _readme(row, settings, len(train)))

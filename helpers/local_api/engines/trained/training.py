@@ -246,7 +246,7 @@ def with_lora(base, adapter: bytes | None, seed: int):
     """The base, frozen, with LoRA matrices in float32 beside each linear layer: new ones, or those given."""
     torch.manual_seed(seed)
     given = read_tensors(adapter) if adapter else {}
-    rank = rank_of(adapter)
+    rank = rank_of(given)
     config = LoraConfig(r=rank, lora_alpha=alpha(rank), target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(base, config, autocast_adapter_dtype=True)
     if given:
@@ -257,13 +257,13 @@ def with_lora(base, adapter: bytes | None, seed: int):
     return model
 
 
-def rank_of(adapter: bytes | None) -> int:
-    """The rank of the matrices given; of new ones RANK, or LOCAL_API_RANK if that is set.
+def rank_of(given: dict[str, torch.Tensor]) -> int:
+    """The rank of the matrices given; of new ones, where none are, RANK, or LOCAL_API_RANK if that is set.
 
     Raises ValueError if LOCAL_API_RANK is no whole number from 1 up.
     """
-    if adapter:
-        return next(len(tensor) for name, tensor in read_tensors(adapter).items() if "lora_A" in name)
+    if given:
+        return next(len(tensor) for name, tensor in given.items() if "lora_A" in name)
     wanted = os.environ.get("LOCAL_API_RANK") or str(RANK)
     if not wanted.isdecimal() or int(wanted) == 0:
         raise ValueError(f"LOCAL_API_RANK is {wanted!r}; set it to a whole number from 1 up, or not at all.")
