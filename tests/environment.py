@@ -78,8 +78,8 @@ def outside() -> dict[str, str]:
 
 
 def with_the_network() -> dict[str, str]:
-    """This environment, but nothing in it keeps off the network: for pip and the like."""
-    closing = ("PYTHONPATH", "SSL_CERT_FILE", *PROXIES)
+    """This environment, but nothing in it keeps off the network, and no made-up key stands in it: for pip and the like."""
+    closing = ("PYTHONPATH", "SSL_CERT_FILE", *PROXIES, *KEY_NAMES)
     found = {name: value for name, value in os.environ.items() if name not in closing}
     return found | {name: value for name, value in outside().items() if name == "SSL_CERT_FILE"}
 
