@@ -78,7 +78,7 @@ def outside() -> dict[str, str]:
 
 
 def with_the_network() -> dict[str, str]:
-    """This environment, but nothing in it keeps off the network, and no made-up key stands in it: for pip and the like."""
+    """This environment without what keeps off the network, and without the made-up keys: for pip and the like."""
     closing = ("PYTHONPATH", "SSL_CERT_FILE", *PROXIES, *KEY_NAMES)
     found = {name: value for name, value in os.environ.items() if name not in closing}
     return found | {name: value for name, value in outside().items() if name == "SSL_CERT_FILE"}

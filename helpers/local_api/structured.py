@@ -9,6 +9,7 @@ gives up a pattern that would take for ever, and is imported in a twentieth of a
 import copy
 import functools
 import json
+import re
 from collections import Counter, deque
 from dataclasses import dataclass
 
@@ -42,6 +43,11 @@ NOT_STRICT = ["allOf", "oneOf", "not", "if", "then", "else"]
 NOT_STRICT += ["dependentRequired", "dependentSchemas", "uniqueItems"]
 NUMERIC = b"1234567890.-"
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ASCII = range(0x20, 0x7F)
+FEW = 16  # bytes that may follow: they are all tried, of more than these only those of ASCII
+FARTHEST, WIDEST = 128, 24  # bytes to the end of a text, and ways there that are followed side by side
+WORD = re.compile(r"(?:[\w@/:,;#&%=~<>!' -]|\\[^\w\s])+")  # of a pattern: what stands for itself
+MOST_TAILS = 100
 
 
 class FormError(ValueError):
@@ -54,6 +60,7 @@ class Form:
 
     grammar: str  # for llguidance
     schema: str | None = None  # as JSON; None if the form is not JSON
+    holds_json: bool = False  # the whole text, or parts of it
 
     def matcher(self, tokenizer: LLTokenizer | None = None) -> LLMatcher:
         """What knows which token of this tokenizer may follow, or which byte, at the beginning of a text.
@@ -81,13 +88,16 @@ class Form:
         can be, lists have one item, what need not be there is left out. Raises FormError if no such text is found.
         """
         for numbered in (False, True):
-            writer = Writer(self.matcher(), list(words), self.schema is not None)
+            writer = Writer(self, list(words))
             writer.numbered = numbered
             written = writer.write()
             if written is None:
                 break
             if self.takes(written):
                 return written
+        shortest = Writer(self).ending()
+        if shortest is not None and self.takes(written := shortest.decode("utf-8", "replace")):
+            return written
         raise FormError("no text of this form was found; a simpler schema helps.")
 
 
@@ -165,12 +175,12 @@ def _of_schema(text: str, strict: bool) -> Form:
     if not schema:
         schema = {"type": "object"}
     options = NO_WHITESPACE | ({} if strict else {"lenient": True})
-    return _checked(LLMatcher.grammar_from_json_schema(schema, overrides=options), text)
+    return _checked(Form(LLMatcher.grammar_from_json_schema(schema, overrides=options), text, True))
 
 
 def of_regex(pattern: str) -> Form:
     """The form of a regular expression that the whole text has to match."""
-    return _checked(LLMatcher.grammar_from_regex(pattern))
+    return _checked(Form(LLMatcher.grammar_from_regex(pattern)))
 
 
 def of_lark(grammar: str, **parts: Form) -> Form:
@@ -179,7 +189,8 @@ def of_lark(grammar: str, **parts: Form) -> Form:
     for name, form in parts.items():
         (part,) = json.loads(form.grammar)["grammars"]
         grammars.append(part | {"name": name})
-    return _checked(json.dumps({"grammars": grammars}))
+    holds_json = any(form.holds_json for form in parts.values())
+    return _checked(Form(json.dumps({"grammars": grammars}), holds_json=holds_json))
 
 
 def of_choice(texts: list[str]) -> Form:
@@ -189,10 +200,25 @@ def of_choice(texts: list[str]) -> Form:
     return of_lark(f"start: {' | '.join(map(json.dumps, texts))}")
 
 
-def _checked(grammar: str, schema: str | None = None) -> Form:
-    form = Form(grammar, schema)
+def _checked(form: Form) -> Form:
     form.matcher()
     return form
+
+
+@functools.lru_cache(maxsize=64)
+def _tails(form: Form) -> list[bytes]:
+    """The ends of the words in the patterns of a form, short ones first."""
+    patterns, values = [form.grammar], []
+    if form.schema is not None:
+        patterns, values = [], [json.loads(form.schema)]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict) and isinstance(value.get("pattern"), str):
+            patterns.append(value["pattern"])
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    words = {word.replace("\\", "") for pattern in patterns for word in WORD.findall(pattern)}
+    tails = {word[start:].encode() for word in words for start in range(len(word))}
+    return sorted(tails, key=lambda tail: (len(tail), tail))[:MOST_TAILS]
 
 
 @functools.cache
@@ -227,14 +253,15 @@ def _validator(schema: str) -> Draft202012Validator:
 class Writer:
     """Writes a text byte by byte, each one among those that the form allows; or brings one to its end.
 
-    ``is_json``: strings and brackets are told apart, as in JSON with or without something around it.
+    Where a form holds JSON, strings and brackets are told apart.
     """
 
-    def __init__(self, matcher: LLMatcher, words: list[str] = (), is_json: bool = True):
-        self.matcher, self.words, self.is_json = matcher, words, is_json
+    def __init__(self, form: Form, words: list[str] = ()):
+        self.matcher, self.words, self.is_json = form.matcher(), words, form.holds_json
+        self.tails, self.searched = _tails(form), False  # for an end of this string
         self.numbered = False  # free texts, so that no two are alike
         self.text = bytearray()
-        self.inside, self.escaped = not is_json, False  # of a string
+        self.inside, self.escaped = not self.is_json, False  # of a string
         self.depth = self.free = 0
         self.used: Counter = Counter()  # how often each byte stands in this string
 
@@ -259,7 +286,8 @@ class Writer:
             while not hasty.matcher.is_accepting():
                 if len(hasty.text) > MOST or hasty.matcher.is_stopped():
                     return None
-                hasty.put(hasty.matcher.compute_ff_bytes() or hasty._chosen())
+                way_out = hasty._way_out()
+                hasty.put(way_out or hasty.matcher.compute_ff_bytes() or hasty._chosen())
         except FormError:
             return None
         return bytes(hasty.text)
@@ -288,6 +316,7 @@ class Writer:
             self.escaped = True
         elif byte == ord('"'):
             self.inside = not self.inside
+            self.searched = False
             self.used.clear()
         elif not self.inside:
             self.depth += (byte in b"{[") - (byte in b"}]")
@@ -312,6 +341,36 @@ class Writer:
         if not self.inside and best in NUMERIC:
             return self._shortest_number()
         return bytes([best])
+
+    def _way_out(self) -> bytes:
+        """A short way to the end of this text, such as an address that has begun; nothing if none was found.
+
+        All ways grow by a byte at a time. Of those after which the same bytes may follow one is kept, and those that
+        end with a byte of the pattern's own words. These words end a text like ``.*[.]pdf``, where all may follow.
+        """
+        if self.searched or not self.inside:
+            return b""
+        self.searched = True
+        end = b'"' if self.is_json else b""
+        own = {byte for tail in self.tails for byte in tail}
+        ways = [(b"", self.matcher, self.escaped)]
+        for _ in range(FARTHEST):
+            longer = {}
+            for text, matcher, escaped in ways:
+                allowed = _allowed(matcher)
+                if not escaped and (end[0] in allowed if end else matcher.is_accepting()):
+                    return text + end
+                for tail in () if escaped else self.tails:
+                    if _may_end(matcher, tail + end, end):
+                        return text + tail + end
+                for byte in allowed if len(allowed) <= FEW else sorted({*allowed} & {*ASCII}):
+                    after = matcher.deep_copy()
+                    after.consume_token(byte)
+                    escapes = self.is_json and byte == ord("\\") and not escaped
+                    place = bytes(after.compute_logit_bias()), escapes, byte if byte in own else None
+                    longer.setdefault(place, (text + bytes([byte]), after, escapes))
+            ways = list(longer.values())[:WIDEST]
+        return b""
 
     def _in_string(self, byte: int) -> tuple:
         """The end of the string, if it may end; else the character used least."""
@@ -342,6 +401,15 @@ class Writer:
                 longer.consume_token(byte)
                 waiting.append((number + bytes([byte]), longer))
         raise FormError("no number was found that fits.")
+
+
+def _may_end(matcher: LLMatcher, data: bytes, end: bytes) -> bool:
+    """Whether a text may go on with these bytes and is over then: because of the ``end`` in them, or without one."""
+    if matcher.validate_tokens(list(data)) < len(data):
+        return False
+    after = matcher.deep_copy()
+    after.consume_tokens(list(data))
+    return bool(end) or after.is_accepting()
 
 
 def _allowed(matcher: LLMatcher) -> list[int]:

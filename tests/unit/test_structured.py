@@ -119,6 +119,59 @@ def test_values_for_random_schemas_satisfy_them(count, figures):
     figures(f"{count} schemas")
 
 
+TEXTS = [
+    *({"format": name} | {"text": text} for name, text in {
+        "date": "1987-12-30",
+        "date-time": "1987-12-30T23:59:60.25+05:30",
+        "time": "23:59:59.1Z",
+        "duration": "P3Y6M4DT12H30M5S",
+        "email": "some.body+tag@mail.example.co.uk",
+        "hostname": "a-b.c9.example",
+        "ipv4": "192.168.255.10",
+        "ipv6": "2001:db8:85a3::8a2e:370:7334",
+        "uri": "http://user@host.example:8080/a/b?c=d#e",
+        "uuid": "9f1c2b3a-0d4e-4a6b-8c7d-1e2f3a4b5c6d",
+    }.items()),
+    *({"pattern": pattern} | {"text": text} for pattern, text in {
+        r"^[a-z]+@[a-z]+\.com$": "peter@mail.com",
+        r"^[A-Z]{2}[0-9]{4,6}(-[a-z]{3})?$": "AB12345-xyz",
+        r"^(foo|bar)+!$": "foobarfoo!",
+        r"^.{5,90}$": "hello dolly",
+        r"^[^ ]+ [^ ]+ [^ ]+$": "one two three",
+        r"^\p{Lu}\p{L}+$": "Žofie",
+        r"^[а-я]{3}$": "жаб",
+        r"^https?://[^/]+/.*\.pdf$": "https://x.y/z.pdf",
+        r'^"[^"]*"$': '"hi"',
+    }.items()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TEXTS, ids=lambda kind: kind["text"])
+def test_a_text_that_has_begun_is_brought_to_its_end_at_every_place(kind):
+    schema = an_object(
+        a={"type": "string"} | {key: kind[key] for key in kind if key != "text"}, b={"type": "number"}
+    )
+    form = structured.of_schema(schema)
+    whole = json.dumps({"a": kind["text"], "b": 1}, separators=(",", ":"), ensure_ascii=False).encode()
+    assert form.takes(whole.decode())
+    for length in range(len(whole)):
+        writer = structured.Writer(form)
+        writer.put(whole[:length])
+        assert form.takes((whole[:length] + writer.ending()).decode()), whole[:length]
+
+
+def test_a_regular_expression_that_has_begun_is_brought_to_its_end():
+    form, whole = structured.of_regex("(Dear|Hello) [a-z]+, (yes|no)[.]"), "Hello peter, no."
+    for length in range(len(whole)):
+        writer = structured.Writer(form)
+        writer.put(whole[:length].encode())
+        assert form.takes(whole[:length] + writer.ending().decode()), whole[:length]
+
+
+def test_a_pattern_in_which_no_wish_fits_has_a_simulated_value():
+    assert simulated({"type": "string", "pattern": r"^[a-z]+@[a-z]+\.de$"}) == "a@a.de"
+
+
 def test_a_text_has_a_form_or_not():
     form = structured.of_schema(an_object(b=TEXT, a={"type": "integer"}))
     assert form.takes('{"b": "x", "a": 1}') and form.takes('{\n "a": 1, "b": "x"}')

@@ -9,6 +9,7 @@ from llguidance.hf import from_tokenizer
 
 from ...structured import Form, Writer, refuse_if_broken
 
+AGAIN = 16  # tokens after which an end is looked for again, if none was found
 NEAR = 128  # tokens to the limit, beside those that the end takes; from here on the end is kept in sight
 
 
@@ -21,7 +22,7 @@ def reader(tokenizer) -> llguidance.LLTokenizer:
 @functools.lru_cache(maxsize=64)
 def least(form: Form, tokenizer) -> int:
     """How many tokens a text of the form needs at least, as far as was found; 0 if no text was."""
-    end = Writer(form.matcher()).ending()
+    end = Writer(form).ending()
     return 0 if end is None else len(reader(tokenizer).tokenize_bytes(end))
 
 
@@ -31,7 +32,7 @@ class Guide:
     def __init__(self, form: Form, tokenizer):
         self._tokens = reader(tokenizer)
         self._matcher = form.matcher(self._tokens)
-        self._writer = Writer(form.matcher())
+        self._writer = Writer(form)
         self._near = NEAR + least(form, tokenizer)
         self._rest: list[int] | None = None  # the tokens that are left, once only the end is written
 
@@ -78,6 +79,8 @@ class Guide:
         end = self._end(after)
         if end is None or len(end) > left - 1:
             now = self._end(self._writer)
+            if now is None:
+                self._near = left - AGAIN
             return now is None or len(now) > left
         self._near = NEAR + len(end)
         return True
