@@ -4,7 +4,9 @@
 through the mock API with the ``openai`` client. It can be stopped at any time: what is there is not done again. To
 begin anew, delete the ``timetable_*`` files of this folder. Units come in the order of their weight, so a run that was
 stopped early has those that matter most; ``python -m data.recorded.timetable 5`` goes as far as the fifth. Nothing is
-edited or picked by hand. ``python -m data.recorded.timetable_score`` makes the table of it.
+edited or picked by hand. ``python -m data.recorded.timetable_score`` makes the table of it. To repeat one row of that
+table, from its training on, and see it beside the recorded one: ``python -m data.recorded.timetable --way rewarded``
+(``--seed 1`` for another training). What that asks is kept in ``my/timetable/``; another processor gives other numbers.
 
 For each seed the training rows are shuffled. ``tuned-100`` learns the first hundred of them as examples, and so on; all
 settings are "auto". From ``tuned-100`` four more models start:
@@ -26,10 +28,10 @@ makes answers well formed and steady. It cannot teach what the model gets wrong 
 ``untrained`` rewards the base itself. The sealed questions are asked once of each model, at temperature 0.
 """
 
+import argparse
 import json
 import os
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,9 +41,9 @@ from pathlib import Path
 import openai
 from openai import OpenAI
 
-from helpers import evaluate, timetable
+from helpers import evaluate, mine, timetable
 from helpers.connect import connect
-from helpers.evaluate.timetable_record import AGREE, PROMPTS, agreeing
+from helpers.evaluate.timetable_record import AGREE, PROMPTS, TIMETABLE_WAYS, agreeing
 
 from . import make, methods
 
@@ -70,6 +72,8 @@ def grade(sample, item):
     found, wanted = timetable.numbers(text), timetable.numbers(query)
     return {test}
 """
+# rows of the table for which a model is asked
+WAYS = [way for way, said in TIMETABLE_WAYS.items() if not said.startswith("no model")]
 SAME = "timetable.same_flights(text, json.loads(query))"
 NOTHING_MISSING = "set(wanted) <= set(found)"
 
@@ -154,10 +158,12 @@ def keeps_to_a_schema(client: OpenAI) -> bool:
 class Recording:
     """The books of this recording, and the client that fills them."""
 
-    def __init__(self, client: OpenAI):
+    def __init__(self, client: OpenAI | None, folder: Path | str = ""):
+        """``folder``: where the books are, if not beside this file."""
         self.client = client
-        self.answers, self.drawn = make.Book("timetable_answers.jsonl"), make.Book("timetable_drawn.jsonl")
-        self.jobs = make.Book("timetable_jobs.jsonl")
+        self.answers, self.drawn, self.jobs = (
+            make.Book(Path(folder, f"timetable_{name}.jsonl")) for name in ("answers", "drawn", "jobs")
+        )
 
     def asked(
         self, way: str, seed: int, split: str, model: Callable[[], str], prompt=alone, **options
@@ -324,6 +330,17 @@ class Recording:
             if not self.answers.has(way=way, seed=seed, split=split) and (job := getattr(self, way)(seed)):
                 self.asked(way, seed, split, lambda: job.fine_tuned_model)
 
+    def row(self, way: str, seed: int) -> None:
+        """Asks what one row of the table needs, and trains for it."""
+        if way in PROMPTS:
+            self.prompt(way)
+        elif way.endswith("_schema"):
+            self.with_schema(way.removesuffix("_schema"))
+        elif way.startswith("tuned-"):
+            self.tuned_on(int(way.removeprefix("tuned-")), seed)
+        else:
+            self.learned(way, seed)
+
     def units(self) -> Iterator[Callable[[], None]]:
         """All there is to do, in the order of its weight."""
         ways = ("rewarded", "lenient", "preferred", "patient", "distilled", "agreed", "self_taught")
@@ -369,19 +386,50 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-def main(most: int | None = None) -> None:
-    """Does the units that are not there; at most ``most``."""
+def again(way: str, seed: int) -> None:
+    """Repeats a row of the table, and says how many sealed questions are right, now and as recorded."""
+    folder = mine.folder() / "timetable"
+    folder.mkdir(parents=True, exist_ok=True)
+    now = Recording(OpenAI(timeout=3600, max_retries=0), folder)
+    now.row(way, seed)
+    said = [
+        count and f"{count[0]} of {count[1]}"
+        for count in (right_of(book, way, seed) for book in (now.answers, Recording(None).answers))
+    ]
+    print(f"{way}, seed {seed}: right now {said[0] or 'nothing'}, recorded {said[1] or 'nothing'}")
+
+
+def right_of(book: make.Book, way: str, seed: int) -> tuple[int, int] | None:
+    """How many answers of a way to the sealed questions are right, of how many; None if it was not asked."""
+    answers = {
+        row["id"]: row["answer"]
+        for row in book.rows
+        if (row["way"], row["seed"], row["split"]) == (way, seed, "sealed")
+    }
+    right = [timetable.same_flights(answers[row["id"]], row["query"]) for row in rows_of("sealed") if answers]
+    return (sum(right), len(right)) if answers else None
+
+
+def main() -> None:
+    """Does the units that are not there, or repeats one row."""
+    parser = argparse.ArgumentParser(description="Records the timetable's ways; see the head of the file.")
+    parser.add_argument("most", type=int, nargs="?", help="do so many units at most")
+    parser.add_argument("--way", choices=WAYS, help="repeat this row of timetable.csv instead")
+    parser.add_argument("--seed", type=int, choices=SEEDS, default=0, help="of the repeated row")
+    options = parser.parse_args()
     from helpers.local_api.engines.trained import serving
 
     serving.GAP_SECONDS = make.GAP
     connect()
+    if options.way:
+        return again(options.way, options.seed)
     recording = Recording(OpenAI(timeout=3600, max_retries=0))
     for number, unit in enumerate(recording.units()):
-        if number == most:
+        if number == options.most:
             break
         unit()
     say("done")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main()

@@ -122,6 +122,26 @@ def test_every_way_is_asked_every_sealed_question_once(rehearsed):
     assert rehearsed()[0] == []  # what is there is not asked again
 
 
+def test_one_row_is_repeated_beside_the_recorded_one(rehearsed, tmp_path, monkeypatch, capsys):
+    sealed = recording.rows_of("sealed")
+    make.Book("timetable_answers.jsonl").add(
+        [{"id": row["id"], "answer": timetable.written(row["query"])} for row in sealed],
+        **{"way": "rewarded", "seed": 1, "split": "sealed"},
+    )
+    monkeypatch.setenv("COURSE_MY", str(tmp_path / "my"))
+    right = sum(timetable.same_flights(ALWAYS, row["query"]) for row in sealed)
+    for way, seed, then in (
+        ("rewarded", 1, "150 of 150"),
+        ("few_shot", 0, "nothing"),
+        ("tuned-25", 0, "nothing"),
+    ):
+        recording.again(way, seed)
+        said = capsys.readouterr().out.splitlines()[-1]
+        assert said == f"{way}, seed {seed}: right now {right} of 150, recorded {then}"
+    kept = make.Book(tmp_path / "my" / "timetable" / "timetable_answers.jsonl").rows
+    assert {row["way"] for row in kept} == {"rewarded", "few_shot", "tuned-25"}
+
+
 # --- the graders -------------------------------------------------------------------------------------------
 
 
