@@ -313,6 +313,25 @@ def test_what_the_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch)
     assert read[1].shape == (3, len(tokenizer.encode(" 1?")))
 
 
+@pytest.mark.parametrize(
+    "prompts", [["When do I water bed 3?"], ["When do I water bed 3?", "When", "In the evening"]]
+)
+def test_long_prompts_are_read_in_parts(model, tokenizer, monkeypatch, prompts):
+    whole = written(model, tokenizer, *(answer(tokenizer, prompt) for prompt in prompts))
+    at_once, forward = [], model.forward
+
+    def counted(**how):
+        at_once.append(how["input_ids"].shape[1] * how["attention_mask"].numel())
+        return forward(**how)
+
+    monkeypatch.setattr(model, "forward", counted)
+    monkeypatch.setattr(serving, "AT_ONCE", 40)
+    assert written(model, tokenizer, *(answer(tokenizer, prompt) for prompt in prompts)) == whole
+    longest = max(len(tokenizer.encode(prompt)) for prompt in prompts)
+    # one token at a time if more are not allowed
+    assert max(at_once) <= max(40, len(prompts) * (longest + 12)) < len(prompts) * longest**2
+
+
 def test_the_cache_gives_what_reading_all_again_gives(model, tokenizer):
     one = answer(tokenizer, "When do I water bed 3?")
     written(model, tokenizer, one)

@@ -21,6 +21,9 @@ from .guide import Guide, least
 from .weights import Base
 
 MAX_BATCH = 32
+AT_ONCE = (
+    8_000_000  # pairs of a token that is read and one before it: attention keeps several numbers for each
+)
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
 ROOM = 3  # times the tokens that its form needs at least has such an answer
 IDLE_SECONDS = 300.0  # then the models are dropped from memory
@@ -212,8 +215,7 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
     cache = None
     if start:
         beginning = torch.tensor([answers[0].prompt[:start]], device=model.device)
-        out = model(input_ids=beginning, use_cache=True, logits_to_keep=1)
-        cache = out.past_key_values
+        cache = _read(model, beginning, torch.ones_like(beginning), None).past_key_values
         cache.batch_repeat_interleave(len(answers))
     rests = [answer.prompt[start:] for answer in answers]
     longest = max(map(len, rests))
@@ -221,15 +223,7 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
     real = [[1] * start + [0] * (longest - len(rest)) + [1] * len(rest) for rest in rests]
     real = torch.tensor(real, device=model.device)
     while True:
-        positions = (real.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-        out = model(
-            input_ids=tokens,
-            attention_mask=real,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        out = _read(model, tokens, real, cache)
         # an answer chooses on the processor, so that the same seed draws the same everywhere
         cache, scores = out.past_key_values, out.logits[:, -1].float().cpu()
         chosen = [_put(answer, tokenizer, row) for answer, row in zip(answers, scores, strict=True)]
@@ -242,6 +236,24 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
             real = real[left]
         tokens = torch.tensor(chosen, device=model.device)[:, None]
         real = torch.cat([real, torch.ones_like(tokens)], -1)
+
+
+def _read(model, tokens: torch.Tensor, real: torch.Tensor, cache):
+    """The model's output after these tokens, read in parts. ``real`` is 0 where a row, cache included, is filled up."""
+    positions = (real.cumsum(-1) - 1).clamp(min=0)
+    seen = real.shape[1] - tokens.shape[1]
+    for part in tokens.split(max(1, AT_ONCE // real.numel()), dim=1):
+        end = seen + part.shape[1]
+        out = model(
+            input_ids=part,
+            attention_mask=real[:, :end],
+            position_ids=positions[:, seen:end],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache, seen = out.past_key_values, end
+    return out
 
 
 def _put(answer: Answer, tokenizer, scores: torch.Tensor) -> int:
