@@ -4,9 +4,9 @@
 model's own config.json. Without torch installed, lesson 09 reads the table.
 """
 
-import csv
 import json
-from pathlib import Path
+
+from . import make
 
 COLUMNS = ("matrix", "what", "rows", "columns", "count", "rank")
 
@@ -38,11 +38,7 @@ def main() -> None:
     from helpers.local_api.engines.trained import training, weights
 
     config = json.loads((weights.folder() / "config.json").read_text(encoding="utf-8"))
-    place = Path(__file__).resolve().parent / "matrices.csv"
-    with open(place, "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(matrices(config, training.RANK))
+    make.write_csv("matrices.csv", matrices(config, training.RANK), COLUMNS)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ the 120 practice questions are asked at temperature 0. Times hold for a quiet co
 was one.
 """
 
-import csv
 import os
 import random
 import statistics
@@ -220,11 +219,14 @@ def rows_of(client: OpenAI, book: make.Book, seed: int) -> Iterator[tuple[str, d
 
 def write(name: str, columns: tuple[str, ...], rows: list[dict]) -> None:
     """A table of this folder; shares and means with two decimals."""
-    with open(make.RECORDED / f"methods_{name}.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, (*columns, *MADE), extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        for row in rows:
-            table.writerow({k: f"{v:.2f}" if isinstance(v, float) else v for k, v in row.items()})
+    shown = [
+        {key: f"{value:.2f}" if isinstance(value, float) else value for key, value in row.items()}
+        for row in rows
+    ]
+    columns = (*columns, *MADE)
+    make.write_csv(
+        f"methods_{name}.csv", [{key: row.get(key, "") for key in columns} for row in shown], columns
+    )
 
 
 def made() -> dict:
