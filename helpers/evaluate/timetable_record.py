@@ -298,19 +298,20 @@ def timetable_jobs(*ways: str) -> pandas.DataFrame:
 def timetable_agreement() -> pandas.DataFrame:
     """How often each model agrees with itself on questions without a label, of which it drew four answers each.
 
-    A row a model (the index); columns: questions; agreed, on how many of them three answers or more find the same
-    flights, and some.
+    A row a model (the index); columns: questions; agreed, for each of its trainings, on how many of them three answers
+    or more find the same flights, and some.
     """
     found: dict = {}
     for row in _read("drawn"):
-        found.setdefault(AGREED.get(row["way"], f"untrained: {row['way']}"), []).append(
-            {"question": ""} | row
-        )
+        if model := AGREED.get(row["way"], f"untrained: {row['way']}"):
+            found.setdefault(model, {}).setdefault(row["seed"], []).append({"question": ""} | row)
     return pandas.DataFrame.from_dict(
         {
-            model: {"questions": len(rows), "agreed": len(agreeing(rows))}
-            for model, rows in found.items()
-            if model
+            model: {
+                "questions": len(seeds[min(seeds)]),
+                "agreed": ", ".join(str(len(agreeing(rows))) for _, rows in sorted(seeds.items())),
+            }
+            for model, seeds in found.items()
         },
         orient="index",
     )

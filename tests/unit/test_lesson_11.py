@@ -178,18 +178,30 @@ def test_what_the_text_says_of_the_sealed_rows():
 
 
 def test_what_the_text_says_of_agreement():
-    def agree(way: str) -> int:
-        """Questions on which three of four answers find the same flights, and some."""
-        rows = [row for row in jsonl("recorded/timetable_drawn.jsonl") if row["way"] == way]
-        found = [[tuple(timetable.numbers(answer)) for answer in row["answers"]] for row in rows]
-        return sum(any(one and flights.count(one) >= 3 for one in flights) for flights in found)
+    def agree(way: str) -> list[int]:
+        """For each seed, questions on which three of four answers find the same flights, and some."""
+        found: dict = {}
+        for row in jsonl("recorded/timetable_drawn.jsonl"):
+            flights = [tuple(timetable.numbers(answer)) for answer in row["answers"]]
+            agreed = any(one and flights.count(one) >= 3 for one in flights)
+            found.setdefault(row["way"], {}).setdefault(row["seed"], []).append(agreed)
+        return [sum(of_seed) for _, of_seed in sorted(found[way].items())]
 
     table = {row[""]: row for row in shown("evaluate.timetable_agreement()")}
-    assert int(table["100 examples"]["agreed"]) == agree("unlabelled") == 43
-    assert int(table["untrained: few_shot_manual"]["agreed"]) == agree("few_shot_manual") == 1
-    assert table["untrained: few_shot_manual"]["questions"] == "100"
-    (self_taught,) = [job for job in jsonl("recorded/timetable_jobs.jsonl") if job["way"] == "self_taught"]
-    assert self_taught["rows"] == 100 + 43
+    assert table["100 examples"]["agreed"] == ", ".join(map(str, agree("unlabelled")))
+    assert table["untrained: few_shot_manual"]["agreed"] == "1" and agree("few_shot_manual") == [1]
+    assert (table["100 examples"]["questions"], table["untrained: few_shot_manual"]["questions"]) == (
+        "200",
+        "100",
+    )
+    jobs = {
+        job["seed"]: job["rows"]
+        for job in jsonl("recorded/timetable_jobs.jsonl")
+        if job["way"] == "self_taught"
+    }
+    assert [jobs[seed] for seed in sorted(jobs)] == [100 + agreed for agreed in agree("unlabelled")]
+    least, most = min(agree("unlabelled")), max(agree("unlabelled"))
+    assert f"teach themselves {least} to {most} rows" in TEXT
 
 
 def test_what_rewards_did_is_counted_again():
@@ -204,23 +216,51 @@ def test_what_rewards_did_is_counted_again():
         assert float(row["right after"]) == pytest.approx(right(row[""], "valid"), abs=0.0051)
 
 
+def rose(way: str) -> list[bool]:
+    """For each seed, whether the mean reward of the second half of the steps is above that of the first."""
+    jobs = sorted(
+        (job for job in jsonl("recorded/timetable_jobs.jsonl") if job["way"] == way),
+        key=lambda job: job["seed"],
+    )
+    rewards = [job["reward"] for job in jobs]
+    return [fmean(one[len(one) // 2 :]) > fmean(one[: len(one) // 2]) for one in rewards]
+
+
+def gains(way: str) -> list[float]:
+    """For each seed, the share of right queries on the sealed test above that of the training that it started from."""
+    after, before = queries()[way, "sealed"], queries()["tuned-100", "sealed"]
+    return [fmean(after[seed]) - fmean(before[seed]) for seed in sorted(after)]
+
+
 def test_what_the_text_says_of_rewards():
-    """The cheat rose and cost right queries; the mended reward did not help; most questions taught nothing."""
+    """The cheat rose and brought flights, not right queries; the mended reward did not help; most questions taught
+    nothing."""
     rewards = {row[""]: row for row in shown('evaluate.timetable_rewards("lenient"')}
     cheat = rewards["lenient"]
-    assert float(cheat["second half"]) > 1.4 * float(cheat["reward, first half"])
-    for way in ("rewarded", "patient"):
-        assert float(rewards[way]["second half"]) <= float(rewards[way]["reward, first half"])
+    assert rose("lenient") == [True] * 3 and sorted(gain > 0 for gain in gains("lenient")) == [
+        False,
+        False,
+        True,
+    ]
+    assert 1.7 < float(cheat["flights after"]) / float(cheat["flights before"]) < 2  # "nearly twice as many"
     lenient = [row["answer"] for row in jsonl("recorded/timetable_answers.jsonl") if row["way"] == "lenient"]
     assert max(len(timetable.numbers(answer)) for answer in lenient) < 100  # of 250 a week
-    assert float(cheat["flights after"]) > 1.8 * float(cheat["flights before"])
-    assert all(float(row["alike"]) > 0.5 for row in rewards.values())
+    for way in ("rewarded", "patient"):
+        assert sorted(rose(way)) == [False, True, True]
+    assert rose("agreed") == [True] * 3 and max(gains("agreed")) < 0
+    assert all(float(row["alike"]) >= 0.5 for row in rewards.values())
     answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
-    assert answers["Did the reward that can be cheated?"] == "no, the other way round"
-    assert answers["Did a reward for the right flights help?"] == "no, the other way round"
-    slow = answers["Did it with a fifth of the rate and three times the questions?"]
-    assert slow == "no difference seen"
+    assert "yes" not in [answer for question, answer in answers.items() if "reward" in question]
+    assert answers["After 100 examples, did pairs help?"] == "no difference seen"
     assert answers["Were 200 more labels better as examples than as pairs?"] == "yes"
+
+
+def test_one_training_said_more_than_three():
+    answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
+    once = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(once)")}
+    harmful = [question for question, answer in once.items() if answer == "no, the other way round"]
+    assert len(once) == 6 and len(harmful) == 2
+    assert all("reward" in one and answers[one] == "not settled" for one in harmful)
 
 
 # --- the grader --------------------------------------------------------------------------------------------
