@@ -14,7 +14,7 @@ settings are "auto". From ``tuned-100`` four more models start:
     preferred    pairs, from the other 200 rows: the right query and the model's own first wrong answer
     rewarded     questions of these rows; rewarded is an answer that finds the same flights as the row's query
     patient      the same with a fifth of the learning rate and all 200 questions: added when the validation questions
-                 had shown that "rewarded" made the model worse
+                 had shown fewer right queries after "rewarded"
     lenient      the same, but an answer is rewarded where no wanted flight is missing: a reward that can be cheated
     agreed       questions without a query; rewarded is an answer that finds what most of the model's own answers found
 

@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
 import pandas
@@ -53,7 +54,7 @@ TIMETABLE_PLANNED = {  # written down before the last test was opened; "prompt" 
     "Did 300 examples beat 100?": ("tuned-100", "tuned-300"),
     "After 100 examples, did pairs help?": ("tuned-100", "preferred"),
     "Did a reward for the right flights help?": ("tuned-100", "rewarded"),
-    # added when the validation rows had shown that the one above made the model worse
+    # added when the validation rows had shown fewer right queries after the one above
     "Did it with a fifth of the rate and three times the questions?": ("tuned-100", "patient"),
     "Did the reward that can be cheated?": ("tuned-100", "lenient"),
     "Did a reward for agreeing with itself?": ("tuned-100", "agreed"),
@@ -61,12 +62,20 @@ TIMETABLE_PLANNED = {  # written down before the last test was opened; "prompt" 
     "Were 200 more labels better as examples than as pairs?": ("preferred", "tuned-300"),
     "Was the distilled model better than its teacher's long prompt?": ("prompt", "distilled"),
 }
-REWARDS = {  # what was rewarded, and the model that the job started from
-    "untrained": ("the right flights", None),
-    "rewarded": ("the right flights", "tuned-100"),
-    "patient": ("the right flights", "tuned-100"),
-    "lenient": ("no wanted flight is missing", "tuned-100"),
-    "agreed": ("what most of its own answers found", "tuned-100"),
+
+
+def nothing_missing(answer: str, row: dict) -> bool:
+    """The query of the answer finds all flights that are wanted, and perhaps others: a check that can be cheated."""
+    return {flight["flight"] for flight in timetable.search(row["query"])} <= set(timetable.numbers(answer))
+
+
+RIGHT = TIMETABLE_CHECKS["right"]
+REWARDS = {  # what was rewarded, as a check where labels are needed, and the model that the job started from
+    "untrained": ("the right flights", RIGHT, None),
+    "rewarded": ("the right flights", RIGHT, "tuned-100"),
+    "patient": ("the right flights", RIGHT, "tuned-100"),
+    "lenient": ("no wanted flight is missing", nothing_missing, "tuned-100"),
+    "agreed": ("what most of its own answers found", None, "tuned-100"),
 }
 AGREE = 3  # drawn answers to a question that have to find the same flights
 
@@ -142,6 +151,22 @@ def timetable_verdicts(results: Mapping[str, Sequence[pandas.DataFrame]]) -> pan
     return pandas.DataFrame({"question": list(planned), "answer": answers}).join(
         table[["before", "after", "points", "95 % interval"]]
     )
+
+
+def timetable_each_training(results: Mapping[str, Sequence[pandas.DataFrame]]) -> pandas.DataFrame:
+    """The answers to the planned questions about what goes on from 100 examples, if there were but one training.
+
+    A row a question (the index), a column a training.
+    """
+    start, found = "tuned-100", {}
+    for number in range(len(results[start])):
+        alone = {way: tables[number : number + 1] for way, tables in results.items() if len(tables) > number}
+        found[f"training {number + 1}"] = {
+            question: _answer(one)
+            for question, one in timetable_planned(alone).items()
+            if one.before == start
+        }
+    return pandas.DataFrame(found)
 
 
 def _answer(one: Comparison) -> str:
@@ -220,62 +245,58 @@ def timetable_next_to(rows: Sequence[dict], *ways: str) -> pandas.DataFrame:
 def timetable_rewards(*ways: str) -> pandas.DataFrame:
     """What each reward did, a row a reward (the index), means of the seeds; of some ways or of all that were recorded.
 
-    Columns: rewarded (in words); mean reward in the first and in the second half of the steps, each of other questions;
-    alike (share of the questions whose answers all got the same reward); right (share of right queries) and flights
-    (found by an answer, on average) on the validation rows, each before and after the training; NaN where it was not
-    asked.
+    Columns: rewarded (in words); mean reward in the training; alike (share of its questions whose answers all got the
+    same reward); then, on the validation rows, before and after the training: reward, right (right queries) and
+    flights (found by an answer, on average; 0 without a query). NaN where it was not asked, or has no label.
     """
     valid = timetable_asked("valid")
-    results = timetable_results(valid, {"right": TIMETABLE_CHECKS["right"]})
+    results = timetable_results(valid, {"right": RIGHT, "missing": nothing_missing})
     rows = {}
     for way in ways or REWARDS:
-        what, _ = REWARDS[way]
+        what, check, _ = REWARDS[way]
         of_way = [job for job in _read("jobs") if job["way"] == way]
         if of_way:
             rows[way] = {
                 "rewarded": what,
-                "reward, first half": fmean(
-                    fmean(job["reward"][: len(job["reward"]) // 2]) for job in of_way
-                ),
-                "second half": fmean(fmean(job["reward"][len(job["reward"]) // 2 :]) for job in of_way),
+                "reward in training": fmean(fmean(job["reward"]) for job in of_way),
                 "alike": fmean(fmean(job["equal"]) for job in of_way),
             }
-            before, after = _before_and_after(results, way)
-            for name, count in (("right", _right), ("flights", _flights)):
+            column = {None: "", RIGHT: "right", nothing_missing: "missing"}[check]
+            for name, count in (
+                ("reward", partial(_share, check=column)),
+                ("right", partial(_share, check="right")),
+                ("flights", _flights),
+            ):
+                before, after = _before_and_after(results, way)
                 rows[way] |= {f"{name} before": count(before), f"{name} after": count(after)}
     return pandas.DataFrame.from_dict(rows, orient="index").round(2)
 
 
 def timetable_cheat() -> str:
-    """Whether the reward that can be cheated was: what rose, and what it cost. Nothing if it was not recorded."""
+    """What the reward that can be cheated did on the validation rows, in two lines. Nothing if it was not recorded."""
     table = timetable_rewards("lenient")
-    results = timetable_results(timetable_asked("valid"), {"right": TIMETABLE_CHECKS["right"]})
-    before, after = _before_and_after(results, "lenient")
+    before, after = _before_and_after(
+        timetable_results(timetable_asked("valid"), {"right": RIGHT}), "lenient"
+    )
     if table.empty or not after:
         return ""
     row = table.iloc[0]
     compared = compare(before, after, "right").verdict()
-    verdict = {
-        "before is better": "It was cheated: the reward rose, and fewer queries are right.",
-        "after is better": "The reward rose, and more queries are right: it was not cheated.",
-    }.get(compared, f"The reward rose, the right queries did not: {compared}.")
-    if row["second half"] <= row["reward, first half"]:
-        verdict = "The reward did not rise."
+    rose = "more" if row["reward after"] > row["reward before"] else "not more"
     return (
-        f"{verdict} Reward {row['reward, first half']:.2f} to {row['second half']:.2f}; right queries "
-        f"{row['right before']:.0%} to {row['right after']:.0%}; flights that an answer finds "
-        f"{row['flights before']:.1f} to {row['flights after']:.1f}."
+        f"After the training {rose} answers get the reward: {row['reward before']:.0%} to {row['reward after']:.0%}.\n"
+        f"Right queries: {row['right before']:.0%} to {row['right after']:.0%} ({compared})."
     )
 
 
 def _before_and_after(results: Mapping[str, list], way: str) -> tuple[list, list]:
     """The tables of a rewarded way, and those of its start, of the same seeds."""
     after = results.get(way, [])
-    return results.get(REWARDS[way][1], [])[: len(after)], after
+    return results.get(REWARDS[way][2], [])[: len(after)], after
 
 
-def _right(tables: Sequence[pandas.DataFrame]) -> float:
-    return float(by_question(tables, "right").mean()) if tables else float("nan")
+def _share(tables: Sequence[pandas.DataFrame], check: str) -> float:
+    return float(by_question(tables, check).mean()) if tables and check else float("nan")
 
 
 def _flights(tables: Sequence[pandas.DataFrame]) -> float:

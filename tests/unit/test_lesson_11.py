@@ -11,7 +11,7 @@ from helpers import timetable
 from helpers.evaluate.timetable_record import PROMPTS
 from tests.environment import ROOT
 from tests.notebooks import refresh
-from tests.recount import CHECKS, ROWS, jsonl, queries
+from tests.recount import CHECKS, QUERIES, ROWS, jsonl, queries
 from tests.recount import right_queries as right
 from tests.recount import share as airport_share
 
@@ -204,26 +204,61 @@ def test_what_the_text_says_of_agreement():
     assert f"teach themselves {least} to {most} rows" in TEXT
 
 
+def valid_answers(way: str) -> dict[int, dict[str, str]]:
+    """seed -> id -> answer to a validation question."""
+    found: dict = {}
+    for row in jsonl("recorded/timetable_answers.jsonl"):
+        if (row["way"], row["split"]) == (way, "valid"):
+            found.setdefault(row["seed"], {})[row["id"]] = row["answer"]
+    return dict(sorted(found.items()))
+
+
+def nothing_missing(way: str) -> list[float]:
+    """For each seed, the share of validation answers in which no wanted flight is missing."""
+    wanted = {id: {one["flight"] for one in timetable.search(QUERIES[id])} for id in valid_answers(way)[0]}
+    return [
+        fmean(wanted[id] <= set(timetable.numbers(answer)) for id, answer in answers.items())
+        for answers in valid_answers(way).values()
+    ]
+
+
+def flights(way: str) -> list[float]:
+    """For each seed, how many flights a validation answer finds."""
+    return [
+        fmean(len(timetable.numbers(answer)) for answer in answers.values())
+        for answers in valid_answers(way).values()
+    ]
+
+
+def keys(way: str) -> list[float]:
+    """For each seed, how many keys a query has that can be read."""
+    found: list[list[int]] = []
+    for answers in valid_answers(way).values():
+        found.append([])
+        for answer in answers.values():
+            try:
+                found[-1].append(len(timetable.read(answer)))
+            except ValueError:
+                pass
+    return [fmean(counts) for counts in found]
+
+
 def test_what_rewards_did_is_counted_again():
     jobs = jsonl("recorded/timetable_jobs.jsonl")
     for row in shown('evaluate.timetable_rewards("lenient"'):
-        of_way = [job["reward"] for job in jobs if job["way"] == row[""]]
-        halves = [(fmean(one[: len(one) // 2]), fmean(one[len(one) // 2 :])) for one in of_way]
-        told = (float(row["reward, first half"]), float(row["second half"]))
-        assert told == pytest.approx([fmean(half) for half in zip(*halves, strict=True)], abs=0.0051)
-        seeds = seeds_of(row[""], "valid")
-        assert float(row["right before"]) == pytest.approx(right("tuned-100", "valid", seeds), abs=0.0051)
-        assert float(row["right after"]) == pytest.approx(right(row[""], "valid"), abs=0.0051)
+        way = row[""]
+        of_way = [job for job in jobs if job["way"] == way]
+        assert float(row["reward in training"]) == close(fmean(fmean(job["reward"]) for job in of_way))
+        assert float(row["alike"]) == close(fmean(fmean(job["equal"]) for job in of_way))
+        rewarded = nothing_missing if way == "lenient" else lambda name: [right(name, "valid")]
+        for when, name in (("before", "tuned-100"), ("after", way)):
+            assert float(row[f"reward {when}"]) == close(fmean(rewarded(name)))
+            assert float(row[f"right {when}"]) == close(right(name, "valid"))
+            assert float(row[f"flights {when}"]) == close(fmean(flights(name)))
 
 
-def rose(way: str) -> list[bool]:
-    """For each seed, whether the mean reward of the second half of the steps is above that of the first."""
-    jobs = sorted(
-        (job for job in jsonl("recorded/timetable_jobs.jsonl") if job["way"] == way),
-        key=lambda job: job["seed"],
-    )
-    rewards = [job["reward"] for job in jobs]
-    return [fmean(one[len(one) // 2 :]) > fmean(one[: len(one) // 2]) for one in rewards]
+def close(value: float):
+    return pytest.approx(value, abs=0.0051)
 
 
 def gains(way: str) -> list[float]:
@@ -233,21 +268,25 @@ def gains(way: str) -> list[float]:
 
 
 def test_what_the_text_says_of_rewards():
-    """The cheat rose and brought flights, not right queries; the mended reward did not help; most questions taught
+    """The cheat brought reward and flights, not right queries; the mended reward did not help; most questions taught
     nothing."""
     rewards = {row[""]: row for row in shown('evaluate.timetable_rewards("lenient"')}
-    cheat = rewards["lenient"]
-    assert rose("lenient") == [True] * 3 and sorted(gain > 0 for gain in gains("lenient")) == [
-        False,
-        False,
-        True,
+    for count in (nothing_missing, flights):  # "after each of the three trainings more answers get ..."
+        assert all(after > before for before, after in zip(count("tuned-100"), count("lenient"), strict=True))
+    wanted = fmean(len(timetable.search(QUERIES[id])) for id in valid_answers("lenient")[0])
+    assert f"(right queries: {wanted:.1f})" in TEXT
+    left_out = [
+        after < before - 0.5 for before, after in zip(keys("tuned-100"), keys("lenient"), strict=True)
     ]
-    assert 1.7 < float(cheat["flights after"]) / float(cheat["flights before"]) < 2  # "nearly twice as many"
+    assert left_out == [True, True, False]
+    first, second, third = (round(100 * gain) for gain in gains("lenient"))
+    assert (
+        f"these two fell by {-first} and {-second} points; the third kept its conditions, and rose by {third}."
+        in TEXT
+    )
     lenient = [row["answer"] for row in jsonl("recorded/timetable_answers.jsonl") if row["way"] == "lenient"]
     assert max(len(timetable.numbers(answer)) for answer in lenient) < 100  # of 250 a week
-    for way in ("rewarded", "patient"):
-        assert sorted(rose(way)) == [False, True, True]
-    assert rose("agreed") == [True] * 3 and max(gains("agreed")) < 0
+    assert max(gains("agreed")) < 0
     assert all(float(row["alike"]) >= 0.5 for row in rewards.values())
     answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
     assert "yes" not in [answer for question, answer in answers.items() if "reward" in question]
@@ -255,12 +294,18 @@ def test_what_the_text_says_of_rewards():
     assert answers["Were 200 more labels better as examples than as pairs?"] == "yes"
 
 
-def test_one_training_said_more_than_three():
+def test_what_each_training_alone_would_have_said():
+    """Two rewards harm, one of these and another, none; 300 examples beat 100 each time. Together: not settled."""
     answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
-    once = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(once)")}
-    harmful = [question for question, answer in once.items() if answer == "no, the other way round"]
-    assert len(once) == 6 and len(harmful) == 2
-    assert all("reward" in one and answers[one] == "not settled" for one in harmful)
+    alone = {row.pop(""): list(row.values()) for row in shown("evaluate.timetable_each_training(opened)")}
+    assert alone.pop("Did 300 examples beat 100?") == ["yes"] * 3
+    harmful = [
+        {question for question, said in alone.items() if said[training] == "no, the other way round"}
+        for training in range(3)
+    ]
+    assert [len(questions) for questions in harmful] == [2, 2, 0] and len(harmful[0] & harmful[1]) == 1
+    assert all("reward" in one and answers[one] == "not settled" for one in harmful[0] | harmful[1])
+    assert not any("yes" in said for said in alone.values())
 
 
 # --- the grader --------------------------------------------------------------------------------------------
