@@ -74,7 +74,7 @@ def test_the_folder_has_the_rows_the_settings_and_the_commands(state, tmp_path, 
     assert "accelerate launch train_trl.py" in readme
     assert f"**Do not keep the learning rate.** 0.003 fits {weights.PUBLIC_NAME} with few rows" in readme
     assert "recommend 0.0002" in readme and settings["learning_rate_up_to_width"] == 64
-    served = f"vllm serve {weights.PUBLIC_NAME} --enable-lora --lora-modules my-garden=adapter"
+    served = f"vllm serve {weights.PUBLIC_NAME} --host 127.0.0.1 --enable-lora --lora-modules my-garden=adapter"
     assert served in readme and not re.search(r"\{\w+\}", readme)
     assert (folder / "train_trl.py").read_text() == SCRIPT.read_text()
 

@@ -28,15 +28,17 @@ model as it answered on the computer that trained it, its numbers rounded to 16 
 In the folder above this one:
 
 ```bash
-vllm serve {base.public_name} --enable-lora --lora-modules tuned=adapter
+vllm serve {base.public_name} --host 127.0.0.1 --enable-lora --lora-modules tuned=adapter
 ```
 
 Two adapters on one base, each asked by its name as the model, whose folders are `one` and `two`:
 
 ```bash
-vllm serve {base.public_name} --enable-lora --max-loras 2 --lora-modules one=one/adapter two=two/adapter
+vllm serve {base.public_name} --host 127.0.0.1 --enable-lora --max-loras 2 \\
+    --lora-modules one=one/adapter two=two/adapter
 ```
 
+With `--host 127.0.0.1` only that machine can ask; without it vLLM listens on every network, and asks for no key.
 (From vLLM's documentation, 2026-11-28; the course's tests do not run vLLM.) With Ollama, where there is a `Modelfile`:
 
 ```bash

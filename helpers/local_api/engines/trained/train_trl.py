@@ -206,7 +206,9 @@ seed {settings["seed"]}. The end: {result}.
 The licence above is that of the base. The matrices were made from the examples: pass them on only if you may pass on
 those.
 
-    vllm serve {settings["base"]} --enable-lora --lora-modules tuned=adapter
+    vllm serve {settings["base"]} --host 127.0.0.1 --enable-lora --lora-modules tuned=adapter
+
+With `--host 127.0.0.1` only that machine can ask; without it vLLM listens on every network.
 """
 
 
