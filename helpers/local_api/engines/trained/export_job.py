@@ -74,6 +74,9 @@ client = OpenAI(base_url="http://localhost:8000/v1", api_key="none")
 client.chat.completions.create(model="{name}", messages=[...])
 ```
 
+A base that thinks aloud unless told not to, such as Qwen3, is trained without thoughts. Then ask with
+`extra_body={{"chat_template_kwargs": {{"enable_thinking": False}}}}`: else it reads another prompt than in training.
+
 ## What is the same, and what is not
 
 The same: rows, {same}, LoRA matrices and their first values, optimizer, batch size,
