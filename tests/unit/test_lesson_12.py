@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 
 from data.recorded import facts, facts_score
-from helpers import costs, evaluate, roads, teach
+from helpers import costs, evaluate, memo, roads, teach
 from helpers.local_api.engines import trained
 from tests.notebooks import refresh
 from tests.recount import fact, jsonl, taught
@@ -287,6 +287,57 @@ def test_the_exercise_takes_what_the_table_gives():
     right = 8 * 2 + measured["Qwen-7B", "LoRA", "256"] - 7 * 2
     assert teach.answer("12-will-it-fit", right).startswith("Right. ")
     assert teach.answer("12-will-it-fit", 8 * 2).startswith("Not yet. ")
+    assert "only the part on top" in teach.answer("12-will-it-fit", right - 8 * 2)
+    assert "base and adapter" in teach.answer("12-will-it-fit", 8 * 2 + 16 * 21_823_488 / 1e9)
+    assert "give the sum" in teach.answer("12-will-it-fit", 24)
+
+
+MEMO = re.search(r'memo = """\n(Base.*?)"""', TEXT, re.DOTALL)[1]  # the airport's
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("2e-4, TRL's documents", "2·10^-4, TRL's documents", "Right. "),
+        ("2e-4, TRL's documents", "2e-4, not 3e-3", "Right. "),
+        ("22 GB, LoRA", "5.9 GB, QLoRA", "Right. "),
+        ("2e-4, TRL's documents", "as in lesson 09", "Not yet. Which rate?"),
+        ("2e-4, TRL's documents", "3·10^-3", "Not yet. That is the rate of the small model"),
+        ("2e-4, TRL's documents", "3 × 10⁻³", "Not yet. That is the rate of the small model"),
+        ("60 general questions, 20 requests to refuse, 10 of our own", "Nothing.", "Not yet. Then nobody"),
+        ("22 GB, LoRA, rows of 256 tokens", "LoRA on the 8B base", "Not yet. How many gigabytes?"),
+        ("22 GB, LoRA", "4 GB, LoRA", "Not yet. LoRA on 8 billion parameters holds 16 GB"),
+        ("Base, and what", "What", 'colon. Not found: "Base, and what its licence forbids".'),
+    ],
+)
+def test_what_the_memo_has_to_say(old, new, said):
+    assert teach.answer("12-memo", MEMO).startswith("Right. ") and MEMO.count(old) == 1
+    assert said in teach.answer("12-memo", MEMO.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("text", "gigabytes", "rate"),
+    [
+        ("22 GB, LoRA, at 4.7e-4", 22, 4.7e-4),
+        ("0,72 gigabytes; 0.0002", 0.72, 2e-4),
+        (".003, or 3E-03", None, 3e-3),
+        ("16GiB, 2 x 10**-4", 16, 2e-4),
+        ("2*10^(-4)", None, 2e-4),
+        ("8 billion, 2 GBP, a rate of 0.5", None, None),
+        ("", None, None),
+    ],
+)
+def test_gigabytes_and_rates_are_read(text, gigabytes, rate):
+    assert (memo.gigabytes(text), memo.rate(text)) == (gigabytes, rate)
+
+
+def test_all_lines_of_the_memo_are_looked_for():
+    said = teach.answer("12-memo", "")
+    labels = [line.partition(":")[0] for line in MEMO.splitlines()]
+    assert len(labels) == 5 and labels[0] in said and labels[1] in said
+    for label in labels:
+        left = "\n".join(line for line in MEMO.splitlines() if not line.startswith(label))
+        assert f'Not found: "{label}".' in teach.answer("12-memo", left)
 
 
 def test_the_call_of_a_month_is_that_of_lesson_07():
