@@ -15,6 +15,11 @@ REST_OF_LINE = r"[ \t]*(?:\r?\n|\Z)"
 LIST = r"(?:(?:[ \t]*\r?\n)*(?:(?:- |[ \t]+\S).*(?:\n|\Z))+)?"
 LABEL = re.compile(r"(.*?)(?:(?<!\d)[:：]|[:：](?!\d))(?!//)")  # not in 10:30, not in https://
 INTERVAL = re.compile(r"(?<![\w.])([+-]?\d+(?:\.\d+)?)(?: ?%| points)? ?(?:to|and|–) ?([+-]?\d+(?:\.\d+)?)")
+GIGABYTES = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:Gi?B|gigabytes?)\b", re.IGNORECASE)
+RATE = re.compile(  # 2e-4, 2·10^-4, 2 x 10**-4; 0.0002
+    r"(\d+(?:[.,]\d+)?) ?(?:e|[·*×x] ?10 ?(?:\^|\*\*)?) ?\(?-(\d+)|(?<![\d.,])(0?[.,]0\d+)", re.IGNORECASE
+)
+RAISED = str.maketrans("⁻−⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
 WORDS = ("go", "no-go", "not yet")
 SECTION = re.compile(r"^## (\d\d) .*$", re.MULTILINE)
 
@@ -35,6 +40,20 @@ def filled(memo: str) -> dict[str, str]:
 def has_number(text: str) -> bool:
     """Whether a digit stands in the text."""
     return re.search(r"\d", text) is not None
+
+
+def gigabytes(text: str) -> float | None:
+    """The first number that stands before "GB" or "gigabytes"; None if none does."""
+    found = GIGABYTES.search(text)
+    return float(found[1].replace(",", ".")) if found else None
+
+
+def rate(text: str) -> float | None:
+    """The first learning rate in the text, written as 2e-4, 2·10^-4 or 0.0002; None if there is none."""
+    if not (found := RATE.search(text.translate(RAISED))):
+        return None
+    number, power, plain = found.groups()
+    return float(f"{number}e-{power}".replace(",", ".") if number else plain.replace(",", "."))
 
 
 def must(memo: str) -> list[str]:

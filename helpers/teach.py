@@ -76,12 +76,14 @@ def is_path(value: object) -> bool:
 FOR_RULES = {
     "decision": memo.decision,
     "filled": memo.filled,
+    "gigabytes": memo.gigabytes,
     "has_number": memo.has_number,
     "interval": memo.interval,
     "is_path": is_path,
     "models_asked": models_asked,
     "must": memo.must,
     "parsed": parsed,
+    "rate": memo.rate,
     "sent_by": sent_by,
     "starts_with": memo.starts_with,
 }
@@ -191,7 +193,7 @@ def answer(exercise: str, *values: object) -> str:
     if len(values) != len(task["values"]):
         raise ValueError(f"check({exercise!r}, ...) takes these values: {', '.join(task['values'])}.")
     named = dict(zip(task["values"], values, strict=True))
-    parts = _parts(task["right"].get("parts", {}), values[0])
+    parts = _parts(task["right"], values[0])
     texts = named | {kind: ", ".join(names) for kind, names in parts.items()}
     try:
         for rule in task["hints"]:
@@ -226,8 +228,15 @@ def _filled_in(text: str, values: dict) -> str:
     return _Values().vformat(text, (), values)
 
 
-def _parts(wanted: dict, given: object) -> dict[str, list[str]]:
-    """Of an exercise whose answer is a dict of parts, the names of those that are wrong and of those still empty."""
+def _parts(right: dict, given: object) -> dict[str, list[str]]:
+    """Of an exercise whose answer is a dict of parts, the names of those that are wrong and of those still empty.
+
+    Of one whose answer is a memo, the beginnings of lines that are missing.
+    """
+    if "lines" in right:
+        found = memo.filled(given) if isinstance(given, str) else {}
+        return {"missing": [f'"{line}"' for line in right["lines"] if line not in found]}
+    wanted = right.get("parts", {})
     if not wanted:
         return {}
     given = given if isinstance(given, dict) else {}
@@ -238,7 +247,7 @@ def _parts(wanted: dict, given: object) -> dict[str, list[str]]:
 
 
 def _is_right(right: dict, parts: dict, named: dict) -> bool:
-    return not parts["wrong"] if parts else _holds(right["when"], named)
+    return not (parts.get("wrong") or parts.get("missing")) if parts else _holds(right["when"], named)
 
 
 def _task(exercise: str) -> dict:

@@ -74,7 +74,10 @@ def test_the_folder_has_the_rows_the_settings_and_the_commands(state, tmp_path, 
     assert "accelerate launch train_trl.py" in readme
     assert f"**Do not keep the learning rate.** 0.003 fits {weights.PUBLIC_NAME} with few rows" in readme
     assert "recommend 0.0002" in readme and settings["learning_rate_up_to_width"] == 64
-    served = f"vllm serve {weights.PUBLIC_NAME} --enable-lora --lora-modules my-garden=adapter"
+    served = (
+        f"vllm serve {weights.PUBLIC_NAME} --host 127.0.0.1 --enable-lora --lora-modules my-garden=adapter"
+    )
+    assert 'extra_body={"chat_template_kwargs": {"enable_thinking": False}}' in readme
     assert served in readme and not re.search(r"\{\w+\}", readme)
     assert (folder / "train_trl.py").read_text() == SCRIPT.read_text()
 
@@ -111,6 +114,7 @@ def test_an_exported_model_has_a_page_with_its_data_and_numbers(state, tmp_path,
     assert "| validation file | held / out.jsonl, 3 rows |" in page
     assert "| settings | 2 epochs, batches of 4, learning rate 0.003 |" in page and "| step | 6 |" in page
     assert re.search(r"\| train loss \| \d+\.\d\d \|", page) and re.search(r"valid loss \| \d", page)
+    assert page.count("--host 127.0.0.1 ") == 2 and "enable_thinking" not in page
     assert "rounded to 4 bits" in page and "`merged`" in page and not re.search(r"\{\w+\}", page)
     assert texts_with_a_path_of_this_computer(tmp_path / "out") == []
     state.client.files.delete(job.training_file)  # then the page says less
@@ -232,7 +236,8 @@ def test_trl_gives_our_losses(method, start, state, tiny_weights, tmp_path, coun
     assert (
         "license: apache-2.0" in page and f"Trained with TRL ({method}) on {len(rows)} rows: 4 epochs" in page
     )
-    assert re.search(r"The end: step 12, loss \d", page)
+    assert re.search(r"The end: step 12, loss \d", page) and "--host 127.0.0.1 --enable-lora" in page
+    assert 'extra_body={"chat_template_kwargs": {"enable_thinking": False}}' in page
     assert texts_with_a_path_of_this_computer(folder / "adapter") == []
     base = training.AutoModelForCausalLM.from_pretrained(tiny_weights, dtype=torch.float32)
     tuned = PeftModel.from_pretrained(base, folder / "adapter")

@@ -25,6 +25,7 @@ if tiny_model.HAS_TORCH:
 pytestmark = tiny_model.TIER
 
 ASKED = {"messages": [methods.said("user", "When?")], "temperature": 0, "max_tokens": 5}
+WITHOUT_THOUGHTS = 'extra_body={"chat_template_kwargs": {"enable_thinking": False}}'
 
 
 @pytest.fixture(scope="module", params=other_models.KINDS)
@@ -73,6 +74,8 @@ def test_it_is_trained_asked_trained_further_and_exported(with_it, tmp_path, cap
     exported_scores_like_the_served(api, further.fine_tuned_model, tmp_path / "out" / "merged")
     page = (tmp_path / "out" / "adapter" / "README.md").read_text(encoding="utf-8")
     assert "as it was added" in page and "SmolLM2" not in page and str(tmp_path) not in page
+    thinks = "enable_thinking" in training.load_tokenizer(weights.base(name).folder).chat_template
+    assert (WITHOUT_THOUGHTS in page) == thinks
 
 
 def says_what_computes_and_with_which_rate(api, job):

@@ -11,6 +11,7 @@ from helpers import command_line
 from helpers.dataset import __main__ as dataset
 from helpers.local_api import __main__ as local_api
 from tests.environment import ROOT
+from tests.notebooks import refresh
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,13 @@ def test_no_module_prints_the_python_of_the_system():
     assert {name for name, _ in found} <= {"helpers/local_api/__main__.py"}, (
         found
     )  # replaced before it is printed
+
+
+def test_every_server_of_vllm_answers_its_own_machine_only():
+    """Without --host vLLM listens on every network, and asks nobody for a key: a tunnel to it closes nothing."""
+    modules = [path.read_text(encoding="utf-8") for path in (ROOT / "helpers").rglob("*.py")]
+    cells = [cell.source for path in refresh.notebooks() for cell in refresh.read(path).cells]
+    pages = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))]
+    commands = re.findall(r"vllm serve \S+(.*)", "\n".join([*modules, *cells, *pages]))
+    assert len(commands) >= 6
+    assert [command for command in commands if not command.startswith(" --host 127.0.0.1 ")] == []

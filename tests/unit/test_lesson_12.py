@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 
 from data.recorded import facts, facts_score
-from helpers import evaluate, roads, teach
+from helpers import costs, evaluate, memo, roads, teach
 from helpers.local_api.engines import trained
 from tests.notebooks import refresh
 from tests.recount import fact, jsonl, taught
@@ -55,6 +55,18 @@ def test_it_opens_with_a_plan_of_all_bases():
     assert shown == roads.plan() and len(shown) == len(roads.bases())
     large = next(row for row in shown if row["base"] == "Qwen/Qwen3-8B")
     assert (large["all matrices, GB"], large["LoRA, GB"], large["QLoRA, GB"]) == ("128", "16", "4")
+    assert "the 4 of QLoRA is about 6" in TEXT and "so Qwen3-8B takes about 6, not 4 gigabytes" in TEXT
+    (embedding,) = [sizes(row) for row in rows("shapes.csv") if row["matrix"] == "embedding"]
+    rest = sum(map(sizes, rows("shapes.csv"))) - embedding
+    assert round((2 * embedding + roads.BYTES["QLoRA"] * rest) / 1e9) == 6
+    rates = [row["learning rate to begin with"] for row in shown]
+    assert rates[0] == "0.003" and set(rates[1:]) == {"0.0002"}
+    assert "0.003 was measured here; 0.0002 is one advice for all the others" in TEXT
+
+
+def sizes(row: dict[str, str]) -> int:
+    """How many numbers the matrices of a row of shapes.csv have together."""
+    return int(row["rows"]) * int(row["columns"]) * int(row["count"])
 
 
 # --- facts by tuning ---------------------------------------------------------------------------------------
@@ -70,6 +82,11 @@ def test_the_trainings_are_those_that_the_program_makes_seed_by_seed():
         evaluate.taught_runs(2)
     with pytest.raises(ValueError, match="Not recorded: base, trained"):
         evaluate.taught("base", "trained")
+    assert {wordings * epochs for wordings, epochs in facts.EPOCHS.items()} == {20, 21}
+    assert "Every training reads each rule twenty or twenty-one times" in TEXT
+    for number in NUMBERS:
+        assert [(run, "trained") in ANSWERS for run in whole(number)].count(True) == 1
+    assert {len(whole(number)) for number in NUMBERS} == {3}
 
 
 def test_the_board_of_facts_is_counted_again():
@@ -98,6 +115,45 @@ def test_what_the_text_says_of_the_board():
     copied = [share for run, share in without.items() if run.startswith("nearest_example-wordings10")]
     assert min(copied) > max(new_words.values())
     assert [row[-1] for row in table("planned = [")] == ["not settled", "not settled", "no difference seen"]
+    one, ten = ([evaluate.taught(run) for run in evaluate.taught_runs(number)] for number in (1, 10))
+    for check in ("fact", "sound"):
+        found = evaluate.compare(one, ten, check)
+        assert found.low <= 0 <= found.high and found.p < 0.05
+
+
+def test_copying_the_nearest_of_ten_wordings_states_more_facts():
+    ten = [evaluate.taught(run) for run in evaluate.taught_runs(10)]
+    runs = [facts.Run(10, seed, facts.EPOCHS[10]) for seed in facts.SEEDS]
+    copied = [
+        evaluate.evaluate(
+            evaluate.nearest_example(facts.training_rows(run)),
+            evaluate.rows_of("new"),
+            {"fact": evaluate.fact},
+        )
+        for run in runs
+    ]
+    found = evaluate.compare(ten, copied, "fact")
+    assert found.verdict() == "after is better"
+    said = f"(a look, not planned: {100 * found.difference:+.0f} points, {100 * found.low:+.0f} to "
+    assert f"states more facts {said}{100 * found.high:+.0f})" in TEXT
+
+
+def test_what_the_text_says_of_the_check_of_what_is_made_up():
+    with open(teach.DATA.parent / "tests/data/invented.csv", encoding="utf-8", newline="") as file:
+        labels = list(csv.DictReader(file))
+    known = {row["id"]: row for row in evaluate.questions()}
+    found = {"yes": [], "no": []}
+    for label in labels:
+        row = known[label["id"]]
+        answer = evaluate.recorded(label["way"], label["run"])(row["question"])
+        found[label["invents"]].append(evaluate.invents(answer, row))
+    honest, others = found["no"], found["yes"]
+    assert not any(honest)
+    missed = others.count(False)
+    assert (
+        f"Of {len(labels)} answers labelled by a reader it accused none of the {len(honest)} honest ones and missed "
+        f"{missed} of the other {len(others)}" in TEXT
+    )
 
 
 def test_what_the_text_says_of_the_suite():
@@ -133,6 +189,9 @@ def test_the_settings_are_those_of_the_engine_and_of_the_table_of_bases():
     assert int(shown["epochs"][1]) == auto["n_epochs"] and int(shown["batch size"][1]) == auto["batch_size"]
     assert shown["data"][1] == f"{len(jsonl('airport/train.jsonl'))} rows"
     assert all(row["source"] and row["grade"] in ("O", "T", "I") for row in rows("growing.csv"))
+    (base,) = [row for row in rows("growing.csv") if row["setting"] == "base"]
+    assert base["with 8 billion begin at"] == "e.g. Qwen3-8B"
+    assert ("Qwen/Qwen3-8B", "8 billion") in {(row["model"], row["value"]) for row in rows("bases.csv")}
 
 
 def test_side_effects_are_counted_again():
@@ -192,11 +251,93 @@ def test_the_adapter_of_the_large_base_is_counted_again():
     assert f"{thin:,}" in said and f"{16 * thin / 1e9:.2f} GB" in said and f"{4 * thin / 1e6:.0f} MB" in said
 
 
+def on_top(row: dict[str, str]) -> float:
+    """The gigabytes that a measured training needed beside what has to be held at least."""
+    return float(row["gigabytes"]) - float(row["billions"]) * roads.BYTES[row["way"]]
+
+
+def test_what_the_text_says_of_the_measured_trainings():
+    """A large base takes most with LoRA, the examples up to two fifths; QLoRA mostly needs more beside the base."""
+    measured = {(row["model"], row["way"], row["tokens"]): row for row in rows("memory.csv")}
+    large = [row for (_, way, _), row in measured.items() if way == "LoRA" and float(row["billions"]) >= 7]
+    shares = [on_top(row) / float(row["gigabytes"]) for row in large]
+    assert max(shares) < 0.5 and max(shares) > 1 / 3
+    assert "With LoRA a large base takes most of the memory" in TEXT and "can take a third or more" in TEXT
+    both = [
+        (on_top(row), on_top(measured[model, "QLoRA", tokens]))
+        for (model, way, tokens), row in measured.items()
+        if way == "LoRA"
+    ]
+    more = [quantized > plain for plain, quantized in both]
+    assert len(both) / 2 < more.count(True) < len(both)
+    assert "With QLoRA mostly more comes on top than with LoRA" in TEXT
+
+
+def test_how_many_calls_a_card_pays_at():
+    call = costs.call("tinker/Qwen3-8B", 119, 31, tuned=True)
+    calls = costs.always_on("together").usd_a_month / call.usd
+    assert "some seventy million a month, 27 a second" in TEXT
+    assert round(calls / 1e6, -1) == 70 and round(calls / (costs.HOURS_A_MONTH * 3600)) == 27
+    (card,) = [row for row in rows("providers.csv") if row["fact"] == "card_price_per_hour"]
+    assert card["grade"] == "O" and "that of the card from above is its seller's own" in TEXT
+
+
 def test_the_exercise_takes_what_the_table_gives():
     measured = {(r["model"], r["way"], r["tokens"]): float(r["gigabytes"]) for r in rows("memory.csv")}
     right = 8 * 2 + measured["Qwen-7B", "LoRA", "256"] - 7 * 2
     assert teach.answer("12-will-it-fit", right).startswith("Right. ")
     assert teach.answer("12-will-it-fit", 8 * 2).startswith("Not yet. ")
+    assert "only the part on top" in teach.answer("12-will-it-fit", right - 8 * 2)
+    assert "base and adapter" in teach.answer("12-will-it-fit", 8 * 2 + 16 * 21_823_488 / 1e9)
+    assert "give the sum" in teach.answer("12-will-it-fit", 24)
+
+
+MEMO = re.search(r'memo = """\n(Base.*?)"""', TEXT, re.DOTALL)[1]  # the airport's
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("2e-4, TRL's documents", "2·10^-4, TRL's documents", "Right. "),
+        ("2e-4, TRL's documents", "2e-4, not 3e-3", "Right. "),
+        ("22 GB, LoRA", "5.9 GB, QLoRA", "Right. "),
+        ("2e-4, TRL's documents", "as in lesson 09", "Not yet. Which rate?"),
+        ("2e-4, TRL's documents", "3·10^-3", "Not yet. That is the rate of the small model"),
+        ("2e-4, TRL's documents", "3 × 10⁻³", "Not yet. That is the rate of the small model"),
+        ("60 general questions, 20 requests to refuse, 10 of our own", "Nothing.", "Not yet. Then nobody"),
+        ("22 GB, LoRA, rows of 256 tokens", "LoRA on the 8B base", "Not yet. How many gigabytes?"),
+        ("22 GB, LoRA", "4 GB, LoRA", "Not yet. LoRA on 8 billion parameters holds 16 GB"),
+        ("Base, and what", "What", 'colon. Not found: "Base, and what its licence forbids".'),
+    ],
+)
+def test_what_the_memo_has_to_say(old, new, said):
+    assert teach.answer("12-memo", MEMO).startswith("Right. ") and MEMO.count(old) == 1
+    assert said in teach.answer("12-memo", MEMO.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("text", "gigabytes", "rate"),
+    [
+        ("22 GB, LoRA, at 4.7e-4", 22, 4.7e-4),
+        ("0,72 gigabytes; 0.0002", 0.72, 2e-4),
+        (".003, or 3E-03", None, 3e-3),
+        ("16GiB, 2 x 10**-4", 16, 2e-4),
+        ("2*10^(-4)", None, 2e-4),
+        ("8 billion, 2 GBP, a rate of 0.5", None, None),
+        ("", None, None),
+    ],
+)
+def test_gigabytes_and_rates_are_read(text, gigabytes, rate):
+    assert (memo.gigabytes(text), memo.rate(text)) == (gigabytes, rate)
+
+
+def test_all_lines_of_the_memo_are_looked_for():
+    said = teach.answer("12-memo", "")
+    labels = [line.partition(":")[0] for line in MEMO.splitlines()]
+    assert len(labels) == 5 and labels[0] in said and labels[1] in said
+    for label in labels:
+        left = "\n".join(line for line in MEMO.splitlines() if not line.startswith(label))
+        assert f'Not found: "{label}".' in teach.answer("12-memo", left)
 
 
 def test_the_call_of_a_month_is_that_of_lesson_07():

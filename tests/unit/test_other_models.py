@@ -125,26 +125,55 @@ def test_the_course_s_own_model_keeps_the_measured_rate(folders, models):
         assert rates.usual_rate(method, other) == pytest.approx(rates.by_rule("qwen3", 32) * rate / 3e-3)
 
 
-def test_an_exported_job_ends_before_it_carries_its_rate_to_a_wider_model(folders):
-    """The script itself needs TRL, so its function is taken out."""
+def of_the_script(name: str):
+    """A function of the exported script. The whole needs TRL, so what calls nothing of it is taken out."""
     tree = ast.parse(export_job.SCRIPT.read_text(encoding="utf-8"))
-    (check,) = [node for node in tree.body if getattr(node, "name", "") == "refuse_rate_of_a_narrower_model"]
+    names = ("ANSWER", "refuse_rate_of_a_narrower_model", "prompt_of", "answer_of", "written")
+    taken = [node for node in tree.body if names_of(node) & set(names)]
     space: dict = {}
-    exec(compile(ast.Module([check], []), "train_trl.py", "exec"), space)
+    exec(compile(ast.Module(taken, []), "train_trl.py", "exec"), space)
+    return space[name]
+
+
+def names_of(node: ast.stmt) -> set[str]:
+    """What a statement of a module defines."""
+    return {getattr(node, "name", ""), *(target.id for target in getattr(node, "targets", []))}
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen"])
+@pytest.mark.parametrize("talk", [TALK[:3], TALK[1:3], TALK[3:]])
+def test_an_exported_job_writes_prompts_and_answers_as_this_engine_does(kind, talk, folders):
+    """The script reads the tokenizer as it is published. The one that the engine trains with was made fit."""
+    folder = folders.get(kind) or tiny_model.shared()
+    published, tokenizer = training.load_tokenizer(folder), fit(folder)
+    *before, answer = talk
+    prompt = of_the_script("prompt_of")(before, published)
+    assert prompt == training.prompt_text(tokenizer, before)
+    assert prompt.endswith("<think>\n\n</think>\n\n") == (kind == "qwen")
+    learned = of_the_script("answer_of")(before, [answer], published)
+    assert learned == answer["content"] + published.eos_token  # as TRL ends the answers of examples
+    example = training.encode(tokenizer, talk)
+    assert published.encode(prompt + learned, add_special_tokens=False) == example.tokens
+    trained_part = [t for t, on in zip(example.tokens, example.trained, strict=True) if on]
+    assert published.encode(learned, add_special_tokens=False) == trained_part
+
+
+def test_an_exported_job_ends_before_it_carries_its_rate_to_a_wider_model(folders):
+    check = of_the_script("refuse_rate_of_a_narrower_model")
     own = weights.Base(trained.MODEL, folders["qwen"], "x", None, "x", 0, True)
     numbers = {"n_epochs": 1, "batch_size": 4, "learning_rate_multiplier": 1.0}
     job = {"method": {"type": "supervised", "supervised": {"hyperparameters": numbers}}, "seed": 1}
     settings = export_job.settings_of(job, own, rows=8, rank=2)
     assert settings["learning_rate"] == 3e-3 and settings["learning_rate_up_to_width"] == 32
     assert (settings["lora"]["r"], settings["lora"]["lora_alpha"]) == (2, 4)
-    space[check.name](settings, SimpleNamespace(hidden_size=32, model_type="llama"))
+    check(settings, SimpleNamespace(hidden_size=32, model_type="llama"))
     for family in ("llama", "qwen3", "mistral"):
         with pytest.raises(
             SystemExit, match="0.003, is for models of a width of 32; this one has 4096"
         ) as end:
-            space[check.name](settings, SimpleNamespace(hidden_size=4096, model_type=family))
+            check(settings, SimpleNamespace(hidden_size=4096, model_type=family))
         assert f"Begin with {rates.by_rule(family, 4096):.2g} (" in str(end.value)
-    space[check.name](settings | {"learning_rate_up_to_width": 4096}, SimpleNamespace(hidden_size=4096))
+    check(settings | {"learning_rate_up_to_width": 4096}, SimpleNamespace(hidden_size=4096))
 
 
 # --- adding ------------------------------------------------------------------------------------------------------

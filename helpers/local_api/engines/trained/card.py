@@ -3,7 +3,7 @@
 from ... import history, jobs
 from ...store import Row, Store
 from ...training_files import Failure
-from . import MODEL, base_of, rates, resolve, training, weights
+from . import MODEL, base_of, rates, resolve, templates, training, weights
 
 HEAD = """---
 base_model: {base.public_name}
@@ -28,16 +28,20 @@ model as it answered on the computer that trained it, its numbers rounded to 16 
 In the folder above this one:
 
 ```bash
-vllm serve {base.public_name} --enable-lora --lora-modules tuned=adapter
+vllm serve {base.public_name} --host 127.0.0.1 --enable-lora --lora-modules tuned=adapter
 ```
 
 Two adapters on one base, each asked by its name as the model, whose folders are `one` and `two`:
 
 ```bash
-vllm serve {base.public_name} --enable-lora --max-loras 2 --lora-modules one=one/adapter two=two/adapter
+vllm serve {base.public_name} --host 127.0.0.1 --enable-lora --max-loras 2 \\
+    --lora-modules one=one/adapter two=two/adapter
 ```
 
-(From vLLM's documentation, 2026-11-28; the course's tests do not run vLLM.) With Ollama, where there is a `Modelfile`:
+With `--host 127.0.0.1` only that machine can ask; without it vLLM listens on every network, and asks for no key.
+(From vLLM's documentation, 2026-11-28; the course's tests do not run vLLM.)
+{thinking}
+With Ollama, where there is a `Modelfile`:
 
 ```bash
 ollama create tuned -f Modelfile
@@ -54,6 +58,10 @@ only if you may pass on those.
 ROUNDED = """These matrices were trained on a copy of the
 base whose weights had been rounded{bits}. `adapter_config.json` names the original weights, and on those the
 course has not compared the answers. So compare first, with questions of your own."""
+THINKING = """
+The base thinks aloud unless told not to, and was trained without thoughts. `merged` is told already. Ask `adapter` with
+`extra_body={"chat_template_kwargs": {"enable_thinking": False}}`: else it reads another prompt than in training.
+"""
 AS_IT_IS = "These matrices were trained on {name} as it was added, in bfloat16 or float32."
 
 
@@ -75,10 +83,12 @@ def _of_the_base(base: weights.Base) -> dict[str, str]:
     ours = base.name == MODEL
     link = f"[{base.public_name}](https://huggingface.co/{base.public_name})"
     rounded = ROUNDED.format(bits=" to 4 bits" if ours else "")
+    template = training.load_tokenizer(base.folder).chat_template
     terms = f"The licence of the base: {base.licence or 'not stated; ask who made it'}."
     return {
         "link": link if "/" in base.public_name else base.public_name,
         "language": ", which speaks English only" if ours else "",
+        "thinking": THINKING if templates.NO_THINKING in template else "",
         "trained_on": rounded if base.is_rounded else AS_IT_IS.format(name=base.public_name),
         "terms": "The base is under the Apache licence 2.0." if ours else terms,
     }

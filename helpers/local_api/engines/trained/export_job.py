@@ -60,17 +60,22 @@ Begin with one of them, and compare it with a lower and a higher one on the vali
 ## Serve it with vLLM
 
 ```bash
-vllm serve {base} --enable-lora --lora-modules {name}=adapter
+vllm serve {base} --host 127.0.0.1 --enable-lora --lora-modules {name}=adapter
 ```
 
-With the base from the hub, the matrices were trained on the weights that they are served on. The adapter's rank,
-{rank}, is below vLLM's default limit of 16. (From vLLM's documentation; this project's tests do not run vLLM.)
+With `--host 127.0.0.1` only that machine can ask (from yours: `ssh -L 8000:localhost:8000 MACHINE`); without it vLLM
+listens on every network, and asks for no key. With the base from the hub, the matrices were trained on the weights
+that they are served on. The adapter's rank, {rank}, is below vLLM's default limit of 16. (From vLLM's documentation;
+this project's tests do not run vLLM.)
 Then ask it with the client that you know:
 
 ```python
 client = OpenAI(base_url="http://localhost:8000/v1", api_key="none")
 client.chat.completions.create(model="{name}", messages=[...])
 ```
+
+A base that thinks aloud unless told not to, such as Qwen3, is trained without thoughts. Then ask with
+`extra_body={{"chat_template_kwargs": {{"enable_thinking": False}}}}`: else it reads another prompt than in training.
 
 ## What is the same, and what is not
 

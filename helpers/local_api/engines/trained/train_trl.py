@@ -21,6 +21,7 @@ from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTr
 
 HERE = Path(__file__).resolve().parent
 FILES = ("train.jsonl", "valid.jsonl")
+ANSWER = "\0an answer\0"  # stands for one, to see what a chat template writes around it
 
 
 def main() -> None:
@@ -158,13 +159,23 @@ def read(name: str, made: Callable[[dict], dict]) -> Dataset | None:
 
 def prompt_of(messages: list[dict], tokenizer) -> str:
     """The conversation as the model reads it, up to the place where its answer begins."""
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return written(messages, tokenizer, add_generation_prompt=True)
 
 
 def answer_of(before: list[dict], answer: list[dict], tokenizer) -> str:
     """What follows that prompt, to the end mark."""
-    whole = tokenizer.apply_chat_template(before + answer, tokenize=False)
-    return whole[len(prompt_of(before, tokenizer)) :].rstrip("\n")
+    first, *rest = answer
+    whole = written([*before, first | {"content": ANSWER}, *rest], tokenizer)
+    return first["content"] + whole.partition(ANSWER)[2].rstrip("\n")
+
+
+def written(messages: list[dict], tokenizer, **how) -> str:
+    """The conversation in the words of the model's chat template.
+
+    A model that thinks aloud unless told not to is told: the rows have no thoughts to learn from. Ask the tuned model
+    in the same way. Templates without this switch ignore it.
+    """
+    return tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False, **how)
 
 
 def load(base: str, settings: dict):
@@ -206,7 +217,11 @@ seed {settings["seed"]}. The end: {result}.
 The licence above is that of the base. The matrices were made from the examples: pass them on only if you may pass on
 those.
 
-    vllm serve {settings["base"]} --enable-lora --lora-modules tuned=adapter
+    vllm serve {settings["base"]} --host 127.0.0.1 --enable-lora --lora-modules tuned=adapter
+
+With `--host 127.0.0.1` only that machine can ask; without it vLLM listens on every network. A base that thinks
+aloud unless told not to was trained without thoughts: ask it with
+`extra_body={{"chat_template_kwargs": {{"enable_thinking": False}}}}`.
 """
 
 
