@@ -1,13 +1,17 @@
 """One of the processes that check a large file; see processes.py, which starts it."""
 
+import gc
 import pickle
 import sys
 
 from .processes import READY, check_span
 
+SELDOM = 100_000  # objects: rows are many, and none refers to itself, so there is little for the collector to find
+
 
 def main() -> None:
     """Answers tasks on standard input with parts, or errors, on standard output, until the input ends."""
+    gc.set_threshold(SELDOM)
     _say(READY)
     while True:
         try:
