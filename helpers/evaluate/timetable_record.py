@@ -69,12 +69,12 @@ def nothing_missing(answer: str, row: dict) -> bool:
     return {flight["flight"] for flight in timetable.search(row["query"])} <= set(timetable.numbers(answer))
 
 
-RIGHT = TIMETABLE_CHECKS["right"]
+REWARDED = {"right": TIMETABLE_CHECKS["right"], "missing": nothing_missing}  # what a reward may look at
 REWARDS = {  # what was rewarded, as a check where labels are needed, and the model that the job started from
-    "untrained": ("the right flights", RIGHT, None),
-    "rewarded": ("the right flights", RIGHT, "tuned-100"),
-    "patient": ("the right flights", RIGHT, "tuned-100"),
-    "lenient": ("no wanted flight is missing", nothing_missing, "tuned-100"),
+    "untrained": ("the right flights", "right", None),
+    "rewarded": ("the right flights", "right", "tuned-100"),
+    "patient": ("the right flights", "right", "tuned-100"),
+    "lenient": ("no wanted flight is missing", "missing", "tuned-100"),
     "agreed": ("what most of its own answers found", None, "tuned-100"),
 }
 AGREE = 3  # drawn answers to a question that have to find the same flights
@@ -250,7 +250,7 @@ def timetable_rewards(*ways: str) -> pandas.DataFrame:
     flights (found by an answer, on average; 0 without a query). NaN where it was not asked, or has no label.
     """
     valid = timetable_asked("valid")
-    results = timetable_results(valid, {"right": RIGHT, "missing": nothing_missing})
+    results = timetable_results(valid, REWARDED)
     rows = {}
     for way in ways or REWARDS:
         what, check, _ = REWARDS[way]
@@ -261,9 +261,8 @@ def timetable_rewards(*ways: str) -> pandas.DataFrame:
                 "reward in training": fmean(fmean(job["reward"]) for job in of_way),
                 "alike": fmean(fmean(job["equal"]) for job in of_way),
             }
-            column = {None: "", RIGHT: "right", nothing_missing: "missing"}[check]
             for name, count in (
-                ("reward", partial(_share, check=column)),
+                ("reward", partial(_share, check=check)),
                 ("right", partial(_share, check="right")),
                 ("flights", _flights),
             ):
@@ -275,9 +274,7 @@ def timetable_rewards(*ways: str) -> pandas.DataFrame:
 def timetable_cheat() -> str:
     """What the reward that can be cheated did on the validation rows, in two lines. Nothing if it was not recorded."""
     table = timetable_rewards("lenient")
-    before, after = _before_and_after(
-        timetable_results(timetable_asked("valid"), {"right": RIGHT}), "lenient"
-    )
+    before, after = _before_and_after(timetable_results(timetable_asked("valid"), REWARDED), "lenient")
     if table.empty or not after:
         return ""
     row = table.iloc[0]
@@ -295,7 +292,7 @@ def _before_and_after(results: Mapping[str, list], way: str) -> tuple[list, list
     return results.get(REWARDS[way][2], [])[: len(after)], after
 
 
-def _share(tables: Sequence[pandas.DataFrame], check: str) -> float:
+def _share(tables: Sequence[pandas.DataFrame], check: str | None) -> float:
     return float(by_question(tables, check).mean()) if tables and check else float("nan")
 
 

@@ -47,7 +47,7 @@ ASCII = range(0x20, 0x7F)
 FEW = 16  # bytes that may follow: they are all tried, of more than these only those of ASCII
 FARTHEST, WIDEST = 128, 24  # bytes to the end of a text, and ways there that are followed side by side
 WORD = re.compile(r"(?:[\w@/:,;#&%=~<>!' -]|\\[^\w\s])+")  # of a pattern: what stands for itself
-MOST_TAILS = 100
+MOST_TAILS, LONGEST_TAIL = 100, 40
 
 
 class FormError(ValueError):
@@ -217,7 +217,9 @@ def _tails(form: Form) -> list[bytes]:
             patterns.append(value["pattern"])
         values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     words = {word.replace("\\", "") for pattern in patterns for word in WORD.findall(pattern)}
-    tails = {word[start:].encode() for word in words for start in range(len(word))}
+    tails = {
+        word[-length:].encode() for word in words for length in range(1, min(len(word), LONGEST_TAIL) + 1)
+    }
     return sorted(tails, key=lambda tail: (len(tail), tail))[:MOST_TAILS]
 
 
