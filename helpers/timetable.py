@@ -5,7 +5,7 @@ Timetable, airlines, prices and times are fictional.
 
 import csv
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -126,10 +126,15 @@ def search(query: dict) -> list[dict]:
 
 def numbers(text: str) -> list[str]:
     """The numbers of the flights that the query in a text asks for, in their order; none if there is no valid query."""
+    return list(_numbers(text))
+
+
+@lru_cache(maxsize=50_000)  # a lesson asks for the same answers in many tables
+def _numbers(text: str) -> tuple[str, ...]:
     try:
-        return [flight["flight"] for flight in find(text)]
+        return tuple(flight["flight"] for flight in find(text))
     except ValueError:
-        return []
+        return ()
 
 
 def same_flights(text: str, wanted: dict) -> bool:

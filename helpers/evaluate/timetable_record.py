@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from statistics import fmean
 
@@ -81,18 +81,20 @@ AGREE = 3  # drawn answers to a question that have to find the same flights
 
 
 def timetable_results(
-    rows: Sequence[dict], checks: Mapping = TIMETABLE_CHECKS
+    rows: Sequence[dict], checks: Mapping = TIMETABLE_CHECKS, ways: Collection[str] | None = None
 ) -> dict[str, list[pandas.DataFrame]]:
-    """What ``evaluate`` finds in the answers of each way to these rows: way -> a table for each seed.
+    """What ``evaluate`` finds in the answers of each way to these rows, or of some ways: way -> a table for each seed.
 
     Ways without a model answer now; of the others those are there whose answers to all rows were recorded.
     """
     rivals = timetable_rivals(timetable_rows("train")) | {"parser": answer_by_parser}
-    found = {way: [evaluate(answer, rows, checks)] for way, answer in rivals.items()}
+    found = {
+        way: [evaluate(answer, rows, checks)] for way, answer in rivals.items() if ways is None or way in ways
+    }
     ids = {row["question"]: row["id"] for row in rows}
     for way, seeds in _answers().items():
         runs = [answers for _, answers in sorted(seeds.items()) if answers.keys() >= set(ids.values())]
-        if runs:
+        if runs and (ways is None or way in ways):
             found[way] = [evaluate(lambda asked, of=of: of[ids[asked]], rows, checks) for of in runs]
     order = [*TIMETABLE_WAYS, *found]
     return dict(sorted(found.items(), key=lambda item: order.index(item[0])))
@@ -113,7 +115,7 @@ def timetable_asked(name: str) -> list[dict]:
 
 def timetable_prompt() -> str:
     """The prompt with which the untrained model got most of the validation questions right."""
-    results = timetable_results(timetable_asked("valid"), {"right": TIMETABLE_CHECKS["right"]})
+    results = timetable_results(timetable_asked("valid"), {"right": TIMETABLE_CHECKS["right"]}, PROMPTS)
     return max(PROMPTS, key=lambda way: by_question(results[way], "right").sum() if way in results else -1)
 
 
@@ -233,7 +235,7 @@ def timetable_next_to(rows: Sequence[dict], *ways: str) -> pandas.DataFrame:
 
     Behind an answer stands whether it finds the right flights (✓) or not (✗). Ways that were not recorded are left out.
     """
-    results = timetable_results(rows, {"right": TIMETABLE_CHECKS["right"]})
+    results = timetable_results(rows, {"right": TIMETABLE_CHECKS["right"]}, ways)
     found = {"question": [row["question"] for row in rows]}
     found["right query"] = [timetable.written(row["query"]) for row in rows]
     for way in (way for way in ways if way in results):
@@ -249,8 +251,7 @@ def timetable_rewards(*ways: str) -> pandas.DataFrame:
     same reward); then, on the validation rows, before and after the training: reward, right (right queries) and
     flights (found by an answer, on average; 0 without a query). NaN where it was not asked, or has no label.
     """
-    valid = timetable_asked("valid")
-    results = timetable_results(valid, REWARDED)
+    results = _of_rewards(ways or REWARDS)
     rows = {}
     for way in ways or REWARDS:
         what, check, _ = REWARDS[way]
@@ -274,7 +275,7 @@ def timetable_rewards(*ways: str) -> pandas.DataFrame:
 def timetable_cheat() -> str:
     """What the reward that can be cheated did on the validation rows, in two lines. Nothing if it was not recorded."""
     table = timetable_rewards("lenient")
-    before, after = _before_and_after(timetable_results(timetable_asked("valid"), REWARDED), "lenient")
+    before, after = _before_and_after(_of_rewards(["lenient"]), "lenient")
     if table.empty or not after:
         return ""
     row = table.iloc[0]
@@ -284,6 +285,11 @@ def timetable_cheat() -> str:
         f"After the training {rose} answers get the reward: {row['reward before']:.0%} to {row['reward after']:.0%}.\n"
         f"Right queries: {row['right before']:.0%} to {row['right after']:.0%} ({compared})."
     )
+
+
+def _of_rewards(ways: Collection[str]) -> dict[str, list[pandas.DataFrame]]:
+    """What these rewarded ways, and those that they start from, made of the validation rows."""
+    return timetable_results(timetable_asked("valid"), REWARDED, {*ways, *(REWARDS[way][2] for way in ways)})
 
 
 def _before_and_after(results: Mapping[str, list], way: str) -> tuple[list, list]:
