@@ -5,6 +5,7 @@ import mmap
 import random
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -340,6 +341,12 @@ def test_the_cache_gives_what_reading_all_again_gives(model, tokenizer):
         with torch.inference_mode():
             assert int(model(torch.tensor([tokens])).logits[0, -1].argmax()) == token
         tokens.append(token)
+
+
+def test_no_warning_of_a_library_stands_above_an_answer(model, tokenizer):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert written(model, tokenizer, answer(tokenizer), answer(tokenizer, "Bed"))
 
 
 def test_a_seed_gives_the_same_draw_again(model, tokenizer):

@@ -215,7 +215,7 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
     cache = None
     if start:
         beginning = torch.tensor([answers[0].prompt[:start]], device=model.device)
-        cache = _read(model, beginning, torch.ones_like(beginning), None).past_key_values
+        cache = _read(model, beginning, torch.ones_like(beginning), None).cache
         cache.batch_repeat_interleave(len(answers))
     rests = [answer.prompt[start:] for answer in answers]
     longest = max(map(len, rests))
@@ -225,7 +225,7 @@ def decode(model, tokenizer, answers: list[Answer]) -> None:
     while True:
         out = _read(model, tokens, real, cache)
         # an answer chooses on the processor, so that the same seed draws the same everywhere
-        cache, scores = out.past_key_values, out.logits[:, -1].float().cpu()
+        cache, scores = out.cache, out.logits[:, -1].float().cpu()
         chosen = [_put(answer, tokenizer, row) for answer, row in zip(answers, scores, strict=True)]
         left = [i for i, answer in enumerate(answers) if not answer.done]
         if not left:
@@ -248,11 +248,11 @@ def _read(model, tokens: torch.Tensor, real: torch.Tensor, cache):
             input_ids=part,
             attention_mask=real[:, :end],
             position_ids=positions[:, seen:end],
-            past_key_values=cache,
+            cache=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        cache, seen = out.past_key_values, end
+        cache, seen = out.cache, end
     return out
 
 
