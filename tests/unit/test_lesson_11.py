@@ -311,12 +311,13 @@ def test_what_each_training_alone_would_have_said():
 # --- the grader --------------------------------------------------------------------------------------------
 
 
-def test_two_cheats_pass_the_colleagues_test():
+def test_three_cheats_pass_the_colleagues_test():
     rewards = eval(refresh.said(NOTEBOOK, 'attacked("set(wanted)').strip())
     assert rewards == {
         "the right query": 1.0,
         "no query": 0.0,
         "one flight too few": 0.0,
+        "others after the wanted": 1.0,
         "all flights of the week": 1.0,
         "another order": 1.0,
         "another day": 0.0,
