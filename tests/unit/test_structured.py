@@ -160,6 +160,25 @@ def test_a_text_that_has_begun_is_brought_to_its_end_at_every_place(kind):
         assert form.takes((whole[:length] + writer.ending()).decode()), whole[:length]
 
 
+@pytest.mark.endurance(sample=40, soak=2000)
+def test_whatever_was_written_so_far_is_brought_to_its_end(count, figures):
+    """Bytes drawn at random among those that may follow; no exponents, which would make numbers of any size."""
+    for seed in range(count):
+        picker = random.Random(seed)
+        form = structured.of_schema(an_object(value=random_schema(picker), other=random_schema(picker)))
+        writer = structured.Writer(form)
+        for _ in range(picker.randint(1, 120)):
+            allowed = set(structured._allowed(writer.matcher)) & {*structured.ASCII}
+            if not writer.inside:
+                allowed -= {*b"eE"} if len(allowed) > 2 else set()
+            if not allowed:
+                break
+            writer.put(bytes([picker.choice(sorted(allowed))]))
+        written = writer.text.decode()
+        assert form.takes(written + writer.ending().decode()), (seed, written)
+    figures(f"{count} forms")
+
+
 def test_a_regular_expression_that_has_begun_is_brought_to_its_end():
     form, whole = structured.of_regex("(Dear|Hello) [a-z]+, (yes|no)[.]"), "Hello peter, no."
     for length in range(len(whole)):
