@@ -6,6 +6,7 @@ import math
 from types import SimpleNamespace
 
 import pytest
+from jinja2.exceptions import TemplateError
 
 from helpers.local_api.engines import trained
 from helpers.local_api.engines.trained import rates, weights
@@ -128,9 +129,9 @@ def test_the_course_s_own_model_keeps_the_measured_rate(folders, models):
 def of_the_script(name: str):
     """A function of the exported script. The whole needs TRL, so what calls nothing of it is taken out."""
     tree = ast.parse(export_job.SCRIPT.read_text(encoding="utf-8"))
-    names = ("ANSWER", "refuse_rate_of_a_narrower_model", "prompt_of", "answer_of", "written")
+    names = ("ANSWER", "refuse_rate_of_a_narrower_model", "prompt_of", "answer_of", "written", "end_mark")
     taken = [node for node in tree.body if names_of(node) & set(names)]
-    space: dict = {}
+    space: dict = {"TemplateError": TemplateError}
     exec(compile(ast.Module(taken, []), "train_trl.py", "exec"), space)
     return space[name]
 
@@ -140,7 +141,7 @@ def names_of(node: ast.stmt) -> set[str]:
     return {getattr(node, "name", ""), *(target.id for target in getattr(node, "targets", []))}
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen"])
+@pytest.mark.parametrize("kind", ["llama", "qwen", "gemma"])
 @pytest.mark.parametrize("talk", [TALK[:3], TALK[1:3], TALK[3:]])
 def test_an_exported_job_writes_prompts_and_answers_as_this_engine_does(kind, talk, folders):
     """The script reads the tokenizer as it is published. The one that the engine trains with was made fit."""
@@ -151,7 +152,8 @@ def test_an_exported_job_writes_prompts_and_answers_as_this_engine_does(kind, ta
     assert prompt == training.prompt_text(tokenizer, before)
     assert prompt.endswith("<think>\n\n</think>\n\n") == (kind == "qwen")
     learned = of_the_script("answer_of")(before, [answer], published)
-    assert learned == answer["content"] + published.eos_token  # as TRL ends the answers of examples
+    assert learned == answer["content"] + tokenizer.eos_token  # as TRL ends the answers of examples
+    assert of_the_script("end_mark")(published) == tokenizer.eos_token
     example = training.encode(tokenizer, talk)
     assert published.encode(prompt + learned, add_special_tokens=False) == example.tokens
     trained_part = [t for t, on in zip(example.tokens, example.trained, strict=True) if on]

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from datasets import Dataset
+from jinja2.exceptions import TemplateError
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
@@ -31,6 +32,7 @@ def main() -> None:
     base = parser.parse_args().base or settings["base"]
     refuse_rate_of_a_narrower_model(settings, AutoConfig.from_pretrained(base).get_text_config())
     tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.eos_token = end_mark(tokenizer)
     trainer = TRAINERS[settings["method"]](settings, load(base, settings), tokenizer)
     if trainer.is_world_process_zero():
         print(f"learning rate {settings['learning_rate']:g}")
@@ -173,9 +175,28 @@ def written(messages: list[dict], tokenizer, **how) -> str:
     """The conversation in the words of the model's chat template.
 
     A model that thinks aloud unless told not to is told: the rows have no thoughts to learn from. Ask the tuned model
-    in the same way. Templates without this switch ignore it.
+    in the same way. Templates without this switch ignore it. Where a template takes no system message, as Gemma's,
+    its text goes in front of the question.
     """
-    return tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False, **how)
+    how |= {"tokenize": False, "enable_thinking": False}
+    try:
+        text = tokenizer.apply_chat_template(messages, **how)
+        if messages[0]["role"] != "system" or messages[0]["content"].strip() in text:
+            return text
+    except TemplateError:
+        pass
+    asked = 2 if messages[1:2] and messages[1]["role"] == "user" else 1
+    first = {"role": "user", "content": "\n\n".join(one["content"] for one in messages[:asked])}
+    return tokenizer.apply_chat_template([first, *messages[asked:]], **how)
+
+
+def end_mark(tokenizer) -> str:
+    """The special token that ends an answer in the chat template; the tokenizer's own may be another one."""
+    talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": ANSWER}]
+    follows = written(talk, tokenizer).partition(ANSWER)[2].lstrip()
+    special = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    found = [token for token in special if token and follows.startswith(token)]
+    return max(found, key=len, default=tokenizer.eos_token)
 
 
 def load(base: str, settings: dict):
