@@ -75,6 +75,16 @@ def queries() -> dict[tuple[str, str], dict[int, list[bool]]]:
     return found
 
 
+def agreements(way: str) -> dict[int, list[bool]]:
+    """seed -> whether three of the four answers drawn for a question find the same flights, and some."""
+    found: dict = {}
+    for row in jsonl("recorded/timetable_drawn.jsonl"):
+        if row["way"] == way:
+            flights = [tuple(timetable.numbers(answer)) for answer in row["answers"]]
+            found.setdefault(row["seed"], []).append(any(one and flights.count(one) >= 3 for one in flights))
+    return dict(sorted(found.items()))
+
+
 def right_queries(way: str, split: str = "sealed", seeds: int | None = None) -> float:
     """The share of right queries: the mean of all trainings, or of those with the first seeds."""
     found = queries()[way, split]

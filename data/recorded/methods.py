@@ -219,14 +219,13 @@ def rows_of(client: OpenAI, book: make.Book, seed: int) -> Iterator[tuple[str, d
 
 def write(name: str, columns: tuple[str, ...], rows: list[dict]) -> None:
     """A table of this folder; shares and means with two decimals."""
-    shown = [
-        {key: f"{value:.2f}" if isinstance(value, float) else value for key, value in row.items()}
-        for row in rows
-    ]
+
+    def shown(value: object) -> object:
+        return f"{value:.2f}" if isinstance(value, float) else value
+
     columns = (*columns, *MADE)
-    make.write_csv(
-        f"methods_{name}.csv", [{key: row.get(key, "") for key in columns} for row in shown], columns
-    )
+    told = [{key: shown(row.get(key, "")) for key in columns} for row in rows]
+    make.write_csv(f"methods_{name}.csv", told, columns)
 
 
 def made() -> dict:

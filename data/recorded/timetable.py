@@ -392,22 +392,21 @@ def again(way: str, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     now = Recording(OpenAI(timeout=3600, max_retries=0), folder)
     now.row(way, seed)
-    said = [
-        count and f"{count[0]} of {count[1]}"
-        for count in (right_of(book, way, seed) for book in (now.answers, Recording(None).answers))
-    ]
-    print(f"{way}, seed {seed}: right now {said[0] or 'nothing'}, recorded {said[1] or 'nothing'}")
+    found, recorded = (right_of(book, way, seed) for book in (now.answers, Recording(None).answers))
+    print(f"{way}, seed {seed}: right now {found}, recorded {recorded}")
 
 
-def right_of(book: make.Book, way: str, seed: int) -> tuple[int, int] | None:
-    """How many answers of a way to the sealed questions are right, of how many; None if it was not asked."""
+def right_of(book: make.Book, way: str, seed: int) -> str:
+    """How many answers of a way to the sealed questions are right, of how many; "nothing" if it was not asked."""
     answers = {
         row["id"]: row["answer"]
         for row in book.rows
         if (row["way"], row["seed"], row["split"]) == (way, seed, "sealed")
     }
-    right = [timetable.same_flights(answers[row["id"]], row["query"]) for row in rows_of("sealed") if answers]
-    return (sum(right), len(right)) if answers else None
+    if not answers:
+        return "nothing"
+    right = [timetable.same_flights(answers[row["id"]], row["query"]) for row in rows_of("sealed")]
+    return f"{sum(right)} of {len(right)}"
 
 
 def main() -> None:

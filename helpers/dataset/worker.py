@@ -6,9 +6,7 @@ import sys
 
 from .processes import READY, check_span
 
-SELDOM = (
-    100_000  # objects: rows are many, and none refers to itself, so there is little for the collector to find
-)
+SELDOM = 100_000  # objects made: no row refers to itself, so the collector finds little
 
 
 def main() -> None:

@@ -262,12 +262,12 @@ def timetable_rewards(*ways: str) -> pandas.DataFrame:
                 "reward in training": fmean(fmean(job["reward"]) for job in of_way),
                 "alike": fmean(fmean(job["equal"]) for job in of_way),
             }
+            before, after = _before_and_after(results, way)
             for name, count in (
                 ("reward", partial(_share, check=check)),
                 ("right", partial(_share, check="right")),
                 ("flights", _flights),
             ):
-                before, after = _before_and_after(results, way)
                 rows[way] |= {f"{name} before": count(before), f"{name} after": count(after)}
     return pandas.DataFrame.from_dict(rows, orient="index").round(2)
 

@@ -175,7 +175,9 @@ def _of_schema(text: str, strict: bool) -> Form:
     if not schema:
         schema = {"type": "object"}
     options = NO_WHITESPACE | ({} if strict else {"lenient": True})
-    return _checked(Form(LLMatcher.grammar_from_json_schema(schema, overrides=options), text, True))
+    return _checked(
+        Form(LLMatcher.grammar_from_json_schema(schema, overrides=options), text, holds_json=True)
+    )
 
 
 def of_regex(pattern: str) -> Form:
@@ -208,9 +210,8 @@ def _checked(form: Form) -> Form:
 @functools.lru_cache(maxsize=64)
 def _tails(form: Form) -> list[bytes]:
     """The ends of the words in the patterns of a form, short ones first."""
-    patterns, values = [form.grammar], []
-    if form.schema is not None:
-        patterns, values = [], [json.loads(form.schema)]
+    patterns = [form.grammar] if form.schema is None else []
+    values = [] if form.schema is None else [json.loads(form.schema)]
     while values:
         value = values.pop()
         if isinstance(value, dict) and isinstance(value.get("pattern"), str):

@@ -11,7 +11,7 @@ from helpers import timetable
 from helpers.evaluate.timetable_record import PROMPTS
 from tests.environment import ROOT
 from tests.notebooks import refresh
-from tests.recount import CHECKS, QUERIES, ROWS, jsonl, queries
+from tests.recount import CHECKS, QUERIES, ROWS, agreements, jsonl, queries
 from tests.recount import right_queries as right
 from tests.recount import share as airport_share
 
@@ -179,13 +179,7 @@ def test_what_the_text_says_of_the_sealed_rows():
 
 def test_what_the_text_says_of_agreement():
     def agree(way: str) -> list[int]:
-        """For each seed, questions on which three of four answers find the same flights, and some."""
-        found: dict = {}
-        for row in jsonl("recorded/timetable_drawn.jsonl"):
-            flights = [tuple(timetable.numbers(answer)) for answer in row["answers"]]
-            agreed = any(one and flights.count(one) >= 3 for one in flights)
-            found.setdefault(row["way"], {}).setdefault(row["seed"], []).append(agreed)
-        return [sum(of_seed) for _, of_seed in sorted(found[way].items())]
+        return [sum(of_seed) for of_seed in agreements(way).values()]
 
     table = {row[""]: row for row in shown("evaluate.timetable_agreement()")}
     assert table["100 examples"]["agreed"] == ", ".join(map(str, agree("unlabelled")))
@@ -288,6 +282,10 @@ def test_what_the_text_says_of_rewards():
     assert max(len(timetable.numbers(answer)) for answer in lenient) < 100  # of 250 a week
     assert max(gains("agreed")) < 0
     assert all(float(row["alike"]) >= 0.5 for row in rewards.values())
+    assert all(float(rewards[way]["alike"]) > 0.5 for way in ("rewarded", "patient"))
+    before, after = (f"{100 * fmean(nothing_missing(way)):.0f}%" for way in ("tuned-100", "lenient"))
+    said = refresh.said(NOTEBOOK, "evaluate.timetable_cheat()")
+    assert f"After the training more answers get the reward: {before} to {after}.\n" in said
     answers = {row["question"]: row["answer"] for row in shown("evaluate.timetable_verdicts(opened)")}
     assert "yes" not in [answer for question, answer in answers.items() if "reward" in question]
     assert answers["After 100 examples, did pairs help?"] == "no difference seen"

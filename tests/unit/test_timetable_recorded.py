@@ -317,7 +317,7 @@ def test_nothing_is_missing_where_all_wanted_flights_are_found():
     assert not timetable_record.nothing_missing("Tokyo", ROW)
 
 
-def test_a_cheat_is_told_by_what_rose_and_what_fell(book, monkeypatch):
+def test_a_cheat_is_told_by_what_rose_and_what_fell(book):
     said = evaluate.timetable_cheat()
     assert said.startswith("After the training not more answers get the reward: ")
     assert said.endswith("Right queries: 50% to 40% (before is better).")

@@ -21,9 +21,7 @@ from .guide import Guide, least
 from .weights import Base
 
 MAX_BATCH = 32
-AT_ONCE = (
-    8_000_000  # pairs of a token that is read and one before it: attention keeps several numbers for each
-)
+AT_ONCE = 8_000_000  # pairs of a token that is read and one before it: attention keeps numbers for each
 DEFAULT_TOKENS = 256  # of an answer if the request sets no limit; a small model may never come to an end
 ROOM = 3  # times the tokens that its form needs at least has such an answer
 IDLE_SECONDS = 300.0  # then the models are dropped from memory

@@ -201,9 +201,7 @@ def end_mark(tokenizer) -> str:
 
 def load(base: str, settings: dict):
     """The base model with LoRA matrices beside each linear layer: new ones, or those of an earlier job."""
-    dtype = (
-        torch.bfloat16 if in_bfloat16() else torch.float32
-    )  # the matrices that are trained stay in float32
+    dtype = torch.bfloat16 if in_bfloat16() else torch.float32  # what is trained stays in float32
     model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
     if (HERE / "start").exists():
         return PeftModel.from_pretrained(model, HERE / "start", is_trainable=True)
